@@ -1,0 +1,56 @@
+"""Training rows: what a model knew of each counted hour. The arithmetic is in `core.features`."""
+
+import dagster as dg
+import pandas as pd
+
+from bike_assets.assets.raw_counts import CHUNK_DAYS
+from bike_assets.assets.reading import read_counts, read_cube
+from bike_assets.core.features import FEATURES, HORIZONS, CountCube, feature_rows
+from bike_assets.core.schemas import HOURLY_FEATURES
+from bike_assets.core.splits import Span
+from bike_assets.partitions import DAILY, days_of
+from bike_assets.resources.warehouse import Warehouse
+from bike_assets.settings import Settings
+
+
+@dg.asset(
+    partitions_def=DAILY,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    deps=["raw_counts"],
+    kinds={"parquet", "numpy"},
+)
+def hourly_features(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    settings: dg.ResourceParam[Settings],
+) -> dg.MaterializeResult:
+    """Features of every counted hour of the day at horizons of 1 to 3 days, from counts that were known by then."""
+    days = days_of(context)
+    written = 0
+    for start in range(0, len(days), CHUNK_DAYS):
+        chunk = Span(days[start], days[min(start + CHUNK_DAYS, len(days)) - 1])
+        rows = training_rows(warehouse, chunk, settings)
+        warehouse.merge(HOURLY_FEATURES, rows)
+        written += len(rows)
+        context.log.info(f"{min(start + CHUNK_DAYS, len(days))} of {len(days)} days of features, to {chunk.last}")
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/partition_row_count": written,
+            "features": len(FEATURES),
+            "dagster/table_name": HOURLY_FEATURES.full_name,
+        }
+    )
+
+
+def training_rows(warehouse: Warehouse, span: Span, settings: Settings) -> pd.DataFrame:
+    """Return the features of the counted hours of some days, beside their counts; none where nothing was counted."""
+    counts = read_counts(warehouse, span)
+    if counts.empty:
+        return pd.DataFrame(columns=list(HOURLY_FEATURES.columns))
+    cube: CountCube = read_cube(warehouse, span, settings.timezone)
+    days = sorted(set(counts["day"].dt.date))
+    parts = [feature_rows(cube, days, horizon, settings.holidays_country, settings.timezone) for horizon in HORIZONS]
+    rows = pd.concat(parts, ignore_index=True).merge(
+        counts[["counter_id", "counted_at", "bike_count"]], on=["counter_id", "counted_at"]
+    )
+    return rows.astype({"horizon_days": "int64"})

@@ -1,0 +1,80 @@
+"""Forecasts as issued day by day. How one is made is in `core.forecasting`; how it fared belongs to `monitoring`."""
+
+from datetime import date
+
+import dagster as dg
+import pandas as pd
+
+from bike_assets.assets.reading import read_cube, whole_days
+from bike_assets.core.forecasting import forecast
+from bike_assets.core.local_time import as_date
+from bike_assets.core.plots import as_markdown, city_by_hour
+from bike_assets.core.schemas import PREDICTIONS
+from bike_assets.core.splits import Span
+from bike_assets.partitions import DAILY, days_of
+from bike_assets.resources.registry import LocalRegistry, ModelEntry
+from bike_assets.resources.warehouse import Warehouse
+from bike_assets.settings import Settings
+
+ISSUED, HINDCAST = "issued", "hindcast"
+
+
+@dg.asset(
+    partitions_def=DAILY,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    deps=["champion", "raw_counts"],
+    kinds={"onnx", "parquet"},
+)
+def predictions(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    registry: dg.ResourceParam[LocalRegistry],
+    settings: dg.ResourceParam[Settings],
+) -> dg.MaterializeResult:
+    """The champion's forecast of the next three days when the day is in, and the never retrained first champion's."""
+    summary, days = registry.read(), days_of(context)
+    if summary.champion is None:
+        raise dg.Failure("there is no champion to forecast with: run the retrain job", allow_retries=False)
+    newest = whole_days(warehouse, settings.timezone)
+    cube = read_cube(warehouse, Span(days[0], days[-1]), settings.timezone)
+    written, rows = 0, pd.DataFrame()
+    for entry in _forecasters(summary.champion, summary.first_champion):
+        model = registry.load(entry)
+        for number, day in enumerate(days, start=1):
+            if day < date.fromisoformat(entry.trained_until):
+                context.log.info(f"{day}: version {entry.version} was trained on the days that it would forecast")
+                continue
+            kind = ISSUED if entry is summary.champion and _is_newest(day, newest) else HINDCAST
+            rows = forecast(cube, day, model, settings.holidays_country, settings.timezone)
+            rows = rows.assign(kind=kind, model_version=entry.version, family=entry.family)
+            written += warehouse.merge(PREDICTIONS, rows).added
+            context.log.info(f"version {entry.version}: {number} of {len(days)} days forecast")
+    return dg.MaterializeResult(metadata=_metadata(summary.champion, rows, written))
+
+
+def _forecasters(champion: ModelEntry, first: ModelEntry | None) -> list[ModelEntry]:
+    """The first champion goes on forecasting unseen: it shows whether retraining is worth anything."""
+    return [champion] if first is None or first.version == champion.version else [first, champion]
+
+
+def _is_newest(day: date, newest: Span | None) -> bool:
+    """Whether nothing later was known: a forecast made afterwards is a hindcast, and says so."""
+    return newest is None or newest.last <= day
+
+
+def _metadata(champion: ModelEntry, rows: pd.DataFrame, written: int) -> dict:
+    if rows.empty:
+        return {"model_version": champion.version, "dagster/partition_row_count": 0}
+    ahead = rows[rows["horizon_days"] == 1]
+    busiest = ahead.groupby("counter_id")["predicted_count"].sum().nlargest(3)
+    return {
+        "model_version": champion.version,
+        "family": champion.family,
+        "kind": str(rows["kind"].iloc[0]),
+        "dagster/partition_row_count": len(rows),
+        "rows_added": written,
+        "forecast_day": str(as_date(ahead["day"].iloc[0])),
+        "unknown_counters": int(rows.loc[~rows["known_counter"], "counter_id"].nunique()),
+        "busiest_counters": dg.MetadataValue.json({str(name): round(float(v)) for name, v in busiest.items()}),
+        "next_three_days": dg.MetadataValue.md(as_markdown(city_by_hour(rows, "The next three days"), "forecast")),
+    }

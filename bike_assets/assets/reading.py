@@ -1,0 +1,77 @@
+"""Questions that several assets put to the warehouse. What is made of the answers belongs to the assets and `core`."""
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from bike_assets.core.features import CountCube, build_cube, history_start
+from bike_assets.core.local_time import as_date, hours_of
+from bike_assets.core.schemas import HOURLY_FEATURES
+from bike_assets.core.splits import Baseline, Span
+from bike_assets.resources.warehouse import Warehouse, frame, one_row
+
+TRAIN_BASELINE, TEST_BASELINE = "train_baseline", "test_baseline"
+TRAIN_CURRENT, TEST_CURRENT = "train_current", "test_current"
+
+
+def read_counts(warehouse: Warehouse, span: Span) -> pd.DataFrame:
+    """Return counter_id, counted_at (UTC), day and bike_count of some local days."""
+    return warehouse.query(
+        "SELECT counter_id, counted_at, day, bike_count FROM bike_traffic_raw.comptage_velo "
+        "WHERE day BETWEEN @first AND @last",
+        first=span.first,
+        last=span.last,
+    )
+
+
+def read_cube(warehouse: Warehouse, span: Span, timezone: str) -> CountCube:
+    """Return the counts that features of the days of a span can depend on, and those of the span."""
+    return build_cube(read_counts(warehouse, Span(history_start(span.first), span.last)), timezone)
+
+
+def read_features(warehouse: Warehouse, spans: Iterable[Span], horizon: int | None = None) -> pd.DataFrame:
+    """Return the feature rows of some spans, of every horizon or of one."""
+    wanted = [span for span in spans if span.days]
+    parts = [
+        warehouse.query(
+            "SELECT * FROM bike_traffic_raw.hourly_features "
+            "WHERE day BETWEEN @first AND @last AND (@horizon = 0 OR horizon_days = @horizon)",
+            first=span.first,
+            last=span.last,
+            horizon=horizon or 0,
+        )
+        for span in wanted
+    ]
+    return pd.concat(parts, ignore_index=True) if parts else frame(HOURLY_FEATURES, [])
+
+
+def whole_days(warehouse: Warehouse, timezone: str) -> Span | None:
+    """Return the span from the first to the last local day of which every hour was published by some counter."""
+    days = warehouse.query("SELECT day, hours FROM monitoring_audit.ingestions ORDER BY day")
+    days["whole"] = [
+        hours == len(hours_of(as_date(day), timezone)) for day, hours in zip(days.day, days.hours, strict=True)
+    ]
+    whole = days.loc[days["whole"], "day"]
+    return Span(as_date(whole.iloc[0]), as_date(whole.iloc[-1])) if len(whole) else None
+
+
+def recorded_split(warehouse: Warehouse, name: str) -> dict | None:
+    """Return the newest record of a training or test set, its days as dates."""
+    row = one_row(
+        warehouse.query(
+            "SELECT * FROM monitoring_audit.splits WHERE name = @name ORDER BY cut_on DESC LIMIT 1", name=name
+        )
+    )
+    return {**row, **{key: as_date(row[key]) for key in ("first_day", "last_day", "cut_on")}} if row else None
+
+
+def recorded_span(warehouse: Warehouse, name: str) -> Span | None:
+    """Return the days of the newest record of a training or test set."""
+    row = recorded_split(warehouse, name)
+    return Span(row["first_day"], row["last_day"]) if row else None
+
+
+def recorded_baseline(warehouse: Warehouse) -> Baseline | None:
+    """Return the frozen cut, once it is made."""
+    train, test = (recorded_span(warehouse, name) for name in (TRAIN_BASELINE, TEST_BASELINE))
+    return Baseline(train, test) if train and test else None

@@ -1,0 +1,47 @@
+"""The jobs, each a selection of the graph. When they run is in `schedules` and `sensors`."""
+
+import dagster as dg
+
+from bike_assets.assets import champion as champion_module
+from bike_assets.assets import evaluation, features, models, monitoring, predictions, raw_counts, splits
+from bike_assets.partitions import DAILY
+
+DAILY_ASSETS = dg.AssetSelection.assets(
+    raw_counts.raw_counts,
+    raw_counts.counters,
+    features.hourly_features,
+    predictions.predictions,
+    monitoring.champion_performance,
+    monitoring.drift_report,
+    monitoring.retrain_decision,
+)
+SPLIT_ASSETS = dg.AssetSelection.assets(
+    splits.train_baseline, splits.test_baseline, splits.train_current, splits.test_current
+)
+TRAINING_ASSETS = (
+    SPLIT_ASSETS
+    | dg.AssetSelection.assets(*models.models)
+    | dg.AssetSelection.assets(evaluation.double_evaluation, champion_module.champion)
+)
+
+daily = dg.define_asset_job(
+    "daily",
+    DAILY_ASSETS,
+    partitions_def=DAILY,
+    description="One local day: ingest, forecast the next three, compare, look for drift, decide.",
+    executor_def=dg.in_process_executor,
+)
+retrain = dg.define_asset_job(
+    "retrain",
+    TRAINING_ASSETS,
+    description="Cut the sets, train every family, evaluate twice, and promote what passed.",
+    executor_def=dg.in_process_executor,
+)
+bootstrap = dg.define_asset_job(
+    "bootstrap",
+    DAILY_ASSETS | TRAINING_ASSETS,
+    partitions_def=DAILY,
+    description="The first pass of a home, step by step: bike materialize runs it with the days that each step needs.",
+    executor_def=dg.in_process_executor,
+)
+JOBS = (daily, retrain, bootstrap)

@@ -1,0 +1,69 @@
+"""Assembles the code location: the only place that knows all parts, and where policy is applied once.
+
+Assets, checks and automation do not belong here; nor does reading the environment.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from bike_assets.assets import PIPELINE
+from bike_assets.automation.jobs import JOBS
+from bike_assets.automation.schedules import SCHEDULES
+from bike_assets.automation.sensors import SENSORS
+from bike_assets.checks import CHECKS
+from bike_assets.home import Home
+from bike_assets.resources.counts_source import open_home, open_source
+from bike_assets.resources.registry import LocalRegistry
+from bike_assets.resources.reports import DriftReports
+from bike_assets.resources.tracking import Tracking
+from bike_assets.resources.warehouse import LocalWarehouse
+from bike_assets.settings import Settings, load_settings
+
+OWNERS = ["team:mobility"]
+
+
+def build_defs(
+    *, settings: Settings | None = None, resource_overrides: Mapping[str, Any] | None = None
+) -> dg.Definitions:
+    """Build the definitions.
+
+    Args:
+        settings: the settings in force; read from the environment by default.
+        resource_overrides: resources by key that replace the default ones (tests, other profiles).
+
+    Raises:
+        BikeError: the settings, the home or its export cannot be used.
+    """
+    settings = settings or load_settings()
+    assets: list[Any] = [
+        asset
+        for module in PIPELINE
+        for asset in dg.load_assets_from_modules([module], group_name=module.__name__.rpartition(".")[2])
+    ]
+    return dg.Definitions(
+        assets=dg.map_asset_specs(_with_policy, assets),
+        asset_checks=dg.load_asset_checks_from_modules(list(CHECKS)),
+        jobs=list(JOBS),
+        schedules=list(SCHEDULES),
+        sensors=list(SENSORS),
+        executor=dg.in_process_executor,
+        resources={**default_resources(open_home(settings), settings), **(resource_overrides or {})},
+    )
+
+
+def default_resources(home: Home, settings: Settings) -> dict[str, Any]:
+    """Return the resources of the embedded profile, all below the home."""
+    return {
+        "settings": settings,
+        "counts_source": open_source(home, settings),
+        "warehouse": LocalWarehouse(home.warehouse, settings.threads),
+        "registry": LocalRegistry(home.registry, settings.threads),
+        "tracking": Tracking(home.mlflow),
+        "reports": DriftReports(home.reports),
+    }
+
+
+def _with_policy(spec: dg.AssetSpec) -> dg.AssetSpec:
+    return spec.replace_attributes(owners=OWNERS)

@@ -1,0 +1,43 @@
+"""What must hold of a challenger before it may serve, and what one hopes of it. They read the audit row."""
+
+import dagster as dg
+
+from bike_assets.assets.evaluation import double_evaluation
+from bike_assets.core.decisions import Verdict
+from bike_assets.resources.warehouse import Warehouse, one_row
+
+
+@dg.asset_check(asset=double_evaluation, blocking=True)
+def baseline_is_not_regressed(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
+    """The challenger holds its ground on the frozen test set; a REJECT stops here."""
+    row = _newest(warehouse)
+    return dg.AssetCheckResult(
+        passed=row is not None and row["decision"] != Verdict.REJECT,
+        severity=dg.AssetCheckSeverity.ERROR,
+        metadata=_shown(row, "decision", "reason", "r2_baseline"),
+    )
+
+
+@dg.asset_check(asset=double_evaluation)
+def challenger_beats_seasonal_naive(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
+    """The challenger is better than no model at all on test_current."""
+    row = _newest(warehouse)
+    return dg.AssetCheckResult(
+        passed=row is not None and bool(row["r2_current"] > row["naive_r2_current"]),
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata=_shown(row, "r2_current", "naive_r2_current"),
+    )
+
+
+def _newest(warehouse: Warehouse) -> dict | None:
+    return one_row(
+        warehouse.query(
+            "SELECT * FROM monitoring_audit.deployment_decisions "
+            "ORDER BY decided_on DESC, challenger_version DESC, champion_version DESC LIMIT 1"
+        )
+    )
+
+
+def _shown(row: dict | None, *names: str) -> dict:
+    values = {name: row[name] for name in names if row[name] is not None} if row else {}
+    return {name: value if isinstance(value, str) else float(value) for name, value in values.items()}

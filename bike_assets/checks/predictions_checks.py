@@ -1,0 +1,31 @@
+"""What should hold of a day's forecasts."""
+
+import dagster as dg
+
+from bike_assets.assets.predictions import predictions
+from bike_assets.core.features import HORIZONS
+from bike_assets.core.local_time import as_date
+from bike_assets.partitions import days_of
+from bike_assets.resources.warehouse import Warehouse
+
+
+@dg.asset_check(asset=predictions)
+def forecasts_cover_every_horizon(
+    context: dg.AssetCheckExecutionContext, warehouse: dg.ResourceParam[Warehouse]
+) -> dg.AssetCheckResult:
+    """Every day of the run has forecasts for the three days after it, none negative and none missing."""
+    days = days_of(context)
+    found = warehouse.query(
+        "SELECT issued_on, COUNT(DISTINCT horizon_days) AS horizons, MIN(predicted_count) AS least, "
+        "COUNTIF(predicted_count IS NULL) AS missing FROM bike_traffic_predictions.predictions "
+        "WHERE issued_on BETWEEN @first AND @last GROUP BY issued_on",
+        first=days[0],
+        last=days[-1],
+    )
+    good = found[(found["horizons"] == len(HORIZONS)) & (found["least"] >= 0) & (found["missing"] == 0)]
+    bad = sorted(set(days) - {as_date(day) for day in good["issued_on"]})
+    return dg.AssetCheckResult(
+        passed=not bad,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"days": len(days), "which": ", ".join(str(day) for day in bad[:50])},
+    )

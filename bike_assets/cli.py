@@ -1,0 +1,94 @@
+"""`bike`: the commands that people type. What they do is elsewhere; here is how they are asked and how they answer."""
+
+import json
+import sys
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from bike_assets.errors import BikeError
+from bike_assets.settings import load_settings
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="Bike counts of a city, forecast hour by hour: ingest, train, judge, forecast, watch, serve.\n\n"
+    "Settings come from the environment (BIKE_HOME, BIKE_SOURCE, BIKE_COUNTS_FILE, ...); see the README.\n\n"
+    "Exit codes: 0 done, 1 a step failed, 2 settings or input cannot be used, 130 interrupted.",
+)
+Until = Annotated[
+    datetime | None,
+    typer.Option(formats=["%Y-%m-%d"], metavar="DAY", help="Last local day to look at, e.g. 2021-05-31."),
+]
+
+
+@app.command()
+def materialize(until: Until = None) -> None:
+    """Do one full pass: ingest what is missing, train and judge where there is no champion, forecast, watch.
+
+    A pass that was interrupted is taken up where it was; a second one on the same home finds nothing to do. With
+    `--until`, a new home is made as if DAY were the last day, and later passes go on from there day by day.
+    """
+    from bike_assets.full_pass import run_full_pass
+
+    run_full_pass(load_settings(), until.date() if until else None)
+
+
+@app.command()
+def run() -> None:
+    """Start everything and do the first pass: Dagster, MLflow and the API, until Ctrl-C ends them all."""
+    from bike_assets.supervision import run_everything
+
+    run_everything(load_settings())
+
+
+@app.command()
+def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON alone.")] = False) -> None:
+    """Tell what the home holds: counts, champion, forecasts, performance, drift, decision."""
+    from bike_assets.status import busiest_forecasts, collect_status, naive_scores
+
+    settings = load_settings()
+    collected = collect_status(settings)
+    if as_json:
+        print(json.dumps(collected, indent=2, allow_nan=False))
+        return
+    from bike_assets.terminal import console, print_summary
+
+    if collected["source"] is None:
+        console.print(f"{settings.home_folder} holds nothing yet: type make run, or bike materialize.")
+        return
+    print_summary(collected, naive_scores(settings), busiest_forecasts(settings))
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to bind to; BIKE_HOST by default.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; BIKE_API_PORT by default.")] = None,
+) -> None:
+    """Serve the champion over REST: /healthz, /champion, /predict; the interactive documentation is at /docs."""
+    from serving.server import serve as serve_api
+
+    settings = load_settings()
+    serve_api(settings, host or settings.host, port or settings.api_port)
+
+
+def main() -> None:
+    """Run the command line; a refusal is one sentence on standard error and an exit code."""
+    try:
+        app()
+    except BikeError as refusal:
+        from bike_assets.terminal import errors
+
+        errors.print(f"[red]bike:[/] {refusal}", soft_wrap=True)
+        sys.exit(refusal.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

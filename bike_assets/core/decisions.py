@@ -1,0 +1,133 @@
+"""The two stated rules: double evaluation of a challenger, and the retrain matrix.
+
+Pure functions over typed bounds; a bound belongs to the upper cell. Scores are made in `scoring`, drift in `drift`.
+"""
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeGuard
+
+
+class Verdict(StrEnum):
+    """What a double evaluation says of a challenger."""
+
+    REJECT = "REJECT"
+    SKIP = "SKIP"
+    DEPLOY = "DEPLOY"
+    NOT_ENOUGH_DATA = "NOT_ENOUGH_DATA"
+
+
+class RetrainDecision(StrEnum):
+    """What to do about the champion."""
+
+    ALL_GOOD = "ALL_GOOD"
+    WAIT = "WAIT"
+    RETRAIN_PROACTIVE = "RETRAIN_PROACTIVE"
+    RETRAIN_REACTIVE = "RETRAIN_REACTIVE"
+    NOT_ENOUGH_DATA = "NOT_ENOUGH_DATA"
+    FORCED = "FORCED"
+
+    @property
+    def asks_for_training(self) -> bool:
+        """Whether a retrain follows."""
+        return self in {self.RETRAIN_PROACTIVE, self.RETRAIN_REACTIVE, self.FORCED}
+
+
+@dataclass(frozen=True)
+class EvaluationRule:
+    """R2 below which a challenger is a regression, and the R2 by which it has to beat the champion."""
+
+    r2_floor: float = 0.60
+    min_gain: float = 0.02
+
+
+@dataclass(frozen=True)
+class RetrainRule:
+    """Bounds on the champion's R2 and RMSE (bikes an hour) over 7 days, and on the drift share."""
+
+    r2_critical: float = 0.65
+    r2_warning: float = 0.70
+    drift_critical: float = 0.5
+    drift_warning: float = 0.3
+    rmse_limit: float = 60.0
+    min_rows: int = 1000
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What was decided, and the sentence that says why."""
+
+    decision: str
+    reason: str
+
+
+def evaluate_challenger(
+    r2_baseline: float | None, r2_current: float | None, champion_r2_current: float | None, rule: EvaluationRule
+) -> Decision:
+    """Judge a challenger by the double evaluation.
+
+    Args:
+        r2_baseline: the challenger's R2 on test_baseline.
+        r2_current: the challenger's R2 on test_current.
+        champion_r2_current: the champion's R2 on the same rows of test_current; None when there is no champion.
+        rule: the bounds.
+    """
+    if not _is_known(r2_baseline) or not _is_known(r2_current):
+        return Decision(Verdict.NOT_ENOUGH_DATA, "the challenger could not be scored on both test sets")
+    if r2_baseline < rule.r2_floor:
+        return Decision(
+            Verdict.REJECT, f"R² on test_baseline {r2_baseline:.4f} is below the floor of {rule.r2_floor:.2f}"
+        )
+    if champion_r2_current is None:
+        return Decision(Verdict.DEPLOY, f"there is no champion yet, and R² on test_baseline {r2_baseline:.4f} passes")
+    if not _is_known(champion_r2_current):
+        return Decision(Verdict.NOT_ENOUGH_DATA, "the champion could not be scored on test_current")
+    gain = r2_current - champion_r2_current
+    compared = f"R² on test_current {r2_current:.4f} against the champion's {champion_r2_current:.4f}: gain {gain:+.4f}"
+    if r2_current > champion_r2_current + rule.min_gain:
+        return Decision(Verdict.DEPLOY, f"{compared}, above {rule.min_gain:.4f}")
+    return Decision(Verdict.SKIP, f"{compared}, not above {rule.min_gain:.4f}")
+
+
+def decide_retrain(
+    r2: float | None, rmse: float | None, rows: int, drift_share: float | None, rule: RetrainRule, forced: bool = False
+) -> Decision:
+    """Decide by the hybrid retrain matrix.
+
+    Args:
+        r2: the champion's R2 over the last 7 days; None or NaN when it is not known.
+        rmse: its RMSE over the same rows (bikes an hour).
+        rows: how many forecasts were compared.
+        drift_share: share of drifted columns, 0 to 1; None or NaN when it is not known.
+        rule: the bounds.
+        forced: somebody asked for a training whatever the figures.
+    """
+    if forced:
+        return Decision(RetrainDecision.FORCED, "a training was asked for by hand")
+    if not _is_known(r2):
+        return Decision(RetrainDecision.NOT_ENOUGH_DATA, "no forecast of the last 7 days has counts to compare with")
+    if rows < rule.min_rows:
+        return Decision(RetrainDecision.NOT_ENOUGH_DATA, f"{rows} forecasts compared, {rule.min_rows} needed")
+    if r2 < rule.r2_critical:
+        return Decision(RetrainDecision.RETRAIN_REACTIVE, f"R² {r2:.3f} is below {rule.r2_critical:.2f}")
+    if _is_known(rmse) and rmse > rule.rmse_limit:
+        return Decision(RetrainDecision.RETRAIN_REACTIVE, f"RMSE {rmse:.1f} is above {rule.rmse_limit:.1f}")
+    if not _is_known(drift_share):
+        return Decision(RetrainDecision.NOT_ENOUGH_DATA, f"R² {r2:.3f} is not critical, and drift is not known")
+    return _decide_by_drift(r2, drift_share, rule)
+
+
+def _decide_by_drift(r2: float, drift_share: float, rule: RetrainRule) -> Decision:
+    figures = f"R² {r2:.3f}, drift share {drift_share:.2f}"
+    if r2 < rule.r2_warning:
+        if drift_share >= rule.drift_critical:
+            return Decision(RetrainDecision.RETRAIN_PROACTIVE, f"{figures}: a weak model in shifted data")
+        return Decision(RetrainDecision.WAIT, f"{figures}: weak, but drift is below {rule.drift_critical:.2f}")
+    if drift_share >= rule.drift_warning:
+        return Decision(RetrainDecision.WAIT, f"{figures}: data have shifted, the model copes")
+    return Decision(RetrainDecision.ALL_GOOD, f"{figures}: both within bounds")
+
+
+def _is_known(figure: float | None) -> TypeGuard[float]:
+    return figure is not None and not math.isnan(figure)

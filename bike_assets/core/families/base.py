@@ -1,0 +1,97 @@
+"""What every model family offers, and the file that all of them are served from.
+
+A family learns a ratio to the seasonal base (see `core.features`), never the count itself, and its ratio is bounded:
+a model that has seen nothing like today can be wrong by a factor, not without limit.
+"""
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from math import exp
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from bike_assets.core.features import FEATURES, SEASONAL
+
+LOG_RATIO_BOUND = 2.0
+RATIO_BOUNDS = (exp(-LOG_RATIO_BOUND), exp(LOG_RATIO_BOUND))
+INPUTS = ("counter_code", *FEATURES)
+UNKNOWN_COUNTER = -1
+
+
+class FamilyConfig(BaseModel):
+    """Hyper-parameters of a family; each family has its own subclass."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A fitted model as it will serve.
+
+    Attributes:
+        onnx: the served file: inputs `features` float32 [n, len(INPUTS)] and `base` float32 [n, 1] (bikes an hour),
+            output `bike_count` float32 [n, 1].
+        counters: counter ids in the order of their codes.
+    """
+
+    onnx: bytes
+    counters: list[str]
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the served file."""
+        return hashlib.sha256(self.onnx).hexdigest()
+
+
+class Family(ABC):
+    """One model family: fit, predict natively, and become an ONNX graph."""
+
+    name: ClassVar[str]
+    code_version: ClassVar[str]
+    config_type: ClassVar[type[FamilyConfig]]
+    kinds: ClassVar[set[str]]
+
+    def __init__(self, config: FamilyConfig, seed: int, threads: int) -> None:
+        self.config, self.seed, self.threads = config, seed, threads
+        self.counters: list[str] = []
+
+    @classmethod
+    @abstractmethod
+    def quick_config(cls) -> FamilyConfig:
+        """Hyper-parameters that train in seconds."""
+
+    @abstractmethod
+    def fit(self, rows: pd.DataFrame) -> None:
+        """Fit on rows with counter_id, FEATURES, base and bike_count."""
+
+    @abstractmethod
+    def predict(self, rows: pd.DataFrame) -> np.ndarray:
+        """Predict counts (bikes an hour, float64 [n]) with the native library."""
+
+    @abstractmethod
+    def to_onnx(self) -> bytes:
+        """Return the served file."""
+
+    def inputs(self, rows: pd.DataFrame) -> np.ndarray:
+        """Return the model's input, float32 [n, len(INPUTS)]."""
+        return model_inputs(rows, self.counters)
+
+
+def model_inputs(rows: pd.DataFrame, counters: list[str]) -> np.ndarray:
+    """Put the counter's code before the features; a counter that the model never saw has code -1."""
+    out = np.empty((len(rows), len(INPUTS)), dtype=np.float32)
+    out[:, 0] = pd.Index(counters).get_indexer(pd.Index(rows["counter_id"]))
+    for position, name in enumerate(FEATURES, start=1):
+        out[:, position] = rows[name].to_numpy(dtype=np.float32)
+    return out
+
+
+def fingerprint(family: type[Family], config: FamilyConfig, seed: int, data_hashes: list[str]) -> str:
+    """Identify a training by everything that decides its outcome."""
+    parts = [family.name, family.code_version, config.model_dump(mode="json"), seed, data_hashes, INPUTS, SEASONAL]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,47 @@
+"""A served model: ONNX Runtime over the file made at training. Evaluation, forecasts and the API all run this.
+
+No training library is imported here.
+"""
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+
+from bike_assets.core.families.base import INPUTS, model_inputs
+from bike_assets.core.features import SEASONAL
+
+
+class ServedModel:
+    """One version, ready to predict.
+
+    Args:
+        onnx: the served file.
+        sha256: the digest it was registered with.
+        counters: counter ids in the order of their codes.
+        threads: threads for one batch.
+
+    Raises:
+        ValueError: the file's digest is another one, or its graph has other inputs.
+    """
+
+    def __init__(self, onnx: bytes, sha256: str, counters: list[str], threads: int) -> None:
+        import onnxruntime
+
+        if hashlib.sha256(onnx).hexdigest() != sha256:
+            raise ValueError("its content is not what was registered")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+        width = self._session.get_inputs()[0].shape[-1]
+        if width != len(INPUTS):
+            raise ValueError(f"it takes {width} inputs, and this code makes {len(INPUTS)}")
+        self.counters = counters
+
+    def predict(self, rows: pd.DataFrame) -> np.ndarray:
+        """Predict counts (bikes an hour, float64 [n]) for rows with counter_id, FEATURES and base."""
+        base = rows[SEASONAL].to_numpy(dtype=np.float32)[:, None]
+        feeds = {"features": model_inputs(rows, self.counters), "base": base}
+        return self._session.run(["bike_count"], feeds)[0].ravel().astype(np.float64)

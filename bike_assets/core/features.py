@@ -1,0 +1,279 @@
+"""The one feature function: training, evaluation, daily forecasts and the API all call it.
+
+A feature of target day D at horizon h uses counts of days up to D - h and what the calendar knows, nothing else: every
+array below is read at `known = D - h` or at whole weeks before D. Models do not belong here; nor does reading counts.
+
+The base is what the season would say without learning, and the seasonal naive forecast by itself: the mean of the same
+hour one to four weeks ago, scaled by how the last 7 days compare with the last 28.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+
+from bike_assets.core.local_time import as_date, day_numbers, days_between, hours_of, local_days
+
+HORIZONS = (1, 2, 3)
+HISTORY_DAYS = 63
+"""Days of counts before the target that any feature can reach: eight weeks, and the longest horizon rounded up."""
+
+LAG_WEEKS = (1, 2, 3, 4)
+TREND_BOUNDS = (0.25, 4.0)
+SEASONAL = "base"
+FEATURES = (
+    "horizon_days",
+    "hour",
+    "weekday",
+    "hour_of_week",
+    "holiday",
+    "holiday_tomorrow",
+    "holiday_yesterday",
+    "holiday_week_ago",
+    "holiday_4_weeks_ago",
+    "ratio_last_day",
+    "ratio_day_before",
+    "ratio_week_ago",
+    "ratio_2_weeks_ago",
+    "ratio_7_day_hour_mean",
+    "ratio_8_week_mean",
+    "level_7_over_28",
+    "level_1_over_7",
+    "log_level_28",
+    "log_base",
+    "silent_3_days",
+)
+KEYS = ("counter_id", "counted_at", "horizon_days")
+
+
+@dataclass(frozen=True)
+class CountCube:
+    """Counts by local day, local hour and counter.
+
+    Attributes:
+        counters: counter ids, sorted.
+        first_day: the local day of index 0.
+        values: float32 [days, 24, counters], bikes an hour; NaN where nothing was counted. The doubled hour of autumn
+            holds the mean of its two counts, the missing one of spring NaN.
+    """
+
+    counters: tuple[str, ...]
+    first_day: date
+    values: np.ndarray
+
+    @property
+    def last_day(self) -> date:
+        """The last local day that the cube covers."""
+        return self.first_day + timedelta(days=len(self.values) - 1)
+
+    def until(self, day: date) -> "CountCube":
+        """Return the cube as it stood at the end of a day: later days are cut, missing ones are empty."""
+        length = (day - self.first_day).days + 1
+        missing = max(0, length - len(self.values))
+        padding = np.full((missing, *self.values.shape[1:]), np.nan, dtype=np.float32)
+        return CountCube(self.counters, self.first_day, np.concatenate([self.values[:length], padding]))
+
+
+def build_cube(counts: pd.DataFrame, timezone: str, also: Sequence[str] = ()) -> CountCube:
+    """Arrange counts by day, hour and counter.
+
+    Args:
+        counts: rows with counter_id, counted_at (UTC) and bike_count (bikes an hour).
+        timezone: the zone of the local days.
+        also: counters to include although they may have no counts.
+
+    Raises:
+        ValueError: there are no rows.
+    """
+    if counts.empty:
+        raise ValueError("no counts to build features from")
+    counters = tuple(sorted(set(counts["counter_id"]) | set(also)))
+    days = day_numbers(local_days(counts["counted_at"], timezone))
+    first = int(days.min())
+    shape = (int(days.max()) - first + 1, 24, len(counters))
+    hours = counts["counted_at"].dt.tz_convert(timezone).dt.hour.to_numpy()
+    codes = pd.Index(counters).get_indexer(pd.Index(counts["counter_id"]))
+    flat = np.ravel_multi_index((days - first, hours, codes), shape)
+    totals = np.bincount(flat, weights=counts["bike_count"].to_numpy(float), minlength=int(np.prod(shape)))
+    seen = np.bincount(flat, minlength=int(np.prod(shape)))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        values = (totals / seen).astype(np.float32).reshape(shape)
+    return CountCube(counters, as_date(np.datetime64(first, "D")), values)
+
+
+def make_features(cube: CountCube, days: Sequence[date], horizon: int, country: str) -> np.ndarray:
+    """Return the features of every hour and counter of some target days at one horizon.
+
+    Args:
+        cube: the counts; what lies after `day - horizon` is not looked at.
+        days: target days, counted already or not.
+        horizon: days ahead, 1 to 3.
+        country: ISO code whose public holidays count.
+
+    Returns:
+        float32 [days, 24, counters, len(FEATURES) + 1]: the features in order, then the base (bikes an hour; NaN for a
+        counter that nothing is known of).
+    """
+    targets = day_numbers(list(days)) - day_numbers([cube.first_day])[0]
+    history = _History(cube, int(targets.max()) + 1)
+    known = targets - horizon
+    base = history.base(targets, known)
+    reference = np.log1p(base)
+    level_1, level_7, level_28 = (history.level(known, window)[:, None, :] for window in (1, 7, 28))
+    weekday = np.array([day.weekday() for day in days], dtype=np.float32)[:, None, None]
+    hour = np.arange(24, dtype=np.float32)[None, :, None]
+    columns = {
+        "horizon_days": np.float32(horizon),
+        "hour": hour,
+        "weekday": weekday,
+        "hour_of_week": weekday * 24 + hour,
+        "holiday": _holidays(days, 0, country),
+        "holiday_tomorrow": _holidays(days, 1, country),
+        "holiday_yesterday": _holidays(days, -1, country),
+        "holiday_week_ago": _holidays(days, -7, country),
+        "holiday_4_weeks_ago": _holidays(days, -28, country),
+        "ratio_last_day": np.log1p(history.at(known)) - reference,
+        "ratio_day_before": np.log1p(history.at(known - 1)) - reference,
+        "ratio_week_ago": np.log1p(history.at(targets - 7)) - reference,
+        "ratio_2_weeks_ago": np.log1p(history.at(targets - 14)) - reference,
+        "ratio_7_day_hour_mean": np.log1p(history.hour_mean(known, 7)) - reference,
+        "ratio_8_week_mean": np.log1p(history.weeks(targets, range(1, 9))) - reference,
+        "level_7_over_28": np.log1p(level_7) - np.log1p(level_28),
+        "level_1_over_7": np.log1p(level_1) - np.log1p(level_7),
+        "log_level_28": np.log1p(level_28),
+        "log_base": reference,
+        "silent_3_days": history.silent(known)[:, None, :],
+    }
+    shape = (len(days), 24, len(cube.counters))
+    out = np.empty((*shape, len(FEATURES) + 1), dtype=np.float32)
+    for position, name in enumerate(FEATURES):
+        out[..., position] = np.broadcast_to(columns[name], shape)
+    out[..., -1] = base
+    return out
+
+
+def feature_rows(cube: CountCube, days: Sequence[date], horizon: int, country: str, timezone: str) -> pd.DataFrame:
+    """Return `make_features` as rows, one for each UTC hour and counter that has a base.
+
+    Returns:
+        columns counter_id, counted_at (UTC), day (local), the features (horizon_days among them) and base.
+    """
+    block = make_features(cube, days, horizon, country)
+    hours = [hours_of(day, timezone) for day in days]
+    day_index = np.repeat(np.arange(len(days)), [len(each) for each in hours])
+    hour_index = np.concatenate([each["hour"].to_numpy() for each in hours])
+    counted_at = pd.DatetimeIndex(pd.concat([each["counted_at"] for each in hours]))
+    values = block[day_index, hour_index]
+    known = ~np.isnan(values[..., -1])
+    hour_number, counter_number = np.nonzero(known)
+    rows = pd.DataFrame(values[known], columns=[*FEATURES, SEASONAL])
+    rows.insert(0, "counter_id", np.asarray(cube.counters, dtype=object)[counter_number])
+    rows.insert(1, "counted_at", counted_at[hour_number])
+    rows.insert(2, "day", np.asarray(days, dtype="datetime64[s]")[day_index[hour_number]])
+    return rows
+
+
+class _History:
+    """Lagged views of a cube, by day index; days before its start or after its end are unknown (NaN)."""
+
+    def __init__(self, cube: CountCube, length: int) -> None:
+        self.values = cube.until(cube.first_day + timedelta(days=length - 1)).values
+        daily_total, daily_hours = _total_and_count(self.values, axis=1)
+        self.daily_total = _cumulative(daily_total)
+        self.daily_hours = _cumulative(daily_hours)
+        hourly_total, hourly_seen = _total_and_count(self.values[..., None], axis=3)
+        self.hourly_total = _cumulative(hourly_total)
+        self.hourly_seen = _cumulative(hourly_seen)
+
+    def at(self, days: np.ndarray) -> np.ndarray:
+        """Counts [days, 24, counters] of the given days."""
+        inside = (days >= 0) & (days < len(self.values))
+        out = self.values[np.clip(days, 0, len(self.values) - 1)]
+        return np.where(inside[:, None, None], out, np.float32(np.nan))
+
+    def weeks(self, targets: np.ndarray, weeks: Sequence[int]) -> np.ndarray:
+        """Mean of the same hour in the given weeks before the targets, over those that were counted."""
+        total, seen = _total_and_count(np.stack([self.at(targets - 7 * week) for week in weeks]), axis=0)
+        return _ratio(total, seen)
+
+    def level(self, known: np.ndarray, window: int) -> np.ndarray:
+        """Mean count an hour [days, counters] over the `window` days that end with `known`."""
+        return _ratio(_window(self.daily_total, known, window), _window(self.daily_hours, known, window))
+
+    def hour_mean(self, known: np.ndarray, window: int) -> np.ndarray:
+        """Mean of the same hour over the `window` days that end with `known`."""
+        return _ratio(_window(self.hourly_total, known, window), _window(self.hourly_seen, known, window))
+
+    def silent(self, known: np.ndarray) -> np.ndarray:
+        """1 where the three days that end with `known` counted nothing but zeros."""
+        zeros = (_window(self.daily_total, known, 3) == 0) & (_window(self.daily_hours, known, 3) > 0)
+        return zeros.astype(np.float32)
+
+    def base(self, targets: np.ndarray, known: np.ndarray) -> np.ndarray:
+        """The seasonal expectation; a counter without weeks of its own gets the city's profile at its own level."""
+        trend = np.clip(self.level(known, 7) / _positive(self.level(known, 28)), *TREND_BOUNDS)
+        own = self.weeks(targets, LAG_WEEKS) * np.where(np.isnan(trend), 1.0, trend)[:, None, :]
+        with np.errstate(invalid="ignore"):
+            city = _ratio(*_total_and_count(own, axis=2))
+            level = _ratio(*_total_and_count(self.level(known, 7), axis=1))
+        share = self.level(known, 7) / _positive(level)[:, None]
+        borrowed = city[:, :, None] * np.where(np.isnan(share), 1.0, share)[:, None, :]
+        return np.where(np.isnan(own), borrowed, own).astype(np.float32)
+
+
+def _total_and_count(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+    seen = ~np.isnan(values)
+    return np.where(seen, values, 0).sum(axis=axis, dtype=np.float64), seen.sum(axis=axis)
+
+
+def _cumulative(values: np.ndarray) -> np.ndarray:
+    return np.concatenate([np.zeros((1, *values.shape[1:])), np.cumsum(values, axis=0, dtype=np.float64)])
+
+
+def _window(cumulative: np.ndarray, last: np.ndarray, window: int) -> np.ndarray:
+    end = np.clip(last + 1, 0, len(cumulative) - 1)
+    start = np.clip(last + 1 - window, 0, len(cumulative) - 1)
+    return cumulative[end] - cumulative[start]
+
+
+def _ratio(total: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(seen > 0, total / np.maximum(seen, 1), np.nan)
+
+
+def _positive(values: np.ndarray) -> np.ndarray:
+    return np.where(values > 0, values, np.nan)
+
+
+def _holidays(days: Sequence[date], offset: int, country: str) -> np.ndarray:
+    flags = [is_holiday(day + timedelta(days=offset), country) for day in days]
+    return np.array(flags, dtype=np.float32)[:, None, None]
+
+
+def is_holiday(day: date, country: str) -> bool:
+    """Whether a local day is a public holiday.
+
+    Raises:
+        NotImplementedError: the country's holidays are not known to the `holidays` library.
+    """
+    return day in _calendar(country, day.year)
+
+
+@lru_cache(maxsize=256)
+def _calendar(country: str, year: int) -> frozenset[date]:
+    import holidays
+
+    return frozenset(holidays.country_holidays(country, years=year))
+
+
+def history_start(day: date) -> date:
+    """Return the first day whose counts a forecast for `day` can depend on."""
+    return day - timedelta(days=HISTORY_DAYS)
+
+
+def forecast_days(issued_on: date) -> list[date]:
+    """Return the target days of a forecast issued when `issued_on` is in, nearest first."""
+    return days_between(issued_on + timedelta(days=1), issued_on + timedelta(days=max(HORIZONS)))

@@ -1,0 +1,43 @@
+"""Local days and the UTC hours inside them.
+
+The only place that turns one into the other. Holidays belong to `features`, partitions to `bike_assets.partitions`.
+"""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+import numpy as np
+import pandas as pd
+
+
+def local_days(counted_at: pd.Series, timezone: str) -> pd.Series:
+    """Return the local day (datetime64[s], midnight, no zone) in which each UTC hour lies."""
+    return counted_at.dt.tz_convert(timezone).dt.tz_localize(None).dt.normalize().astype("datetime64[s]")
+
+
+def utc_bounds(day: date, timezone: str) -> tuple[pd.Timestamp, pd.Timestamp]:
+    """Return the first UTC instant of a local day and that of the next one (23, 24 or 25 hours apart)."""
+    start, end = (pd.Timestamp(each).tz_localize(timezone).tz_convert("UTC") for each in (day, day + timedelta(days=1)))
+    return start, end
+
+
+def hours_of(day: date, timezone: str) -> pd.DataFrame:
+    """Return the hours of a local day: columns counted_at (UTC) and hour (local, 0 to 23; 2 twice in autumn)."""
+    start, end = utc_bounds(day, timezone)
+    counted_at = pd.date_range(start, end, freq="h", inclusive="left")
+    return pd.DataFrame({"counted_at": counted_at, "hour": counted_at.tz_convert(timezone).hour})
+
+
+def days_between(first: date, last: date) -> list[date]:
+    """Return every day from first to last, both included; empty when last lies before first."""
+    return [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
+
+
+def as_date(value: object) -> date:
+    """Return the calendar day of an ISO text, a numpy or pandas time, or a date."""
+    return pd.Timestamp(value).date()  # type: ignore[arg-type]
+
+
+def day_numbers(days: pd.Series | Sequence[date]) -> np.ndarray:
+    """Return days as whole numbers since 1970-01-01 (int64), for arithmetic on arrays."""
+    return np.asarray(days, dtype="datetime64[D]").astype(np.int64)

@@ -1,0 +1,46 @@
+"""Scores of a week's forecasts by who made them. Joining forecasts to counts is the warehouse's work."""
+
+import pandas as pd
+
+from bike_assets.core.features import HORIZONS
+from bike_assets.core.scoring import score
+
+ROLES = ("champion", "issued", "seasonal_naive", "first_champion")
+
+
+def scores_by_role(compared: pd.DataFrame, versions: dict[str, int | None]) -> list[dict]:
+    """Score forecasts by role and horizon.
+
+    Args:
+        compared: forecasts with counts: counter_id, counted_at, horizon_days, model_version, kind, predicted_count,
+            naive_count, bike_count (bikes an hour).
+        versions: version of `champion` and of `first_champion`, None where there is none.
+
+    Returns:
+        Rows with role, horizon_days, model_version (0 for what is no single version), r2, rmse, mae and n, for every
+        role and horizon that has forecasts. The seasonal naive is scored on the champion's rows.
+    """
+    by_version = {role: compared[compared["model_version"] == version] for role, version in versions.items()}
+    issued = compared[compared["kind"] == "issued"].sort_values("model_version")
+    chosen = {
+        "champion": (by_version["champion"], "predicted_count", versions["champion"]),
+        "issued": (
+            issued.drop_duplicates(["counter_id", "counted_at", "horizon_days"], keep="last"),
+            "predicted_count",
+            0,
+        ),
+        "seasonal_naive": (by_version["champion"], "naive_count", 0),
+        "first_champion": (by_version["first_champion"], "predicted_count", versions["first_champion"]),
+    }
+    return [
+        {
+            "role": role,
+            "horizon_days": horizon,
+            "model_version": version or 0,
+            **score(part["bike_count"], part[column]).as_row(),
+        }
+        for role in ROLES
+        for rows, column, version in [chosen[role]]
+        for horizon in HORIZONS
+        if len(part := rows[rows["horizon_days"] == horizon])
+    ]

@@ -1,0 +1,223 @@
+"""The tables of the warehouse: names, columns, keys. What fills them belongs to `assets`, engines to `resources`.
+
+Types are BigQuery's. `day`, or the column that `partition` names, is a local day and decides the file or partition.
+"""
+
+from dataclasses import dataclass
+
+from bike_assets.core.features import FEATURES
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table.
+
+    Attributes:
+        dataset: warehouse dataset.
+        name: table name.
+        columns: BigQuery type by column name, in order.
+        key: columns that identify a row.
+        description: one sentence.
+        partition: the DATE column that partitions it, if any.
+        cluster: columns to cluster by.
+        write_once: rows that exist are never changed.
+        ignored: columns in which alone a difference is no change.
+        single_precision: FLOAT64 columns hold float32 values, which an engine may store as such.
+    """
+
+    dataset: str
+    name: str
+    columns: dict[str, str]
+    key: tuple[str, ...]
+    description: str
+    partition: str | None = None
+    cluster: tuple[str, ...] = ()
+    write_once: bool = False
+    ignored: tuple[str, ...] = ()
+    single_precision: bool = False
+
+    @property
+    def full_name(self) -> str:
+        """Dataset and name, as SQL has it."""
+        return f"{self.dataset}.{self.name}"
+
+
+def _columns(**types: str) -> dict[str, str]:
+    return types
+
+
+_COUNTER = _columns(
+    counter_id="STRING",
+    counter_name="STRING",
+    site_id="STRING",
+    site_name="STRING",
+    latitude="FLOAT64",
+    longitude="FLOAT64",
+)
+_SCORES = _columns(r2="FLOAT64", rmse="FLOAT64", mae="FLOAT64", n="INT64")
+
+COMPTAGE_VELO = Table(
+    "bike_traffic_raw",
+    "comptage_velo",
+    {**_COUNTER, **_columns(counted_at="TIMESTAMP", bike_count="INT64", ingested_at="TIMESTAMP", day="DATE")},
+    ("counter_id", "counted_at"),
+    "Hourly counts as published; counted_at is the start of the hour in UTC, day the local day.",
+    partition="day",
+    cluster=("counter_id",),
+    ignored=("ingested_at",),
+)
+COUNTERS = Table(
+    "bike_traffic_raw",
+    "counters",
+    {**_COUNTER, **_columns(first_day="DATE", last_day="DATE", hours="INT64", mean_count="FLOAT64")},
+    ("counter_id",),
+    "One row a counter: where it stands, and the local days on which it was first and last seen.",
+)
+PREDICTIONS = Table(
+    "bike_traffic_predictions",
+    "predictions",
+    _columns(
+        issued_on="DATE",
+        counter_id="STRING",
+        counted_at="TIMESTAMP",
+        day="DATE",
+        horizon_days="INT64",
+        predicted_count="FLOAT64",
+        naive_count="FLOAT64",
+        known_counter="BOOL",
+        kind="STRING",
+        model_version="INT64",
+        family="STRING",
+    ),
+    ("issued_on", "counter_id", "counted_at", "model_version"),
+    "Forecasts issued when day issued_on was in: kind is issued (never changed) or hindcast.",
+    partition="issued_on",
+    cluster=("counter_id",),
+    write_once=True,
+)
+INGESTIONS = Table(
+    "monitoring_audit",
+    "ingestions",
+    _columns(
+        day="DATE",
+        source="STRING",
+        rows_read="INT64",
+        rows_without_counter="INT64",
+        rows_added="INT64",
+        rows_changed="INT64",
+        hours="INT64",
+        counters="INT64",
+    ),
+    ("day",),
+    "The latest ingestion of each local day.",
+)
+SPLITS = Table(
+    "monitoring_audit",
+    "splits",
+    _columns(name="STRING", first_day="DATE", last_day="DATE", cut_on="DATE", rows="INT64", content_hash="STRING"),
+    ("name", "cut_on"),
+    "Bounds and content of every training and test set; cut_on is the newest whole day when it was cut.",
+)
+DEPLOYMENT_DECISIONS = Table(
+    "monitoring_audit",
+    "deployment_decisions",
+    _columns(
+        decided_on="DATE",
+        challenger_version="INT64",
+        challenger_family="STRING",
+        champion_version="INT64",
+        decision="STRING",
+        reason="STRING",
+        r2_baseline="FLOAT64",
+        rmse_baseline="FLOAT64",
+        r2_current="FLOAT64",
+        rmse_current="FLOAT64",
+        champion_r2_baseline="FLOAT64",
+        champion_rmse_baseline="FLOAT64",
+        champion_r2_current="FLOAT64",
+        champion_rmse_current="FLOAT64",
+        naive_r2_baseline="FLOAT64",
+        naive_rmse_baseline="FLOAT64",
+        naive_r2_current="FLOAT64",
+        naive_rmse_current="FLOAT64",
+        rows_baseline="INT64",
+        rows_current="INT64",
+        test_baseline_hash="STRING",
+        test_current_hash="STRING",
+    ),
+    ("decided_on", "challenger_version", "champion_version"),
+    "Every double evaluation with its figures at horizon 1, whatever it decided; champion_version 0 means none.",
+)
+PERFORMANCE = Table(
+    "monitoring_audit",
+    "performance_metrics",
+    {
+        **_columns(day="DATE", role="STRING", horizon_days="INT64", model_version="INT64"),
+        **_SCORES,
+    },
+    ("day", "role", "horizon_days"),
+    "Scores over the 7 days to day; role is champion, issued, seasonal_naive or first_champion.",
+)
+DRIFT = Table(
+    "monitoring_audit",
+    "drift_metrics",
+    _columns(
+        day="DATE",
+        drift_share="FLOAT64",
+        drifted_columns="STRING",
+        columns_checked="INT64",
+        reference="STRING",
+        rows_current="INT64",
+        rows_reference="INT64",
+        new_counters="STRING",
+        vanished_counters="STRING",
+        model_version="INT64",
+    ),
+    ("day",),
+    "Drift of the 7 days to day against the reference; the share is null where there is not enough data.",
+)
+RETRAIN_DECISIONS = Table(
+    "monitoring_audit",
+    "retrain_decisions",
+    _columns(
+        day="DATE",
+        decision="STRING",
+        reason="STRING",
+        r2="FLOAT64",
+        rmse="FLOAT64",
+        rows="INT64",
+        drift_share="FLOAT64",
+        champion_version="INT64",
+        held_until="DATE",
+        acts="BOOL",
+    ),
+    ("day",),
+    "The retrain matrix day by day; acts is false where a bootstrap looked back and nothing may follow.",
+)
+
+HOURLY_FEATURES = Table(
+    "bike_traffic_raw",
+    "hourly_features",
+    {
+        **_columns(counter_id="STRING", counted_at="TIMESTAMP", day="DATE", bike_count="INT64", base="FLOAT64"),
+        **{name: "INT64" if name == "horizon_days" else "FLOAT64" for name in FEATURES},
+    },
+    ("counter_id", "counted_at", "horizon_days"),
+    "What a model knew of each counted hour, at each horizon; made by the one feature function.",
+    partition="day",
+    cluster=("counter_id",),
+    single_precision=True,
+)
+
+TABLES = (
+    COMPTAGE_VELO,
+    COUNTERS,
+    HOURLY_FEATURES,
+    PREDICTIONS,
+    INGESTIONS,
+    SPLITS,
+    DEPLOYMENT_DECISIONS,
+    PERFORMANCE,
+    DRIFT,
+    RETRAIN_DECISIONS,
+)

@@ -1,0 +1,84 @@
+"""How a home's days are cut into baseline and current, train and test. Reading rows does not belong here."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import pandas as pd
+
+TEST_CURRENT_SHARE = 0.2
+TEST_CURRENT_LEAST = 28
+TEST_CURRENT_MOST = 56
+
+
+@dataclass(frozen=True)
+class Span:
+    """Local days from first to last, both included."""
+
+    first: date
+    last: date
+
+    @property
+    def days(self) -> int:
+        """Number of days; 0 for an empty span."""
+        return max(0, (self.last - self.first).days + 1)
+
+    def __contains__(self, day: date) -> bool:
+        return self.first <= day <= self.last
+
+
+@dataclass(frozen=True)
+class SplitRule:
+    """Shares of the whole days at bootstrap, and how many of them a training needs."""
+
+    train_share: float = 0.65
+    test_share: float = 0.15
+    min_days: int = 84
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The frozen cut: train and test, and all that comes after is current."""
+
+    train: Span
+    test: Span
+
+
+def cut_baseline(whole_days: Span, rule: SplitRule) -> Baseline | None:
+    """Cut the whole days of a home at bootstrap; None while there are fewer than the rule asks for."""
+    if whole_days.days < rule.min_days:
+        return None
+    train_end = whole_days.first + timedelta(days=int(whole_days.days * rule.train_share) - 1)
+    test_end = train_end + timedelta(days=int(whole_days.days * rule.test_share))
+    return Baseline(Span(whole_days.first, train_end), Span(train_end + timedelta(days=1), test_end))
+
+
+def cut_current(baseline: Baseline, last_day: date, not_before: date | None = None) -> tuple[Span, Span]:
+    """Cut the days after the baseline into train_current and test_current.
+
+    Args:
+        baseline: the frozen cut.
+        last_day: the newest whole day.
+        not_before: the latest day on which test_current has ever begun; it never begins earlier again, so that no
+            older champion has seen a newer test set.
+
+    Returns:
+        train_current (empty when it would begin after it ends) and test_current: the last fifth of the current days,
+        at least 28 where there are twice as many, at most 56.
+    """
+    current = Span(baseline.test.last + timedelta(days=1), last_day)
+    length = max(1, round(current.days * TEST_CURRENT_SHARE))
+    if current.days >= 2 * TEST_CURRENT_LEAST:
+        length = max(length, TEST_CURRENT_LEAST)
+    start = last_day - timedelta(days=min(length, TEST_CURRENT_MOST) - 1)
+    if not_before is not None:
+        start = max(start, not_before)
+    return Span(current.first, start - timedelta(days=1)), Span(start, last_day)
+
+
+def content_hash(rows: pd.DataFrame) -> str:
+    """Return a digest of counter_id, counted_at and bike_count that does not depend on the order of the rows."""
+    ordered = rows[["counter_id", "counted_at", "bike_count"]].astype({"counted_at": "datetime64[us, UTC]"})
+    ordered = ordered.sort_values(["counter_id", "counted_at"])
+    hashes = pd.util.hash_pandas_object(ordered, index=False).to_numpy()
+    return hashlib.sha256(hashes.tobytes()).hexdigest()[:16]

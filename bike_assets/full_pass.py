@@ -1,0 +1,132 @@
+"""One full pass, as `bike materialize` does it: claim the home, run what the plan says is missing, show a summary.
+
+What is missing is told by `plan`, what the terminal shows by `terminal`.
+"""
+
+import os
+import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bike_assets.errors import BikeError
+from bike_assets.home import Home, describe_source
+from bike_assets.resources.counts_source import open_home
+from bike_assets.settings import Settings
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+def run_full_pass(settings: Settings, until: date | None) -> None:
+    """Do what is missing in the home that the settings name, visibly.
+
+    Args:
+        settings: the settings in force.
+        until: the last local day to look at; the last one that the source has by default.
+
+    Raises:
+        BikeError: settings, home or input cannot be used; nothing was changed.
+        StepFailedError: a step failed; what was done before it stands.
+    """
+    from bike_assets.status import busiest_forecasts, collect_status, naive_scores
+    from bike_assets.terminal import console, print_summary
+
+    home = open_home(settings, until)
+    refuse_days_outside(home, settings, until)
+    with only_one(home, "pass"):
+        home.claim()
+        console.print(f"[bold]Source[/]     {describe_source(home)}")
+        with dagster_instance(home) as instance:
+            note = _run_steps(settings, home, instance, until)
+    print_summary(collect_status(settings), naive_scores(settings), busiest_forecasts(settings))
+    if note:
+        console.print(f"\n[yellow]{note}[/]")
+
+
+def _run_steps(settings: Settings, home: Home, instance: "dg.DagsterInstance", until: date | None) -> str | None:
+    definitions = _definitions(settings)
+    from bike_assets.plan import Plan, end_abandoned_runs
+    from bike_assets.terminal import console, show_run
+
+    plan = Plan(definitions, instance, home, settings, until)
+    abandoned = end_abandoned_runs(instance, only_steps=True)
+    if abandoned:
+        console.print(f"[dim]{abandoned} run(s) that died with an earlier pass are marked as failed[/]")
+    done = 0
+    for step in plan.steps():
+        with show_run(instance, step.run_id, step.title, len(step.assets)):
+            plan.run(step)
+        done += 1
+    if not done:
+        console.print("Nothing to do: this home is up to date.")
+    return plan.not_enough_days()
+
+
+def _definitions(settings: Settings) -> "dg.Definitions":
+    """Load the code location without Dagster's remarks on the age of its own parameters."""
+    import dagster as dg
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        from bike_assets.build import build_defs
+
+        return build_defs(settings=settings)
+
+
+def refuse_days_outside(home: Home, settings: Settings, until: date | None) -> None:
+    """Refuse a last day that the home's source does not have.
+
+    Raises:
+        BikeError: `until` lies before the home's first day, or the source has not come to it yet.
+    """
+    from bike_assets.resources.counts_source import newest_day
+
+    newest = newest_day(home)
+    if until is not None and not home.first_day <= until <= newest:
+        raise BikeError(f"--until {until} is outside of this home's days, {home.first_day} to {newest}.")
+
+
+@contextmanager
+def only_one(home: Home, what: str) -> Iterator[None]:
+    """Hold the home's lock of that name for the time of the body.
+
+    Raises:
+        BikeError: another process holds it, or the home cannot be written to.
+    """
+    from filelock import FileLock, Timeout
+
+    try:
+        home.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(home.folder / f".{what}.lock", timeout=0)
+        lock.acquire()
+    except Timeout:
+        raise BikeError(f"Another {what} is at work in {home.folder}: wait for it, or end it with Ctrl-C.") from None
+    except OSError as error:
+        raise BikeError(f"BIKE_HOME={home.folder} cannot be written to: {error.strerror}.") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def prepare_dagster_home(home: Home) -> Path:
+    """Put dagster.yaml where Dagster looks for it and return DAGSTER_HOME."""
+    home.dagster.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(REPOSITORY / "dagster.yaml", home.dagster / "dagster.yaml")
+    return home.dagster
+
+
+@contextmanager
+def dagster_instance(home: Home) -> "Iterator[dg.DagsterInstance]":
+    """Open the home's Dagster instance."""
+    import dagster as dg
+
+    os.environ["DAGSTER_HOME"] = str(prepare_dagster_home(home))
+    with dg.DagsterInstance.get() as instance:
+        yield instance

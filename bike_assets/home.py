@@ -1,0 +1,138 @@
+"""What a home is: the folder below which everything lies, and the record of its source and days.
+
+The first pass claims a home for one source; afterwards any other source is refused. Reading counts belongs to
+`resources.counts_source`, the environment to `settings`.
+"""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+from bike_assets.errors import BikeError
+from bike_assets.settings import Settings
+
+RECORD = "home.json"
+SourceKind = Literal["simulator", "file"]
+
+
+@dataclass(frozen=True)
+class Home:
+    """A home's record.
+
+    Attributes:
+        folder: where it lies.
+        source: the kind of source that it is claimed for.
+        first_day: the first local day of its counts.
+        last_day: the last one that its source will ever have; None where days go on.
+        timezone: zone of the local days.
+        file: the export, for a file.
+        digest: SHA-256 of the export, for a file.
+        seed: seed of the simulated city.
+        counters: counters of the simulated city.
+    """
+
+    folder: Path
+    source: SourceKind
+    first_day: date
+    last_day: date | None
+    timezone: str
+    file: Path | None = None
+    digest: str | None = None
+    seed: int | None = None
+    counters: int | None = None
+
+    @property
+    def warehouse(self) -> Path:
+        """Folder of the embedded warehouse."""
+        return self.folder / "warehouse"
+
+    @property
+    def registry(self) -> Path:
+        """Folder of summary.json and the model files."""
+        return self.folder / "registry"
+
+    @property
+    def mlflow(self) -> Path:
+        """Folder of MLflow's database and artifacts."""
+        return self.folder / "mlflow"
+
+    @property
+    def dagster(self) -> Path:
+        """DAGSTER_HOME."""
+        return self.folder / "dagster"
+
+    @property
+    def reports(self) -> Path:
+        """Folder of drift reports."""
+        return self.folder / "reports"
+
+    def claim(self) -> None:
+        """Write the record unless it is there; the same home claimed twice is one claim.
+
+        Raises:
+            BikeError: the folder cannot be written to.
+        """
+        if (self.folder / RECORD).exists():
+            return
+        values = asdict(self) | {"first_day": self.first_day.isoformat()}
+        values |= {"last_day": self.last_day and self.last_day.isoformat(), "file": self.file and str(self.file)}
+        del values["folder"]
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            temporary = self.folder / f"{RECORD}.{os.getpid()}.tmp"
+            temporary.write_text(json.dumps(values, indent=2) + "\n")
+            temporary.replace(self.folder / RECORD)
+        except OSError as error:
+            raise BikeError(f"BIKE_HOME={self.folder} cannot be written to: {error.strerror}.") from None
+
+
+def recorded_home(settings: Settings) -> Home | None:
+    """Return the home as it was claimed, or None when nobody claimed it.
+
+    Raises:
+        BikeError: the record cannot be read, or the settings name another source than the one it was claimed for.
+    """
+    path = settings.home_folder / RECORD
+    try:
+        values: dict[str, Any] = json.loads(path.read_text())
+        home = Home(
+            folder=settings.home_folder,
+            **values
+            | {
+                "first_day": date.fromisoformat(values["first_day"]),
+                "last_day": values["last_day"] and date.fromisoformat(values["last_day"]),
+                "file": values["file"] and Path(values["file"]),
+            },
+        )
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BikeError(
+            f"{path} is not the record of a home ({error}): mend it or start over with make clean."
+        ) from None
+    _refuse_mismatch(home, settings)
+    return home
+
+
+def _refuse_mismatch(home: Home, settings: Settings) -> None:
+    advice = "choose another BIKE_HOME or start over with make clean"
+    if settings.source not in {"auto", home.source} or (settings.counts_file and home.source != "file"):
+        raise BikeError(
+            f"The home {home.folder} holds counts from {describe_source(home)}, "
+            f"and the settings name another source (BIKE_SOURCE={settings.source}"
+            f"{f', BIKE_COUNTS_FILE={settings.counts_file}' if settings.counts_file else ''}): {advice}."
+        )
+    if settings.timezone != home.timezone:
+        raise BikeError(
+            f"The home {home.folder} was made for BIKE_TIMEZONE={home.timezone}, not {settings.timezone}: {advice}."
+        )
+
+
+def describe_source(home: Home) -> str:
+    """Say in plain words where the counts come from, and whether they are real."""
+    if home.source == "file":
+        return f"the export {home.file} (real counts, as the file has them)"
+    return f"the simulator (synthetic counts of {home.counters} invented counters; nothing here was measured)"

@@ -1,0 +1,208 @@
+"""What is missing in a home, step by step, each a run that the Dagster UI shows.
+
+It is told from the event log and the audit tables, so a pass that was killed is taken up where it was. What a step
+does belongs to the assets; running a whole pass to `full_pass`.
+"""
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any
+
+import dagster as dg
+
+from bike_assets.assets.reading import recorded_split, whole_days
+from bike_assets.core.families import FAMILIES
+from bike_assets.core.local_time import as_date, days_between
+from bike_assets.core.splits import Span
+from bike_assets.errors import StepFailedError
+from bike_assets.home import Home
+from bike_assets.resources.counts_source import newest_day
+from bike_assets.resources.registry import LocalRegistry
+from bike_assets.resources.warehouse import Warehouse
+from bike_assets.settings import Settings
+
+WATCHED_DAYS = 14
+STEP_TAG = "bike/step"
+INGESTING = ("raw_counts", "counters")
+TRAINING = (
+    "train_baseline",
+    "test_baseline",
+    "train_current",
+    "test_current",
+    *FAMILIES,
+    "double_evaluation",
+    "champion",
+)
+WATCHING = ("champion_performance", "drift_report", "retrain_decision")
+DAY = (*INGESTING, "hourly_features", "predictions", *WATCHING)
+UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One run of a pass.
+
+    Attributes:
+        title: what it does, for people.
+        job: the job that it runs.
+        assets: the assets of the job to materialize.
+        span: local days, for partitioned assets.
+        run_id: the Dagster run that it will be.
+    """
+
+    title: str
+    job: str
+    assets: tuple[str, ...]
+    span: Span | None = None
+    run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+
+class Plan:
+    """The steps of a home that are still to be done.
+
+    Args:
+        defs: the code location.
+        instance: the Dagster instance.
+        home: a claimed home.
+        settings: the settings in force.
+        until: the last local day to look at; the last one that the source has by default.
+    """
+
+    def __init__(
+        self, defs: dg.Definitions, instance: dg.DagsterInstance, home: Home, settings: Settings, until: date | None
+    ) -> None:
+        self.defs, self.instance, self.home, self.settings = defs, instance, home, settings
+        self.last = until or newest_day(home)
+        resources = defs.resources or {}
+        self.warehouse: Warehouse = resources["warehouse"]
+        self.registry: LocalRegistry = resources["registry"]
+
+    def steps(self) -> Iterator[Step]:
+        """Yield what is missing, one step after the other; each is to be run before the next is asked for."""
+        cut = recorded_split(self.warehouse, "train_baseline")
+        if cut is None:
+            yield from self._ingestion()
+        if not self._can_train():
+            return
+        if self.registry.read().champion is None or not self._has_run("champion"):
+            yield Step("training and judging models", "retrain", TRAINING)
+        yield from self._looking_back()
+        yield from self._days_since()
+
+    def not_enough_days(self) -> str | None:
+        """Say why no model can be trained yet, if that is so."""
+        if self._can_train():
+            return None
+        whole = whole_days(self.warehouse, self.settings.timezone)
+        return (
+            f"{whole.days if whole else 0} whole days of counts are not enough to train and judge a model: "
+            f"{self.settings.min_training_days} are needed (BIKE_MIN_TRAINING_DAYS)."
+        )
+
+    def run(self, step: Step) -> None:
+        """Run one step in this process.
+
+        Raises:
+            StepFailedError: the message says where to look.
+        """
+        job = self.defs.resolve_job_def(step.job)
+        tags = {STEP_TAG: step.title}
+        if step.span:
+            tags |= {
+                "dagster/asset_partition_range_start": step.span.first.isoformat(),
+                "dagster/asset_partition_range_end": step.span.last.isoformat(),
+            }
+        result = job.execute_in_process(
+            instance=self.instance,
+            asset_selection=[dg.AssetKey(name) for name in step.assets],
+            tags=tags,
+            run_id=step.run_id,
+            raise_on_error=False,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
+        if not result.success:
+            raise StepFailedError(
+                f"{step.title} failed: {_why(result)} (run {step.run_id} in the Dagster UI has the details)."
+            )
+
+    def _ingestion(self) -> Iterator[Step]:
+        whole = Span(self.home.first_day, self.last)
+        for assets, what in ((INGESTING, "ingesting counts"), (("hourly_features",), "making features")):
+            missing = self._missing(assets[0], days_between(whole.first, whole.last))
+            if missing:
+                yield Step(f"{what} of {len(missing)} days", "bootstrap", assets, Span(missing[0], missing[-1]))
+
+    def _can_train(self) -> bool:
+        if recorded_split(self.warehouse, "train_baseline"):
+            return True
+        whole = whole_days(self.warehouse, self.settings.timezone)
+        return whole is not None and whole.days >= self.settings.min_training_days
+
+    def _looking_back(self) -> Iterator[Step]:
+        """Hindcasts for the days of test_current at bootstrap, and how its last days would have looked."""
+        cut, first = recorded_split(self.warehouse, "train_baseline"), self.registry.read().first_champion
+        if cut is None or first is None:
+            return
+        seen = date.fromisoformat(first.trained_until)
+        missing = self._missing("predictions", days_between(seen, cut["cut_on"]))
+        if missing:
+            span = Span(missing[0], missing[-1])
+            yield Step(f"forecasting as of {len(missing)} days", "bootstrap", ("predictions",), span)
+        watched = days_between(
+            max(seen + timedelta(days=1), cut["cut_on"] - timedelta(days=WATCHED_DAYS - 1)), cut["cut_on"]
+        )
+        missing = self._missing(WATCHING[-1], watched)
+        if missing:
+            span = Span(missing[0], missing[-1])
+            yield Step(f"watching {len(missing)} days: performance, drift, decision", "bootstrap", WATCHING, span)
+
+    def _days_since(self) -> Iterator[Step]:
+        cut = recorded_split(self.warehouse, "train_baseline")
+        if cut is None:
+            return
+        for day in self._missing(WATCHING[-1], days_between(cut["cut_on"] + timedelta(days=1), self.last)):
+            if not self._is_torn(day):
+                yield Step(f"the day {day}: counts, forecast, drift, decision", "daily", DAY, Span(day, day))
+
+    def _is_torn(self, day: date) -> bool:
+        """Whether a day is the last of a file and only began there: no forecast can be issued from that."""
+        whole = whole_days(self.warehouse, self.settings.timezone)
+        ingested = not self._missing("raw_counts", [day])
+        return day == self.home.last_day and ingested and whole is not None and whole.last < day
+
+    def _missing(self, asset: str, days: list[date]) -> list[date]:
+        done = {as_date(key) for key in self.instance.get_materialized_partitions(dg.AssetKey(asset))}
+        return [day for day in days if day not in done]
+
+    def _has_run(self, asset: str) -> bool:
+        return self.instance.get_latest_materialization_event(dg.AssetKey(asset)) is not None
+
+
+def end_abandoned_runs(instance: dg.DagsterInstance, only_steps: bool) -> int:
+    """Mark runs that died with their process as failed, and free what they held; return how many there were.
+
+    Args:
+        instance: the Dagster instance.
+        only_steps: look at the steps of passes alone, because a daemon may be at work on other runs.
+    """
+    abandoned = [
+        run for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)) if STEP_TAG in run.tags or not only_steps
+    ]
+    for run in abandoned:
+        instance.report_run_failed(run, "its process ended before the run did")
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+    return len(abandoned)
+
+
+def _why(result: Any) -> str:
+    failures = [event for event in result.all_events if event.is_failure and event.is_step_event]
+    for event in failures:
+        error = event.event_specific_data.error
+        while error is not None and error.cause is not None:
+            error = error.cause
+        user_data = getattr(event.event_specific_data, "user_failure_data", None)
+        text = (user_data and user_data.description) or (error and error.message) or event.message
+        return f"{event.step_key}: {text.strip().splitlines()[0]}"
+    return "no step says why"

@@ -1,0 +1,27 @@
+"""Reports that people read: Evidently's HTML a day, the newest kept. Their figures stand in the audit tables."""
+
+from datetime import date
+from pathlib import Path
+
+KEPT = 30
+
+
+class DriftReports:
+    """HTML files below one folder; each is about 4 MB, so only the newest 30 are kept."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, day: date) -> Path:
+        """Return where the report of a day goes, and drop what is too old."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for old in sorted(self.folder.glob("drift-*.html"))[:-KEPT]:
+            old.unlink(missing_ok=True)
+        return self.folder / f"drift-{day}.html"
+
+    def metadata(self, day: date) -> dict:
+        """Return the metadata that leads to a day's report, if it has one."""
+        import dagster as dg
+
+        path = self.path(day)
+        return {"report": dg.MetadataValue.path(str(path))} if path.exists() else {}

@@ -1,0 +1,124 @@
+"""What a home holds, as `bike status` and the summary after a pass tell it. Only reads; imports no Dagster."""
+
+from typing import Any
+
+from bike_assets.core.local_time import as_date
+from bike_assets.home import recorded_home
+from bike_assets.resources.registry import LocalRegistry, champion_card
+from bike_assets.resources.warehouse import LocalWarehouse, Warehouse, one_row
+from bike_assets.settings import Settings
+
+
+def collect_status(settings: Settings) -> dict[str, Any]:
+    """Return the state of the home that the settings name, ready for JSON; null for what is not there yet.
+
+    Raises:
+        BikeError: the home's records cannot be read, or the settings name another source.
+    """
+    home = recorded_home(settings)
+    if home is None:
+        return dict.fromkeys(("source", "raw_counts", "champion", "predictions", "performance", "drift", "decision"))
+    warehouse = LocalWarehouse(home.warehouse, settings.threads)
+    champion = LocalRegistry(home.registry).read().champion
+    return {
+        "source": home.source,
+        "raw_counts": _raw_counts(warehouse),
+        "champion": champion_card(champion) if champion else None,
+        "predictions": _predictions(warehouse),
+        "performance": _performance(warehouse),
+        "drift": _drift(warehouse),
+        "decision": _decision(warehouse),
+    }
+
+
+def _raw_counts(warehouse: Warehouse) -> dict[str, Any] | None:
+    row = _row(
+        warehouse,
+        "SELECT COUNT(*) AS `rows`, COUNT(DISTINCT day) AS days, MIN(day) AS first_day, MAX(day) AS last_day, "
+        "COUNT(DISTINCT counter_id) AS counters FROM bike_traffic_raw.comptage_velo",
+    )
+    return row if row and row["rows"] else None
+
+
+def _predictions(warehouse: Warehouse) -> dict[str, Any] | None:
+    row = _row(
+        warehouse,
+        "SELECT COUNT(*) AS `rows`, MAX(issued_on) AS last_issued_on FROM bike_traffic_predictions.predictions",
+    )
+    return row if row and row["rows"] else None
+
+
+def _performance(warehouse: Warehouse) -> dict[str, Any] | None:
+    return _row(
+        warehouse,
+        "SELECT champion.day, champion.r2, champion.rmse, champion.mae, champion.n, naive.r2 AS naive_r2 "
+        "FROM monitoring_audit.performance_metrics AS champion "
+        "LEFT JOIN monitoring_audit.performance_metrics AS naive "
+        "ON naive.day = champion.day AND naive.horizon_days = 1 AND naive.role = 'seasonal_naive' "
+        "WHERE champion.role = 'champion' AND champion.horizon_days = 1 ORDER BY champion.day DESC LIMIT 1",
+    )
+
+
+def _drift(warehouse: Warehouse) -> dict[str, Any] | None:
+    row = _row(
+        warehouse,
+        "SELECT day, drift_share AS share, drifted_columns AS columns FROM monitoring_audit.drift_metrics "
+        "ORDER BY day DESC LIMIT 1",
+    )
+    return row and {**row, "columns": [name for name in (row["columns"] or "").split(", ") if name]}
+
+
+def _decision(warehouse: Warehouse) -> dict[str, Any] | None:
+    return _row(
+        warehouse, "SELECT day, decision, reason FROM monitoring_audit.retrain_decisions ORDER BY day DESC LIMIT 1"
+    )
+
+
+def _row(warehouse: Warehouse, sql: str, **parameters: Any) -> dict[str, Any] | None:
+    row = one_row(warehouse.query(sql, **parameters))
+    return row and {name: _plain(name, value) for name, value in row.items()}
+
+
+def _plain(name: str, value: Any) -> Any:
+    if value is None or isinstance(value, str):
+        return value
+    if name == "day" or name.endswith(("_day", "_on")):
+        return as_date(value).isoformat()
+    return value.item() if hasattr(value, "item") else value
+
+
+def naive_scores(settings: Settings) -> dict[str, Any]:
+    """Return the seasonal naive's r2_baseline and r2_current on the rows on which the champion was judged, if any."""
+    home = recorded_home(settings)
+    champion = LocalRegistry(home.registry).read().champion if home else None
+    if home is None or champion is None:
+        return {}
+    row = _row(
+        LocalWarehouse(home.warehouse, settings.threads),
+        "SELECT naive_r2_baseline AS r2_baseline, naive_r2_current AS r2_current "
+        "FROM monitoring_audit.deployment_decisions WHERE challenger_version = @version "
+        "ORDER BY decided_on, champion_version LIMIT 1",
+        version=champion.version,
+    )
+    return row or {}
+
+
+def busiest_forecasts(settings: Settings, counters: int = 3) -> dict[str, Any] | None:
+    """Return the newest forecast of the next full day for the busiest counters: day, and rows of name and bikes."""
+    home = recorded_home(settings)
+    champion = LocalRegistry(home.registry).read().champion if home else None
+    if home is None or champion is None:
+        return None
+    rows = LocalWarehouse(home.warehouse, settings.threads).query(
+        "SELECT p.day, c.counter_name, p.counter_id, SUM(p.predicted_count) AS bikes, "
+        "MAX(p.predicted_count) AS busiest_hour FROM bike_traffic_predictions.predictions AS p "
+        "JOIN bike_traffic_raw.counters AS c ON c.counter_id = p.counter_id "
+        "WHERE p.model_version = @version AND p.horizon_days = 1 AND p.issued_on = "
+        "(SELECT MAX(issued_on) FROM bike_traffic_predictions.predictions WHERE model_version = @version) "
+        "GROUP BY p.day, c.counter_name, p.counter_id ORDER BY bikes DESC LIMIT @counters",
+        version=champion.version,
+        counters=counters,
+    )
+    if rows.empty:
+        return None
+    return {"day": as_date(rows["day"].iloc[0]), "rows": rows.to_dict("records")}
