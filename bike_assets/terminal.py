@@ -1,6 +1,7 @@
 """What people see in the terminal: progress, tables, addresses. What is shown is collected elsewhere."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,8 @@ errors = Console(stderr=True, highlight=False, soft_wrap=True)
 def show_run(instance: "dg.DagsterInstance", run_id: str, title: str, steps: int) -> Iterator[None]:
     """Show a run's progress while the body executes it: steps done, and the last thing that a step said."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(24), TextColumn("{task.fields[said]}"))
-    progress = Progress(*columns, TimeElapsedColumn(), console=console, transient=True)
+    progress = Progress(*columns, TimeElapsedColumn(), console=console, transient=True, disable=not console.is_terminal)
+    begun = time.monotonic()
     with progress:
         task = progress.add_task(title, total=steps, said="")
         over = threading.Event()
@@ -32,7 +34,7 @@ def show_run(instance: "dg.DagsterInstance", run_id: str, title: str, steps: int
         finally:
             over.set()
             watcher.join()
-        elapsed = progress.tasks[0].elapsed or 0.0
+        elapsed = time.monotonic() - begun
     console.print(f"[green]✓[/] {title} [dim]({elapsed:.1f} s)[/]")
 
 

@@ -103,7 +103,7 @@ class SimulatedCity:
 
     def _shock(self, day: date) -> float:
         """A day's weather on a log scale: bad days weigh more than good ones help."""
-        draw = np.random.default_rng([self.seed, 2, day.toordinal()]).normal(0, 0.16)
+        draw = np.random.default_rng([self.seed, 2, day.toordinal()]).normal(0, 0.1)
         return float(draw if draw < 0 else 0.5 * draw)
 
     def _is_silent(self, index: int, opening: date, day: date) -> bool:

