@@ -80,11 +80,8 @@ def _row(warehouse: Warehouse, sql: str, **parameters: Any) -> dict[str, Any] | 
 
 
 def _plain(name: str, value: Any) -> Any:
-    if value is None or isinstance(value, str):
-        return value
-    if name == "day" or name.endswith(("_day", "_on")):
-        return as_date(value).isoformat()
-    return value.item() if hasattr(value, "item") else value
+    is_day = name == "day" or name.endswith(("_day", "_on"))
+    return as_date(value).isoformat() if is_day and value is not None else value
 
 
 def naive_scores(settings: Settings) -> dict[str, Any]:

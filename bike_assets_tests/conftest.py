@@ -1,22 +1,120 @@
-"""What every test shares: a home of its own before the package is imported, and the real data where they are."""
+"""What every test shares: a small synthetic home, claimed before the package is imported, and the real data if any.
+
+The days of DAILY are read when the package is imported, so every home of these tests has the same first day.
+"""
 
 import os
+import shutil
 import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
-_HOME = tempfile.mkdtemp(prefix="bike-tests-")
-for _name in [name for name in os.environ if name.startswith("BIKE_") and not name.startswith("BIKE_CI")]:
-    del os.environ[_name]
-os.environ["BIKE_HOME"] = _HOME
-
-import pytest  # noqa: E402
+import pytest
 
 SHARED_DATA = Path(__file__).parent.parent.parent / "shared" / "data"
+FIRST_DAY, LAST_DAY = date(2021, 1, 1), date(2021, 10, 7)
+
+for _name in [name for name in os.environ if name.startswith("BIKE_")]:
+    del os.environ[_name]
+_IMPORT_HOME = Path(tempfile.mkdtemp(prefix="bike-tests-"))
+os.environ["BIKE_HOME"] = str(_IMPORT_HOME)
+
+import dagster as dg  # noqa: E402
+
+from bike_assets.home import Home  # noqa: E402
+from bike_assets.settings import Settings  # noqa: E402
+
+
+def claim(folder: Path) -> Home:
+    """Claim a folder for a city of six counters from FIRST_DAY on."""
+    home = Home(folder, "simulator", FIRST_DAY, None, "Europe/Paris", seed=7, counters=6)
+    home.claim()
+    return home
+
+
+claim(_IMPORT_HOME)
+
+
+@dataclass(frozen=True)
+class City:
+    """A home with its code location and its Dagster instance."""
+
+    home: Home
+    settings: Settings
+    instance: dg.DagsterInstance
+
+    @property
+    def defs(self) -> dg.Definitions:
+        """The code location of this home."""
+        from bike_assets.build import build_defs
+
+        return build_defs(settings=self.settings)
+
+    def resource(self, name: str) -> object:
+        """A resource of this home."""
+        from bike_assets.build import default_resources
+
+        return default_resources(self.home, self.settings)[name]
+
+    def query(self, sql: str, **parameters: object):
+        """Ask the warehouse."""
+        return self.resource("warehouse").query(sql, **parameters)
+
+    def run(self, job: str, day: date | None = None, **options: object) -> dg.ExecuteInProcessResult:
+        """Run a job in this process."""
+        definition = self.defs.resolve_job_def(job)
+        key = day.isoformat() if day else None
+        return definition.execute_in_process(instance=self.instance, partition_key=key, **options)
+
+
+@pytest.fixture(scope="session")
+def bootstrapped_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home after its first pass to LAST_DAY; nobody changes it."""
+    from bike_assets.full_pass import run_full_pass
+
+    folder = tmp_path_factory.mktemp("bootstrapped")
+    claim(folder)
+    run_full_pass(Settings(home=folder, quick=True), LAST_DAY)
+    return folder
+
+
+@pytest.fixture
+def open_city() -> Iterator[Callable[..., City]]:
+    """Open homes with their instances, and close these afterwards."""
+    from bike_assets.full_pass import dagster_instance
+
+    opened = []
+
+    def open_one(folder: Path, **settings: object) -> City:
+        home = claim_or_read(folder)
+        context = dagster_instance(home)
+        opened.append(context)
+        return City(home, Settings(home=folder, quick=True, **settings), context.__enter__())
+
+    yield open_one
+    for context in opened:
+        context.__exit__(None, None, None)
+
+
+def claim_or_read(folder: Path) -> Home:
+    """Return the test home of a folder."""
+    from bike_assets.home import recorded_home
+
+    return recorded_home(Settings(home=folder)) or claim(folder)
+
+
+@pytest.fixture
+def city(bootstrapped_folder: Path, tmp_path: Path, open_city: Callable[..., City]) -> City:
+    """A copy of the home after its first pass, to do with as one likes."""
+    shutil.copytree(bootstrapped_folder, tmp_path / "home")
+    return open_city(tmp_path / "home")
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real counts, which stays outside of the repository."""
     if not SHARED_DATA.is_dir():
-        pytest.skip(f"the real counts are not at {SHARED_DATA}")
+        pytest.skip("the real counts are not beside this repository (../shared/data)")
     return SHARED_DATA

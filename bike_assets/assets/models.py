@@ -55,7 +55,7 @@ def model_asset(family: type[Family]) -> dg.AssetsDefinition:
         tests = {name: _read_sets(warehouse, [name]) for name in TEST_SETS}
         training = train_and_score(family(config, settings.seed, settings.threads), rows, tests)
         context.log.info("recording the version in MLflow and in the registry")
-        tags = {"dagster/run_id": context.run_id, **{f"data/{name}": value for name, value in hashes.items()}}
+        tags = {"dagster/run_id": context.run.run_id, **{f"data/{name}": value for name, value in hashes.items()}}
         record = _record(family, identity, config, training, tags, {"seed": settings.seed, "rows": len(rows)})
         entry = _register(registry, tracking.record(record), record, training, rows, warehouse)
         picture = as_markdown(record.figures["newest_week.png"], "newest week")

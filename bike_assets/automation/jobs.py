@@ -4,7 +4,6 @@ import dagster as dg
 
 from bike_assets.assets import champion as champion_module
 from bike_assets.assets import evaluation, features, models, monitoring, predictions, raw_counts, splits
-from bike_assets.partitions import DAILY
 
 DAILY_ASSETS = dg.AssetSelection.assets(
     raw_counts.raw_counts,
@@ -27,7 +26,6 @@ TRAINING_ASSETS = (
 daily = dg.define_asset_job(
     "daily",
     DAILY_ASSETS,
-    partitions_def=DAILY,
     description="One local day: ingest, forecast the next three, compare, look for drift, decide.",
     executor_def=dg.in_process_executor,
 )
@@ -40,7 +38,6 @@ retrain = dg.define_asset_job(
 bootstrap = dg.define_asset_job(
     "bootstrap",
     DAILY_ASSETS | TRAINING_ASSETS,
-    partitions_def=DAILY,
     description="The first pass of a home, step by step: bike materialize runs it with the days that each step needs.",
     executor_def=dg.in_process_executor,
 )

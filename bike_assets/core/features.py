@@ -71,7 +71,7 @@ class CountCube:
 
     def until(self, day: date) -> "CountCube":
         """Return the cube as it stood at the end of a day: later days are cut, missing ones are empty."""
-        length = (day - self.first_day).days + 1
+        length = max(0, (day - self.first_day).days + 1)
         missing = max(0, length - len(self.values))
         padding = np.full((missing, *self.values.shape[1:]), np.nan, dtype=np.float32)
         return CountCube(self.counters, self.first_day, np.concatenate([self.values[:length], padding]))
@@ -216,10 +216,9 @@ class _History:
         """The seasonal expectation; a counter without weeks of its own gets the city's profile at its own level."""
         trend = np.clip(self.level(known, 7) / _positive(self.level(known, 28)), *TREND_BOUNDS)
         own = self.weeks(targets, LAG_WEEKS) * np.where(np.isnan(trend), 1.0, trend)[:, None, :]
-        with np.errstate(invalid="ignore"):
-            city = _ratio(*_total_and_count(own, axis=2))
-            level = _ratio(*_total_and_count(self.level(known, 7), axis=1))
-        share = self.level(known, 7) / _positive(level)[:, None]
+        city = _ratio(*_total_and_count(own, axis=2))
+        settled = np.where(np.isnan(own).all(axis=1), np.nan, self.level(known, 7))
+        share = self.level(known, 7) / _positive(_ratio(*_total_and_count(settled, axis=1)))[:, None]
         borrowed = city[:, :, None] * np.where(np.isnan(share), 1.0, share)[:, None, :]
         return np.where(np.isnan(own), borrowed, own).astype(np.float32)
 

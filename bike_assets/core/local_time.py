@@ -17,7 +17,9 @@ def local_days(counted_at: pd.Series, timezone: str) -> pd.Series:
 
 def utc_bounds(day: date, timezone: str) -> tuple[pd.Timestamp, pd.Timestamp]:
     """Return the first UTC instant of a local day and that of the next one (23, 24 or 25 hours apart)."""
-    start, end = (pd.Timestamp(each).tz_localize(timezone).tz_convert("UTC") for each in (day, day + timedelta(days=1)))
+    midnights = pd.DatetimeIndex([day, day + timedelta(days=1)])
+    # Some zones change their clocks at midnight: the day begins with its first moment that exists.
+    start, end = midnights.tz_localize(timezone, nonexistent="shift_forward", ambiguous=[True, True]).tz_convert("UTC")
     return start, end
 
 

@@ -29,6 +29,8 @@ COLUMNS = {
     "date": "counted_at",
     "coordinates": "coordinates",
 }
+MOST_AN_HOUR = 1_000_000
+"""No street carries more bikes an hour; what is above is no count. Outliers below it are real rows."""
 REPEATED = ("id_compteur", "nom_compteur", "id", "name", "coordinates")
 
 
@@ -152,8 +154,8 @@ def _is_time(values: pd.Series) -> bool:
 
 def _counts(values: pd.Series, place: _Place) -> pd.Series:
     numbers = pd.to_numeric(values, errors="coerce").astype("float64")
-    wrong = (numbers.isna() & values.notna()) | (numbers < 0) | (numbers % 1 > 0)
-    place.refuse(wrong.fillna(False), values, "a whole number of bikes from 0")
+    wrong = (numbers.isna() & values.notna()) | ~numbers.fillna(0).between(0, MOST_AN_HOUR) | (numbers % 1 > 0)
+    place.refuse(wrong.fillna(False), values, f"a whole number of bikes from 0 to {MOST_AN_HOUR:,}")
     return numbers
 
 

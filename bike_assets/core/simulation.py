@@ -14,8 +14,7 @@ from bike_assets.core.local_time import days_between, hours_of
 
 CENTRE = (48.8566, 2.3522)
 FIRST_OPENING = date(2025, 12, 1)
-"""The last few counters of the city open one after the other from this day on, so that new counters occur."""
-LATE_COUNTERS = 4
+"""The last sixteenth of the counters open one after the other from this day on, so that new counters occur."""
 DAYS_BETWEEN_OPENINGS = 75
 COMMUTE = np.array([2, 1, 1, 1, 2, 6, 18, 52, 100, 62, 36, 34, 40, 42, 40, 44, 56, 84, 96, 66, 40, 26, 16, 8]) / 40.0
 LEISURE = np.array([6, 4, 3, 2, 1, 2, 4, 8, 16, 28, 42, 54, 58, 60, 66, 72, 74, 70, 60, 46, 32, 24, 16, 10]) / 34.0
@@ -53,7 +52,7 @@ class SimulatedCity:
                 "longitude": np.round(CENTRE[1] + 1.4 * offsets[:, 1], 6),
             }
         )
-        late = np.maximum(np.arange(counters) - (counters - LATE_COUNTERS), -1)
+        late = np.maximum(np.arange(counters) - (counters - counters // 16), -1)
         self.opening = [FIRST_OPENING + timedelta(days=DAYS_BETWEEN_OPENINGS * int(each)) for each in late]
         self.opens_late = late >= 0
 

@@ -63,10 +63,17 @@ def cut_current(baseline: Baseline, last_day: date, not_before: date | None = No
             older champion has seen a newer test set.
 
     Returns:
-        train_current (empty when it would begin after it ends) and test_current: the last fifth of the current days,
-        at least 28 where there are twice as many, at most 56.
+        train_current and test_current, either of which may be empty: test_current is the last fifth of the current
+        days, at least 28 where there are twice as many, at most 56.
+
+    Raises:
+        ValueError: `not_before` lies after the last day.
     """
+    if not_before is not None and not_before > last_day:
+        raise ValueError(f"test_current began on {not_before} and cannot end on {last_day}")
     current = Span(baseline.test.last + timedelta(days=1), last_day)
+    if not current.days:
+        return current, current
     length = max(1, round(current.days * TEST_CURRENT_SHARE))
     if current.days >= 2 * TEST_CURRENT_LEAST:
         length = max(length, TEST_CURRENT_LEAST)
@@ -78,7 +85,9 @@ def cut_current(baseline: Baseline, last_day: date, not_before: date | None = No
 
 def content_hash(rows: pd.DataFrame) -> str:
     """Return a digest of counter_id, counted_at and bike_count that does not depend on the order of the rows."""
-    ordered = rows[["counter_id", "counted_at", "bike_count"]].astype({"counted_at": "datetime64[us, UTC]"})
+    ordered = rows[["counter_id", "counted_at", "bike_count"]].astype(
+        {"counter_id": str, "counted_at": "datetime64[us, UTC]"}
+    )
     ordered = ordered.sort_values(["counter_id", "counted_at"])
     hashes = pd.util.hash_pandas_object(ordered, index=False).to_numpy()
     return hashlib.sha256(hashes.tobytes()).hexdigest()[:16]

@@ -213,10 +213,16 @@ def _write(rows: "pa.Table", path: Path) -> None:
 
 
 def one_row(rows: pd.DataFrame) -> dict[str, Any] | None:
-    """Return the first row with missing values as None, or None when there is no row."""
+    """Return the first row as plain Python values, missing ones as None; or None when there is no row."""
     if rows.empty:
         return None
-    return {str(name): None if pd.isna(value) else value for name, value in rows.iloc[0].items()}
+    return {str(name): _plain(rows[name].iloc[0]) for name in rows}
+
+
+def _plain(value: Any) -> Any:
+    if pd.isna(value):
+        return None
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def frame(table: Table, rows: Sequence[dict[str, Any]]) -> pd.DataFrame:

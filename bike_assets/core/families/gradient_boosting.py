@@ -87,7 +87,9 @@ class GradientBoosting(Family):
         from onnxmltools.convert.common.data_types import FloatTensorType
 
         inputs = [("features", FloatTensorType([None, len(INPUTS)]))]
-        return scale_ratio_by_base(convert_lightgbm(self.booster, initial_types=inputs, target_opset=OPSET), OFFSET)
+        # Without a name the converter draws a random one, and the same training would be another file each time.
+        model = convert_lightgbm(self.booster, name=self.name, initial_types=inputs, target_opset=OPSET)
+        return scale_ratio_by_base(model, OFFSET)
 
 
 def _with_float32_thresholds(model: str) -> str:

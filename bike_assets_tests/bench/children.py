@@ -1,0 +1,90 @@
+"""Starting one child and weighing it: wall time, processor time, peak memory. What it does is elsewhere."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+MEBIBYTE = 1024 * 1024
+SHOWN_LINES = 20
+
+
+class ChildFailedError(RuntimeError):
+    """A child ended with an error; the message has the last lines that it wrote."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One child.
+
+    Attributes:
+        seconds: wall time from before its start to its end, imports included.
+        run_seconds: wall time of the Dagster run alone, as the child took it.
+        cpu_seconds: processor time of the child, user and system.
+        peak_mib: its largest resident set, in MiB.
+    """
+
+    seconds: float
+    run_seconds: float
+    cpu_seconds: float
+    peak_mib: float
+
+
+def weigh(module: str, arguments: Sequence[str], variables: Mapping[str, str], folder: Path) -> Sample:
+    """Run a module of this package in a fresh interpreter and return what it took.
+
+    Args:
+        module: its name within this package; it answers with `run_seconds`.
+        arguments: its command line, before the path of its answer.
+        variables: environment variables beside the inherited ones, of which BIKE_* are left out.
+        folder: where its answer and its log go.
+
+    Raises:
+        ChildFailedError: it did not end well.
+    """
+    sample, answer = _run(module, arguments, variables, folder)
+    return Sample(run_seconds=float(answer["run_seconds"]), **sample)
+
+
+def ask(module: str, arguments: Sequence[str], variables: Mapping[str, str], folder: Path) -> dict[str, Any]:
+    """Run a module like `weigh` and return its answer alone."""
+    return _run(module, arguments, variables, folder)[1]
+
+
+def _run(
+    module: str, arguments: Sequence[str], variables: Mapping[str, str], folder: Path
+) -> tuple[dict[str, float], dict[str, Any]]:
+    answer, log = folder / "answer.json", folder / "child.log"
+    answer.unlink(missing_ok=True)
+    command = [sys.executable, "-m", f"{__package__}.{module}", *arguments, str(answer)]
+    with log.open("wb") as output:
+        began = time.perf_counter()
+        child = subprocess.Popen(command, env=_environment(variables), cwd=ROOT, stdout=output, stderr=output)
+        _, status, usage = os.wait4(child.pid, 0)
+        seconds = time.perf_counter() - began
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-SHOWN_LINES:])
+        raise ChildFailedError(f"{module} {' '.join(arguments)} ended with {child.returncode}:\n{tail}")
+    sample = {
+        "seconds": seconds,
+        "cpu_seconds": usage.ru_utime + usage.ru_stime,
+        "peak_mib": usage.ru_maxrss * _maxrss_unit() / MEBIBYTE,
+    }
+    return sample, json.loads(answer.read_text())
+
+
+def _environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """Settings of the caller are left out: what is measured is what a fresh clone does."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("BIKE_")} | dict(variables)
+
+
+def _maxrss_unit() -> int:
+    """Bytes in a unit of ru_maxrss: macOS counts bytes, Linux KiB."""
+    return 1 if sys.platform == "darwin" else 1024

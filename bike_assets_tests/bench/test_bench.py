@@ -1,0 +1,62 @@
+"""The benchmark's own arithmetic and its scales: medians, ratios, verdicts, and that a child's figures are its own."""
+
+import sys
+
+import pytest
+
+from bike_assets_tests.bench import children
+from bike_assets_tests.bench.children import ChildFailedError, Sample, weigh
+from bike_assets_tests.bench.counts import find_counts
+from bike_assets_tests.bench.figures import DAILY_WITH_DRIFT, DAILY_WITHOUT_DRIFT, EMPTY, Measurement, summarise
+
+
+def measurement(name: str, *seconds: float, peak: float = 100.0) -> Measurement:
+    return Measurement(name, name, tuple(Sample(each, each / 2, each, peak) for each in seconds))
+
+
+def test_ratios_are_of_medians_and_an_aim_that_is_missed_is_told():
+    measured = [
+        measurement(DAILY_WITHOUT_DRIFT, 9.0, 5.0, 6.0),
+        measurement(DAILY_WITH_DRIFT, 8.0, 7.0, 50.0, peak=3000.0),
+        measurement(EMPTY, 2.0, 2.0, 90.0),
+    ]
+    without, with_drift, _, _, peak = summarise(measured)
+    assert (without.value, without.met) == (3.0, True)
+    assert (with_drift.value, with_drift.met) == (4.0, False)
+    assert (peak.value, peak.met) == (3000.0, False)
+
+
+def test_json_has_every_single_value_beside_the_median():
+    assert measurement(EMPTY, 3.0, 1.0, 2.0).as_json()["seconds"] == {"median": 2.0, "values": [3.0, 1.0, 2.0]}
+
+
+@pytest.fixture
+def module_of(tmp_path, monkeypatch):
+    """Puts a module of some source where children find their package."""
+
+    def module_of(source: str) -> str:
+        (tmp_path / "children_package").mkdir()
+        (tmp_path / "children_package" / "child.py").write_text(source)
+        monkeypatch.setattr(children, "ROOT", tmp_path)
+        monkeypatch.setattr(children, "__package__", "children_package")
+        return "child"
+
+    return module_of
+
+
+def test_a_childs_peak_is_its_own(module_of, tmp_path):
+    child = module_of("import sys; held = b'x' * (200 << 20); open(sys.argv[-1], 'w').write('{\"run_seconds\": 0}')")
+    sample = weigh(child, [], {}, tmp_path)
+    assert 200 < sample.peak_mib < 300 or sys.platform == "darwin"
+
+
+def test_a_child_that_fails_is_quoted(module_of, tmp_path):
+    with pytest.raises(ChildFailedError, match="no such day"):
+        weigh(module_of("raise SystemExit('no such day')"), [], {}, tmp_path)
+
+
+def test_without_an_export_the_simulator_is_measured_and_said(tmp_path, monkeypatch):
+    monkeypatch.setenv("BIKE_COUNTS_FILE", str(tmp_path / "none.parquet"))
+    counts = find_counts()
+    assert (counts.label, counts.environment) == ("synthetic", {"BIKE_SOURCE": "simulator"})
+    assert "none.parquet" in counts.remark

@@ -1,0 +1,116 @@
+"""The child that does a part of a pass in the home that the environment names. Measuring it is `children`' business.
+
+Run as `python -m bike_assets_tests.bench.work <part> ... <answer>`; what it has to tell it writes to the answer file.
+"""
+
+import argparse
+import json
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bike_assets.plan import Plan
+
+DRIFT = "drift_report"
+
+
+def last_whole_day(_: argparse.Namespace) -> dict[str, Any]:
+    """Tell the last local day that the source has to its last hour, and where a home begins that ends before it."""
+    from bike_assets.core.local_time import hours_of
+    from bike_assets.resources.counts_source import newest_day, open_home, open_source
+    from bike_assets.settings import load_settings
+
+    settings = load_settings()
+    home = open_home(settings)
+    day = newest_day(home)
+    hours = open_source(home, settings).read(day, day).rows["counted_at"].nunique()
+    whole = day if hours == len(hours_of(day, home.timezone)) else day - timedelta(days=1)
+    first_day = open_home(settings, whole - timedelta(days=1)).first_day
+    return {"day": whole.isoformat(), "first_day": first_day.isoformat()}
+
+
+def next_step(options: argparse.Namespace) -> dict[str, Any]:
+    """Run the next step of the plan, which has to be the one that materializes an asset."""
+    with _plan(options.until) as plan:
+        step = next(plan.steps())
+        if options.asset not in step.assets:
+            raise SystemExit(f"the next step is not that of {options.asset}: {step.title}")
+        return {"run_seconds": _seconds_of_run(plan, step)}
+
+
+def remaining_steps(options: argparse.Namespace) -> dict[str, Any]:
+    """Run what is left of the plan."""
+    with _plan(options.until) as plan:
+        return {"run_seconds": sum(_seconds_of_run(plan, step) for step in plan.steps())}
+
+
+def daily_pass(options: argparse.Namespace) -> dict[str, Any]:
+    """Run the daily job for one day, with the drift report or without."""
+    with _plan(options.day) as plan:
+        from bike_assets.core.splits import Span
+        from bike_assets.plan import DAY, Step
+
+        assets = tuple(name for name in DAY if options.with_drift or name != DRIFT)
+        step = Step(f"the day {options.day}", "daily", assets, Span(options.day, options.day))
+        return {"run_seconds": _seconds_of_run(plan, step)}
+
+
+def _seconds_of_run(plan: "Plan", step: Any) -> float:
+    began = time.perf_counter()
+    plan.run(step)
+    return time.perf_counter() - began
+
+
+@contextmanager
+def _plan(until: date) -> "Iterator[Plan]":
+    """Open the home, claim it and plan it, as a full pass does."""
+    from bike_assets.full_pass import dagster_instance
+    from bike_assets.resources.counts_source import open_home
+    from bike_assets.settings import load_settings
+
+    settings = load_settings()
+    home = open_home(settings, until)
+    home.claim()
+    with dagster_instance(home) as instance:
+        import dagster as dg
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", dg.BetaWarning)
+            from bike_assets.build import build_defs
+            from bike_assets.plan import Plan
+
+            definitions = build_defs(settings=settings)
+        yield Plan(definitions, instance, home, settings, until)
+
+
+def main() -> None:
+    """Do the part that the command line names."""
+    options = _parser().parse_args()
+    options.answer.write_text(json.dumps(options.part(options)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parts = parser.add_subparsers(required=True)
+    days = parts.add_parser("last-whole-day")
+    step = parts.add_parser("next-step")
+    step.add_argument("asset")
+    step.add_argument("until", type=date.fromisoformat)
+    rest = parts.add_parser("remaining-steps")
+    rest.add_argument("until", type=date.fromisoformat)
+    day = parts.add_parser("daily-pass")
+    day.add_argument("day", type=date.fromisoformat)
+    day.add_argument("--with-drift", action="store_true")
+    for part, does in ((days, last_whole_day), (step, next_step), (rest, remaining_steps), (day, daily_pass)):
+        part.add_argument("answer", type=Path)
+        part.set_defaults(part=does)
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""A small simulated city, its features, and one trained model: made once, read by many tests."""
+
+from datetime import date
+
+import pandas as pd
+import pytest
+from hypothesis import settings
+
+from bike_assets.core.families.gradient_boosting import GradientBoosting, GradientBoostingConfig
+from bike_assets.core.features import HORIZONS, CountCube, build_cube, feature_rows
+from bike_assets.core.local_time import days_between
+from bike_assets.core.simulation import SimulatedCity
+from bike_assets.core.training import Training, train_and_score
+
+PARIS, FRANCE = "Europe/Paris", "FR"
+
+settings.register_profile("shared_machine", deadline=None)
+settings.load_profile("shared_machine")
+
+
+@pytest.fixture(scope="session")
+def city_counts() -> pd.DataFrame:
+    """110 days of six counters, across the change to summer time."""
+    return SimulatedCity(7, 10, PARIS, FRANCE).counts(date(2025, 2, 20), date(2025, 6, 9))
+
+
+@pytest.fixture(scope="session")
+def city_cube(city_counts) -> CountCube:
+    return build_cube(city_counts, PARIS)
+
+
+@pytest.fixture(scope="session")
+def city_rows(city_cube, city_counts) -> pd.DataFrame:
+    """Features, base and counts of every horizon, from the first day that has four weeks behind it."""
+    days = days_between(date(2025, 3, 24), date(2025, 6, 9))
+    rows = pd.concat([feature_rows(city_cube, days, horizon, FRANCE, PARIS) for horizon in HORIZONS])
+    counts = city_counts[["counter_id", "counted_at", "bike_count"]]
+    return rows.merge(counts, on=["counter_id", "counted_at"]).reset_index(drop=True)
+
+
+@pytest.fixture(scope="session")
+def train_rows(city_rows) -> pd.DataFrame:
+    return city_rows[city_rows["day"] < "2025-05-10"]
+
+
+@pytest.fixture(scope="session")
+def test_sets(city_rows) -> dict[str, pd.DataFrame]:
+    return {
+        "test_baseline": city_rows[city_rows["day"].between("2025-05-10", "2025-05-24")],
+        "test_current": city_rows[city_rows["day"] > "2025-05-24"],
+    }
+
+
+@pytest.fixture(scope="session")
+def boosting() -> GradientBoosting:
+    """A family as the trainings of the tests use it; `training` fits it."""
+    return GradientBoosting(GradientBoostingConfig(iterations=60, learning_rate=0.15, min_rows_in_leaf=20), 0, 1)
+
+
+@pytest.fixture(scope="session")
+def training(boosting, train_rows, test_sets) -> Training:
+    return train_and_score(boosting, train_rows, test_sets)

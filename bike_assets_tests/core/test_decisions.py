@@ -1,0 +1,261 @@
+"""The two stated rules, cell by cell and bound by bound, and what must hold of any figures."""
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bike_assets.core.decisions import (
+    EvaluationRule,
+    RetrainDecision,
+    RetrainRule,
+    Verdict,
+    decide_retrain,
+    evaluate_challenger,
+)
+
+ORDER = [
+    RetrainDecision.ALL_GOOD,
+    RetrainDecision.WAIT,
+    RetrainDecision.RETRAIN_PROACTIVE,
+    RetrainDecision.RETRAIN_REACTIVE,
+]
+ENOUGH = 5000
+NAN = math.nan
+figures = st.none() | st.floats()
+r2s = st.floats(-2, 1)
+shares = st.floats(0, 1)
+
+
+def below(value: float) -> float:
+    return math.nextafter(value, -math.inf)
+
+
+def above(value: float) -> float:
+    return math.nextafter(value, math.inf)
+
+
+def retrain(r2, drift_share, rmse=30.0, rows=ENOUGH, **options) -> str:
+    return decide_retrain(r2, rmse, rows, drift_share, RetrainRule(), **options).decision
+
+
+@pytest.mark.parametrize(
+    ("r2", "drift_share", "decision"),
+    [
+        (-1.0, 0.0, "RETRAIN_REACTIVE"),
+        (below(0.65), 0.0, "RETRAIN_REACTIVE"),
+        (below(0.65), 0.4, "RETRAIN_REACTIVE"),
+        (below(0.65), 1.0, "RETRAIN_REACTIVE"),
+        (0.65, 1.0, "RETRAIN_PROACTIVE"),
+        (0.65, 0.5, "RETRAIN_PROACTIVE"),
+        (below(0.70), 0.5, "RETRAIN_PROACTIVE"),
+        (0.65, below(0.5), "WAIT"),
+        (below(0.70), below(0.5), "WAIT"),
+        (0.65, 0.3, "WAIT"),
+        (below(0.70), 0.3, "WAIT"),
+        (0.65, below(0.3), "WAIT"),
+        (below(0.70), 0.0, "WAIT"),
+        (0.70, 1.0, "WAIT"),
+        (0.70, 0.5, "WAIT"),
+        (0.70, 0.3, "WAIT"),
+        (0.95, 0.3, "WAIT"),
+        (0.70, below(0.3), "ALL_GOOD"),
+        (0.70, 0.0, "ALL_GOOD"),
+        (1.0, 0.0, "ALL_GOOD"),
+    ],
+)
+def test_each_cell_and_bound_of_the_retrain_matrix(r2, drift_share, decision):
+    assert retrain(r2, drift_share) == decision
+
+
+@pytest.mark.parametrize(("rmse", "decision"), [(60.0, "ALL_GOOD"), (above(60.0), "RETRAIN_REACTIVE")])
+def test_an_rmse_above_its_limit_is_reactive_however_good_r2_is(rmse, decision):
+    assert retrain(0.95, 0.0, rmse=rmse) == decision
+
+
+@pytest.mark.parametrize("unknown", [None, NAN])
+def test_critical_figures_decide_where_drift_is_unknown(unknown):
+    assert retrain(0.64, unknown) == "RETRAIN_REACTIVE"
+    assert retrain(0.95, unknown, rmse=61.0) == "RETRAIN_REACTIVE"
+
+
+@pytest.mark.parametrize("unknown", [None, NAN])
+@pytest.mark.parametrize("r2", [0.65, 0.70, 0.95])
+def test_without_drift_figures_that_are_not_critical_are_no_decision(r2, unknown):
+    assert retrain(r2, unknown) == "NOT_ENOUGH_DATA"
+
+
+@pytest.mark.parametrize("unknown", [None, NAN])
+def test_a_missing_r2_is_not_enough_data_whatever_else_is_known(unknown):
+    for drift_share in (None, 0.0, 1.0):
+        assert retrain(unknown, drift_share, rmse=500.0) == "NOT_ENOUGH_DATA"
+
+
+@pytest.mark.parametrize("unknown", [None, NAN])
+def test_a_missing_rmse_leaves_the_decision_to_r2_and_drift(unknown):
+    assert retrain(0.95, 0.0, rmse=unknown) == "ALL_GOOD"
+    assert retrain(0.66, 0.5, rmse=unknown) == "RETRAIN_PROACTIVE"
+
+
+@pytest.mark.parametrize(("rows", "decision"), [(0, "NOT_ENOUGH_DATA"), (999, "NOT_ENOUGH_DATA"), (1000, "ALL_GOOD")])
+def test_too_few_rows_are_no_decision(rows, decision):
+    assert retrain(0.95, 0.0, rows=rows) == decision
+
+
+def test_too_few_rows_are_no_decision_even_when_they_look_bad():
+    assert retrain(0.1, 0.9, rmse=90.0, rows=999) == "NOT_ENOUGH_DATA"
+
+
+@given(r2=figures, rmse=figures, rows=st.integers(0, 10**6), drift_share=figures)
+@settings(max_examples=50)
+def test_a_force_overrides_all_figures(r2, rmse, rows, drift_share):
+    assert retrain(r2, drift_share, rmse=rmse, rows=rows, forced=True) == "FORCED"
+
+
+@given(r2=figures, rmse=figures, rows=st.integers(0, 10**6), drift_share=figures)
+@settings(max_examples=300)
+def test_any_figures_get_a_decision_and_a_reason_and_only_a_person_forces(r2, rmse, rows, drift_share):
+    found = decide_retrain(r2, rmse, rows, drift_share, RetrainRule())
+    assert found.decision in {*ORDER, RetrainDecision.NOT_ENOUGH_DATA}
+    assert found.reason
+
+
+@given(
+    r2=r2s,
+    rmse=st.floats(0, 120),
+    drift_share=shares,
+    loss=st.floats(0, 1),
+    error=st.floats(0, 60),
+    more_drift=st.floats(0, 1),
+)
+@settings(max_examples=400)
+def test_worse_figures_never_give_a_milder_decision(r2, rmse, drift_share, loss, error, more_drift):
+    better = retrain(r2, drift_share, rmse=rmse)
+    worse = retrain(r2 - loss, drift_share + more_drift, rmse=rmse + error)
+    assert ORDER.index(better) <= ORDER.index(worse)
+
+
+def test_the_bounds_of_the_retrain_rule_are_settings():
+    rule = RetrainRule(
+        r2_critical=0.8, r2_warning=0.9, drift_critical=0.2, drift_warning=0.1, rmse_limit=25.0, min_rows=10
+    )
+    found = [
+        decide_retrain(r2, rmse, rows, drift_share, rule).decision
+        for r2, rmse, rows, drift_share in (
+            (0.79, 20.0, 10, 0.0),
+            (0.95, 26.0, 10, 0.0),
+            (0.85, 20.0, 10, 0.2),
+            (0.85, 20.0, 10, 0.19),
+            (0.90, 20.0, 10, 0.1),
+            (0.90, 20.0, 10, 0.09),
+            (0.90, 20.0, 9, 0.09),
+        )
+    ]
+    assert found == [
+        "RETRAIN_REACTIVE",
+        "RETRAIN_REACTIVE",
+        "RETRAIN_PROACTIVE",
+        "WAIT",
+        "WAIT",
+        "ALL_GOOD",
+        "NOT_ENOUGH_DATA",
+    ]
+
+
+def test_training_follows_the_two_retrains_and_a_force_only():
+    asks = {decision.value for decision in RetrainDecision if decision.asks_for_training}
+    assert asks == {"RETRAIN_REACTIVE", "RETRAIN_PROACTIVE", "FORCED"}
+
+
+@pytest.mark.parametrize(
+    ("r2", "rmse", "drift_share", "shown"),
+    [
+        (0.6123, 20.0, 0.1, ["0.612", "0.65"]),
+        (0.9, 72.26, 0.1, ["72.3", "60.0"]),
+        (0.66, 20.0, 0.62, ["0.660", "0.62"]),
+    ],
+)
+def test_the_reason_states_the_figures_that_decided(r2, rmse, drift_share, shown):
+    reason = decide_retrain(r2, rmse, ENOUGH, drift_share, RetrainRule()).reason
+    assert [figure for figure in shown if figure not in reason] == []
+
+
+def judge(r2_baseline, r2_current, champion) -> str:
+    return evaluate_challenger(r2_baseline, r2_current, champion, EvaluationRule()).decision
+
+
+@pytest.mark.parametrize(
+    ("r2_baseline", "r2_current", "champion", "verdict"),
+    [
+        (below(0.60), 0.99, 0.50, "REJECT"),
+        (below(0.60), 0.99, None, "REJECT"),
+        (-3.0, 0.10, 0.90, "REJECT"),
+        (0.60, 0.75, 0.50, "DEPLOY"),
+        (0.60, 0.10, None, "DEPLOY"),
+        (0.95, -0.5, None, "DEPLOY"),
+        (0.95, above(0.50 + 0.02), 0.50, "DEPLOY"),
+        (0.95, 0.50 + 0.02, 0.50, "SKIP"),
+        (0.95, 0.51, 0.50, "SKIP"),
+        (0.95, 0.50, 0.50, "SKIP"),
+        (0.95, 0.20, 0.50, "SKIP"),
+    ],
+)
+def test_each_cell_and_bound_of_the_double_evaluation(r2_baseline, r2_current, champion, verdict):
+    assert judge(r2_baseline, r2_current, champion) == verdict
+
+
+@pytest.mark.parametrize("unknown", [None, NAN])
+def test_a_challenger_without_both_scores_is_not_judged(unknown):
+    assert judge(unknown, 0.95, None) == "NOT_ENOUGH_DATA"
+    assert judge(0.95, unknown, None) == "NOT_ENOUGH_DATA"
+    assert judge(unknown, unknown, 0.5) == "NOT_ENOUGH_DATA"
+
+
+def test_a_champion_that_could_not_be_scored_is_not_taken_for_no_champion():
+    assert judge(0.95, 0.95, NAN) == "NOT_ENOUGH_DATA"
+
+
+@given(r2_baseline=figures, r2_current=figures, champion=figures)
+@settings(max_examples=200)
+def test_any_scores_get_a_verdict_and_a_reason(r2_baseline, r2_current, champion):
+    found = evaluate_challenger(r2_baseline, r2_current, champion, EvaluationRule())
+    assert found.decision in set(Verdict)
+    assert found.reason
+
+
+@given(r2_baseline=r2s, r2_current=r2s, champion=st.none() | r2s, gain=st.floats(0, 1))
+@settings(max_examples=200)
+def test_a_better_challenger_never_gets_a_worse_verdict(r2_baseline, r2_current, champion, gain):
+    order = ["REJECT", "SKIP", "DEPLOY"]
+    first = order.index(judge(r2_baseline, r2_current, champion))
+    assert first <= order.index(judge(r2_baseline + gain, r2_current, champion))
+    assert first <= order.index(judge(r2_baseline, r2_current + gain, champion))
+
+
+@given(r2_baseline=r2s, r2_current=r2s, champion=r2s)
+@settings(max_examples=200)
+def test_what_is_deployed_passed_the_floor_and_beat_the_champion(r2_baseline, r2_current, champion):
+    if judge(r2_baseline, r2_current, champion) == "DEPLOY":
+        assert r2_baseline >= 0.60
+        assert r2_current > champion + 0.02
+
+
+def test_the_bounds_of_the_evaluation_rule_are_settings():
+    rule = EvaluationRule(r2_floor=0.9, min_gain=0.1)
+    assert evaluate_challenger(0.89, 0.95, 0.5, rule).decision == "REJECT"
+    assert evaluate_challenger(0.9, 0.59, 0.5, rule).decision == "SKIP"
+    assert evaluate_challenger(0.9, 0.61, 0.5, rule).decision == "DEPLOY"
+
+
+@pytest.mark.parametrize(
+    ("scores", "shown"),
+    [
+        ((0.55, 0.9, 0.8), ["0.5500", "0.60"]),
+        ((0.9, 0.91, 0.9), ["0.9100", "0.9000", "+0.0100", "0.02"]),
+        ((0.9, 0.95, 0.9), ["0.9500", "0.9000", "+0.0500", "0.02"]),
+    ],
+)
+def test_the_verdict_states_the_figures_behind_it(scores, shown):
+    reason = evaluate_challenger(*scores, EvaluationRule()).reason
+    assert [figure for figure in shown if figure not in reason] == []

@@ -1,0 +1,258 @@
+"""summary.json on a real disk: one champion, nothing removed, never half-written; only registered files serve."""
+
+import json
+import multiprocessing
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bike_assets.core.families.base import Trained
+from bike_assets.errors import BikeError
+from bike_assets.resources.registry import SUMMARY, LocalRegistry, ModelEntry, Summary, champion_card
+
+DEADLINE_SECONDS = 60
+
+
+@pytest.fixture
+def registry(tmp_path) -> LocalRegistry:
+    return LocalRegistry(tmp_path / "registry", threads=1)
+
+
+def entry(version: int, **changes) -> ModelEntry:
+    values = {
+        "version": version,
+        "family": "gradient_boosting",
+        "run_id": f"run-{version}",
+        "fingerprint": f"fingerprint-{version}",
+        "trained_until": "2025-03-01",
+        "registered_on": "2025-03-31",
+        "scores": {
+            "test_baseline": {"r2": 0.8, "rmse": 20.0, "mae": 10.0, "n": 1000},
+            "test_current": {"r2": 0.7, "rmse": 25.0, "mae": 12.0, "n": 900},
+        },
+        "parity": 1e-6,
+        "model_file": f"models/{version}.onnx",
+        "sha256": "0" * 64,
+        "counters": ["a", "b"],
+    }
+    return ModelEntry(**values | changes)
+
+
+def with_versions(registry: LocalRegistry, count: int) -> LocalRegistry:
+    for version in range(1, count + 1):
+        registry.add(entry(version))
+    return registry
+
+
+def test_before_the_first_training_it_is_empty_and_reading_writes_nothing(registry):
+    summary = registry.read()
+    assert (summary.models, summary.champion, summary.first_champion) == ([], None, None)
+    assert not registry.folder.exists()
+
+
+def test_an_entry_comes_back_as_it_was_added(registry):
+    registry.add(entry(1))
+    registry.add(entry(2, family="blend"))
+    summary = LocalRegistry(registry.folder).read()
+    assert summary.models == [entry(1), entry(2, family="blend")]
+    assert summary.entry(2).family == "blend"
+    assert summary.latest("gradient_boosting").version == 1
+    assert summary.latest("random_forest") is None
+    assert summary.champion is None
+
+
+def test_the_newest_version_of_a_family_is_its_highest_number(registry):
+    for version in (2, 10, 9):
+        registry.add(entry(version))
+    assert registry.read().latest("gradient_boosting").version == 10
+
+
+def test_the_same_training_is_added_once(registry):
+    registry.add(entry(1))
+    registry.promote(1, "2025-03-31")
+    before = (registry.folder / SUMMARY).read_bytes()
+    registry.add(entry(2, fingerprint="fingerprint-1"))
+    assert (registry.folder / SUMMARY).read_bytes() == before
+    assert registry.read().by_fingerprint("fingerprint-1").version == 1
+
+
+def test_promoting_replaces_the_champion_and_remembers_the_first(registry):
+    with_versions(registry, 3)
+    registry.promote(2, "2025-03-31")
+    registry.promote(3, "2025-04-30")
+    summary = registry.read()
+    assert [each.is_champion for each in summary.models] == [False, False, True]
+    assert summary.champion.promoted_on == "2025-04-30"
+    assert summary.first_champion.version == 2
+    assert summary.entry(2).promoted_on == "2025-03-31"
+
+
+def test_promoting_the_champion_again_changes_nothing(registry):
+    with_versions(registry, 2).promote(1, "2025-03-31")
+    before = (registry.folder / SUMMARY).stat().st_mtime_ns
+    registry.promote(1, "2025-05-31")
+    assert (registry.folder / SUMMARY).stat().st_mtime_ns == before
+    assert registry.read().champion.promoted_on == "2025-03-31"
+
+
+def test_a_champion_that_comes_back_serves_again_from_that_day(registry):
+    with_versions(registry, 2)
+    for version, day in ((1, "2025-03-31"), (2, "2025-04-30"), (1, "2025-05-31")):
+        registry.promote(version, day)
+    champion = registry.read().champion
+    assert (champion.version, champion.promoted_on) == (1, "2025-05-31")
+
+
+def test_an_unknown_version_is_refused_and_the_champion_stays(registry):
+    with_versions(registry, 2).promote(1, "2025-03-31")
+    with pytest.raises(BikeError, match="no version 7"):
+        registry.promote(7, "2025-04-30")
+    assert registry.read().champion.version == 1
+
+
+@given(versions=st.lists(st.integers(1, 4), min_size=1, max_size=8))
+@settings(max_examples=20, deadline=None)
+def test_whatever_is_promoted_there_is_one_champion_and_nothing_is_lost(tmp_path_factory, versions):
+    registry = with_versions(LocalRegistry(tmp_path_factory.mktemp("registry")), 4)
+    for day, version in enumerate(versions, start=1):
+        registry.promote(version, f"2025-03-{day:02}")
+        summary = registry.read()
+        assert [each.version for each in summary.models if each.is_champion] == [version]
+        kept = [each.model_dump(exclude={"is_champion", "promoted_on", "first_champion"}) for each in summary.models]
+        added = [entry(n).model_dump(exclude={"is_champion", "promoted_on", "first_champion"}) for n in range(1, 5)]
+        assert kept == added
+
+
+def read_all_the_time(folder: Path, ready, stop, seen) -> None:
+    """Read summary.json until told to stop; send how often, or what was wrong."""
+    champions: list[int] = []
+    try:
+        while not stop.is_set():
+            found = json.loads((folder / SUMMARY).read_bytes())["models"]
+            champions.append(sum(each["is_champion"] for each in found))
+            assert len(found) >= 5, found
+            ready.set()
+    except Exception as error:
+        seen.put(repr(error))
+        ready.set()
+        raise
+    seen.put(champions)
+
+
+def add_and_promote(folder: Path, first: int) -> None:
+    registry = LocalRegistry(folder)
+    for version in range(first, first + 10):
+        registry.add(entry(version))
+        registry.promote(version, "2025-04-01")
+
+
+def test_a_reader_never_sees_a_broken_summary_while_it_is_replaced(registry):
+    with_versions(registry, 5).promote(1, "2025-03-31")
+    spawn = multiprocessing.get_context("spawn")
+    ready, stop, seen = spawn.Event(), spawn.Event(), spawn.Queue()
+    reader = spawn.Process(target=read_all_the_time, args=(registry.folder, ready, stop, seen))
+    reader.start()
+    try:
+        assert ready.wait(DEADLINE_SECONDS)
+        for number in range(50):
+            registry.promote(number % 5 + 1, "2025-04-01")
+        stop.set()
+        champions = seen.get(timeout=DEADLINE_SECONDS)
+        reader.join(DEADLINE_SECONDS)
+    finally:
+        if reader.is_alive():
+            reader.kill()
+    assert isinstance(champions, list), f"the reader failed: {champions}"
+    assert set(champions) == {1}
+    assert not list(registry.folder.rglob("*.tmp"))
+
+
+def test_processes_that_add_at_the_same_time_lose_no_entry(registry):
+    spawn = multiprocessing.get_context("spawn")
+    workers = [spawn.Process(target=add_and_promote, args=(registry.folder, first)) for first in (1, 101, 201)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(DEADLINE_SECONDS)
+    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    summary = registry.read()
+    assert sorted(each.version for each in summary.models) == [n + k for n in (1, 101, 201) for k in range(10)]
+    assert sum(each.is_champion for each in summary.models) == 1
+    assert sum(each.first_champion for each in summary.models) == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b'{"models": [', b"\xff\xfe", b'{"models": [{"version": 1}]}', b'{"models": [], "champion": 1}'],
+    ids=["empty", "cut", "no text", "fields missing", "fields of another program"],
+)
+def test_a_summary_that_is_none_is_named_and_never_replaced(registry, content):
+    with_versions(registry, 1)
+    (registry.folder / SUMMARY).write_bytes(content)
+    for act in (registry.read, lambda: registry.add(entry(2)), lambda: registry.promote(1, "2025-03-31")):
+        with pytest.raises(BikeError, match=r"summary\.json is not a registry summary"):
+            act()
+    assert (registry.folder / SUMMARY).read_bytes() == content
+
+
+def test_people_can_read_the_summary(registry):
+    with_versions(registry, 1).promote(1, "2025-03-31")
+    text = (registry.folder / SUMMARY).read_text()
+    assert text.count("\n") > 10
+    assert json.loads(text)["models"][0]["is_champion"] is True
+
+
+def registered(registry: LocalRegistry, trained: Trained, **changes) -> ModelEntry:
+    place = registry.write_model("gradient_boosting", trained.onnx, trained.sha256)
+    made = entry(1, model_file=place, sha256=trained.sha256, counters=trained.counters, **changes)
+    registry.add(made)
+    return made
+
+
+def test_the_loaded_model_is_the_registered_one(registry, trained, rows, served):
+    made = registered(registry, trained)
+    loaded = LocalRegistry(registry.folder, threads=1).load(registry.read().entry(made.version))
+    assert loaded.counters == trained.counters
+    assert (loaded.predict(rows) == served.predict(rows)).all()
+
+
+def test_the_same_file_is_stored_once(registry, trained):
+    first = registry.write_model("gradient_boosting", trained.onnx, trained.sha256)
+    before = (registry.folder / first).stat().st_mtime_ns
+    assert registry.write_model("gradient_boosting", trained.onnx, trained.sha256) == first
+    assert (registry.folder / first).stat().st_mtime_ns == before
+    assert (registry.folder / first).read_bytes() == trained.onnx
+
+
+def test_a_file_that_was_changed_is_not_served(registry, trained):
+    made = registered(registry, trained)
+    path = registry.folder / made.model_file
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    with pytest.raises(BikeError, match=r"version 1 cannot be served from .*not what was registered"):
+        registry.load(made)
+
+
+def test_a_file_that_is_gone_is_named(registry, trained):
+    made = registered(registry, trained)
+    (registry.folder / made.model_file).unlink()
+    with pytest.raises(BikeError, match=r"version 1 cannot be served from .*\.onnx"):
+        registry.load(made)
+
+
+def test_the_champions_card_has_what_status_and_api_tell():
+    assert champion_card(entry(3, is_champion=True, promoted_on="2025-03-31")) == {
+        "family": "gradient_boosting",
+        "version": 3,
+        "run_id": "run-3",
+        "r2_baseline": 0.8,
+        "r2_current": 0.7,
+        "promoted_on": "2025-03-31",
+    }
+
+
+def test_a_summary_cannot_be_changed_in_memory():
+    summary = Summary(models=[entry(1)])
+    with pytest.raises(ValueError, match="frozen"):
+        summary.models[0].is_champion = True

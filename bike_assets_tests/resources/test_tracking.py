@@ -1,0 +1,169 @@
+"""Tracking against a real MLflow on SQLite: one run and one version a training, and the model that it keeps."""
+
+import shutil
+
+import mlflow
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from bike_assets.core.families.base import model_inputs
+from bike_assets.core.features import SEASONAL
+from bike_assets.resources.tracking import CHAMPION, EXPERIMENT, FINGERPRINT, MODEL, Tracking, TrainingRecord
+
+
+@pytest.fixture(scope="module")
+def empty_database(tmp_path_factory):
+    """An MLflow database with its tables and nothing in them; making one takes seconds."""
+    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}", f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def tracking(tmp_path, empty_database) -> Tracking:
+    before = mlflow.get_tracking_uri()
+    folder = tmp_path / "mlflow"
+    folder.mkdir()
+    shutil.copyfile(empty_database, folder / "mlflow.db")
+    yield Tracking(folder)
+    mlflow.set_tracking_uri(before)
+
+
+@pytest.fixture
+def client(tracking) -> MlflowClient:
+    return MlflowClient(tracking.uri, tracking.uri)
+
+
+def training(trained, fingerprint: str = "first", **changes) -> TrainingRecord:
+    values = {
+        "family": "gradient_boosting",
+        "fingerprint": fingerprint,
+        "onnx": trained.onnx,
+        "parameters": {"iterations": 8, "rows": 3000},
+        "metrics": {"r2_test_current_h1": 0.75},
+        "tags": {"dagster/run_id": "run-of-dagster", "data/train_baseline": "abc"},
+    }
+    return TrainingRecord(**values | changes)
+
+
+def runs_of(client: MlflowClient) -> list:
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    return client.search_runs([experiment.experiment_id])
+
+
+def test_a_training_is_one_run_with_its_facts_and_one_version(tracking, client, trained):
+    run_id, version = tracking.record(training(trained, figures={"newest_week.png": Figure()}))
+    run = client.get_run(run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params == {"iterations": "8", "rows": "3000"}
+    assert run.data.metrics == {"r2_test_current_h1": 0.75}
+    assert run.data.tags["dagster/run_id"] == "run-of-dagster"
+    assert [each.path for each in client.list_artifacts(run_id)] == ["newest_week.png"]
+    registered = client.get_model_version(MODEL, str(version))
+    assert (version, registered.run_id) == (1, run_id)
+    assert registered.tags == {
+        FINGERPRINT: "first",
+        "family": "gradient_boosting",
+        "dagster/run_id": "run-of-dagster",
+        "data/train_baseline": "abc",
+    }
+
+
+def test_the_same_training_twice_is_one_run_and_one_version(tracking, client, trained):
+    first = tracking.record(training(trained))
+    assert Tracking(tracking.folder).record(training(trained)) == first
+    assert len(runs_of(client)) == 1
+    assert len(client.search_model_versions(f"name = '{MODEL}'")) == 1
+
+
+def test_every_family_and_every_training_is_a_version_of_the_one_model(tracking, client, trained):
+    versions = [
+        tracking.record(training(trained))[1],
+        tracking.record(training(trained, "second", family="blend"))[1],
+        tracking.record(training(trained, "third"))[1],
+    ]
+    assert versions == [1, 2, 3]
+    assert len({run.info.run_id for run in runs_of(client)}) == 3
+    assert [model.name for model in client.search_registered_models()] == [MODEL]
+    assert client.get_model_version(MODEL, "2").tags["family"] == "blend"
+
+
+def test_a_run_that_was_begun_and_not_finished_is_taken_up(tracking, client, trained):
+    experiment = client.create_experiment(EXPERIMENT, tracking.artifacts)
+    begun = client.create_run(experiment, tags={FINGERPRINT: "first"})
+    client.log_param(begun.info.run_id, "iterations", "8")
+    run_id, version = tracking.record(training(trained))
+    assert run_id == begun.info.run_id
+    assert [run.info.run_id for run in runs_of(client)] == [run_id]
+    run = client.get_run(run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params == {"iterations": "8", "rows": "3000"}
+    assert client.get_model_version(MODEL, str(version)).run_id == run_id
+
+
+def test_another_trainings_begun_run_is_left_alone(tracking, client, trained):
+    experiment = client.create_experiment(EXPERIMENT, tracking.artifacts)
+    begun = client.create_run(experiment, tags={FINGERPRINT: "another"})
+    run_id, _ = tracking.record(training(trained))
+    assert run_id != begun.info.run_id
+    assert client.get_run(begun.info.run_id).info.status == "RUNNING"
+
+
+def test_the_alias_follows_and_says_whether_it_moved(tracking, client, trained):
+    for fingerprint in ("first", "second"):
+        tracking.record(training(trained, fingerprint))
+    assert [tracking.follow_champion(version) for version in (1, 1, 2, 2, 1)] == [True, False, True, False, True]
+    assert int(client.get_model_version_by_alias(MODEL, CHAMPION).version) == 1
+
+
+def test_an_alias_that_somebody_removed_is_set_again(tracking, client, trained):
+    tracking.record(training(trained))
+    tracking.follow_champion(1)
+    client.delete_registered_model_alias(MODEL, CHAMPION)
+    assert tracking.follow_champion(1)
+    assert int(client.get_model_version_by_alias(MODEL, CHAMPION).version) == 1
+
+
+def test_the_alias_cannot_follow_a_version_that_mlflow_does_not_have(tracking, client, trained):
+    tracking.record(training(trained))
+    tracking.follow_champion(1)
+    with pytest.raises(MlflowException, match="not found"):
+        tracking.follow_champion(9)
+    assert int(client.get_model_version_by_alias(MODEL, CHAMPION).version) == 1
+
+
+def test_the_logged_model_predicts_what_the_served_file_predicts(tracking, trained, served, rows):
+    tracking.record(training(trained))
+    tracking.follow_champion(1)
+    mlflow.set_tracking_uri(tracking.uri)
+    loaded = mlflow.pyfunc.load_model(f"models:/{MODEL}@{CHAMPION}")
+    base = rows[SEASONAL].to_numpy(dtype=np.float32)[:, None]
+    answer = loaded.predict({"features": model_inputs(rows, trained.counters), "base": base})
+    predicted = np.asarray(answer["bike_count"], dtype=np.float32).ravel()
+    expected = served.predict(rows).astype(np.float32)
+    assert expected.std() > 1
+    np.testing.assert_array_max_ulp(predicted, expected, maxulp=4)
+
+
+def test_the_logged_model_refuses_inputs_of_another_width(tracking, trained, rows):
+    tracking.record(training(trained))
+    mlflow.set_tracking_uri(tracking.uri)
+    loaded = mlflow.pyfunc.load_model(f"models:/{MODEL}/1")
+    features = model_inputs(rows, trained.counters)
+    with pytest.raises(MlflowException, match="shape"):
+        loaded.predict({"features": features[:, 1:], "base": features[:, :1]})
+
+
+def test_everything_that_is_kept_lies_below_the_folder(tracking, client, trained, tmp_path, monkeypatch):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    run_id, version = tracking.record(training(trained))
+    folder = tracking.folder.as_uri()
+    assert client.get_run(run_id).info.artifact_uri.startswith(folder)
+    assert client.get_model_version_download_uri(MODEL, str(version)).startswith(("models:/", folder))
+    assert list((tracking.folder / "artifacts").rglob("model.onnx"))
+    assert not list(elsewhere.iterdir())

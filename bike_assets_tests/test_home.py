@@ -1,0 +1,122 @@
+"""A home's record: written once, read back as it was, and refused for any other source."""
+
+import dataclasses
+import json
+from datetime import date
+
+import pytest
+
+from bike_assets.errors import BikeError
+from bike_assets.home import RECORD, Home, describe_source, recorded_home
+from bike_assets.settings import Settings
+
+ZONE = "Europe/Paris"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "home"
+
+
+def simulated(folder) -> Home:
+    return Home(folder, "simulator", date(2024, 5, 1), None, ZONE, seed=20, counters=64)
+
+
+def from_file(folder) -> Home:
+    export = folder.parent / "export.csv"
+    return Home(folder, "file", date(2020, 9, 1), date(2021, 6, 30), ZONE, file=export, digest="abc")
+
+
+@pytest.mark.parametrize("make", [simulated, from_file])
+def test_a_claimed_home_is_read_back_as_it_was(folder, make):
+    make(folder).claim()
+    assert recorded_home(Settings(home=folder)) == make(folder)
+    assert [path.name for path in folder.iterdir()] == [RECORD]
+
+
+def test_a_folder_that_nobody_claimed_has_no_home(folder):
+    assert recorded_home(Settings(home=folder)) is None
+    folder.mkdir()
+    assert recorded_home(Settings(home=folder)) is None
+    assert not list(folder.iterdir())
+
+
+def test_the_first_claim_stays(folder):
+    simulated(folder).claim()
+    before = (folder / RECORD).stat().st_mtime_ns
+    simulated(folder).claim()
+    from_file(folder).claim()
+    assert (folder / RECORD).stat().st_mtime_ns == before
+    assert recorded_home(Settings(home=folder)) == simulated(folder)
+
+
+def test_a_home_can_be_moved(folder, tmp_path):
+    simulated(folder).claim()
+    moved = folder.rename(tmp_path / "moved")
+    assert recorded_home(Settings(home=moved)) == dataclasses.replace(simulated(folder), folder=moved)
+
+
+def test_everything_lies_below_the_folder(folder):
+    home = simulated(folder)
+    places = [home.warehouse, home.registry, home.mlflow, home.dagster, home.reports]
+    assert len(set(places)) == 5
+    assert all(place.parent == folder for place in places)
+
+
+@pytest.mark.parametrize("source", ["auto", "simulator"])
+def test_the_source_of_the_record_and_auto_are_accepted(folder, source):
+    simulated(folder).claim()
+    assert recorded_home(Settings(home=folder, source=source)).source == "simulator"
+
+
+@pytest.mark.parametrize(
+    ("make", "settings", "told"),
+    [
+        (simulated, {"source": "file", "counts_file": "x.csv"}, ["synthetic", "BIKE_SOURCE=file", "x.csv"]),
+        (simulated, {"source": "auto", "counts_file": "x.csv"}, ["synthetic", "BIKE_COUNTS_FILE=x.csv"]),
+        (from_file, {"source": "simulator"}, ["export.csv", "BIKE_SOURCE=simulator"]),
+        (simulated, {"timezone": "Europe/London"}, ["BIKE_TIMEZONE=Europe/Paris", "Europe/London"]),
+    ],
+    ids=["file instead of simulator", "a file named beside auto", "simulator instead of file", "another zone"],
+)
+def test_another_source_or_zone_is_refused_and_the_way_out_is_told(folder, make, settings, told):
+    make(folder).claim()
+    before = (folder / RECORD).read_bytes()
+    with pytest.raises(BikeError) as refusal:
+        recorded_home(Settings(home=folder, **settings))
+    message = str(refusal.value)
+    assert all(part in message for part in [str(folder), "choose another BIKE_HOME", *told]), message
+    assert (folder / RECORD).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[]", b"\xff\xfe", b"{}", b'{"first_day": "soon"}'],
+    ids=["empty", "cut", "a list", "no text", "nothing in it", "no day"],
+)
+def test_a_record_that_is_none_is_named_and_left_as_it_is(folder, content):
+    folder.mkdir()
+    (folder / RECORD).write_bytes(content)
+    with pytest.raises(BikeError, match=r"home\.json is not the record of a home"):
+        recorded_home(Settings(home=folder))
+    assert (folder / RECORD).read_bytes() == content
+
+
+def test_a_record_with_fields_of_another_version_is_refused(folder):
+    simulated(folder).claim()
+    values = json.loads((folder / RECORD).read_text())
+    (folder / RECORD).write_text(json.dumps(values | {"profile": "gcp"}))
+    with pytest.raises(BikeError, match="profile"):
+        recorded_home(Settings(home=folder))
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BikeError, match=r"BIKE_HOME=.*file/home cannot be written to"):
+        simulated(tmp_path / "file" / "home").claim()
+
+
+def test_the_description_never_passes_invented_counts_off_as_measured(folder):
+    assert "synthetic counts of 64 invented counters" in describe_source(simulated(folder))
+    assert "export.csv" in describe_source(from_file(folder))
+    assert "synthetic" not in describe_source(from_file(folder))
