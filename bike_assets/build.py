@@ -57,9 +57,9 @@ def default_resources(home: Home, settings: Settings) -> dict[str, Any]:
     """Return the resources of the embedded profile, all below the home."""
     return {
         "settings": settings,
-        "counts_source": open_source(home, settings),
+        "counts_source": open_source(home),
         "warehouse": LocalWarehouse(home.warehouse, settings.threads),
-        "registry": LocalRegistry(home.registry, settings.threads),
+        "registry": LocalRegistry(home.registry),
         "tracking": Tracking(home.mlflow),
         "reports": DriftReports(home.reports),
     }

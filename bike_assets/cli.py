@@ -60,7 +60,8 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON alon
     from bike_assets.terminal import console, print_summary
 
     if collected["source"] is None:
-        console.print(f"{settings.home_folder} holds nothing yet: type make run, or bike materialize.")
+        told = f"{settings.home_folder} holds nothing yet: type make run, or bike materialize."
+        console.print(told, markup=False, emoji=False)
         return
     print_summary(collected, naive_scores(settings), busiest_forecasts(settings))
 
@@ -82,9 +83,11 @@ def main() -> None:
     try:
         app()
     except BikeError as refusal:
+        from rich.markup import escape
+
         from bike_assets.terminal import errors
 
-        errors.print(f"[red]bike:[/] {refusal}", soft_wrap=True)
+        errors.print("[red]bike:[/]", escape(str(refusal)), emoji=False)
         sys.exit(refusal.exit_code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

@@ -34,6 +34,8 @@ def run_full_pass(settings: Settings, until: date | None) -> None:
         BikeError: settings, home or input cannot be used; nothing was changed.
         StepFailedError: a step failed; what was done before it stands.
     """
+    from rich.markup import escape
+
     from bike_assets.status import busiest_forecasts, collect_status, naive_scores
     from bike_assets.terminal import console, print_summary
 
@@ -41,7 +43,7 @@ def run_full_pass(settings: Settings, until: date | None) -> None:
     refuse_days_outside(home, settings, until)
     with only_one(home, "pass"):
         home.claim()
-        console.print(f"[bold]Source[/]     {describe_source(home)}")
+        console.print(f"[bold]Source[/]     {escape(describe_source(home))}")
         with dagster_instance(home) as instance:
             note = _run_steps(settings, home, instance, until)
     print_summary(collect_status(settings), naive_scores(settings), busiest_forecasts(settings))

@@ -32,6 +32,7 @@ class Home:
         digest: SHA-256 of the export, for a file.
         seed: seed of the simulated city.
         counters: counters of the simulated city.
+        country: country whose public holidays the simulated city keeps.
     """
 
     folder: Path
@@ -43,6 +44,7 @@ class Home:
     digest: str | None = None
     seed: int | None = None
     counters: int | None = None
+    country: str | None = None
 
     @property
     def warehouse(self) -> Path:
@@ -73,10 +75,11 @@ class Home:
         """Write the record unless it is there; the same home claimed twice is one claim.
 
         Raises:
-            BikeError: the folder cannot be written to.
+            BikeError: the folder cannot be used or written to.
         """
         if (self.folder / RECORD).exists():
             return
+        _refuse_equals_sign(self.folder)
         values = asdict(self) | {"first_day": self.first_day.isoformat()}
         values |= {"last_day": self.last_day and self.last_day.isoformat(), "file": self.file and str(self.file)}
         del values["folder"]
@@ -93,8 +96,10 @@ def recorded_home(settings: Settings) -> Home | None:
     """Return the home as it was claimed, or None when nobody claimed it.
 
     Raises:
-        BikeError: the record cannot be read, or the settings name another source than the one it was claimed for.
+        BikeError: the folder cannot be used, the record cannot be read, or the settings name another source than the
+            one it was claimed for.
     """
+    _refuse_equals_sign(settings.home_folder)
     path = settings.home_folder / RECORD
     try:
         values: dict[str, Any] = json.loads(path.read_text())
@@ -109,12 +114,20 @@ def recorded_home(settings: Settings) -> Home | None:
         )
     except FileNotFoundError:
         return None
+    except NotADirectoryError:
+        raise BikeError(f"BIKE_HOME={settings.home_folder} cannot be used: a part of it is a file.") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BikeError(
             f"{path} is not the record of a home ({error}): mend it or start over with make clean."
         ) from None
     _refuse_mismatch(home, settings)
     return home
+
+
+def _refuse_equals_sign(folder: Path) -> None:
+    """Refuse a path that the warehouse would read partitions from: its rows would be wrong or missing."""
+    if "=" in str(folder):
+        raise BikeError(f"BIKE_HOME={folder} cannot be used: its path has a =, which partitions are told by.")
 
 
 def _refuse_mismatch(home: Home, settings: Settings) -> None:

@@ -5,19 +5,24 @@ What a home records of itself (its source, its first day) belongs to `home`.
 
 from pathlib import Path
 from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from bike_assets.core.calendar import has_holidays
 from bike_assets.core.decisions import EvaluationRule, RetrainRule
 from bike_assets.core.splits import SplitRule
 from bike_assets.errors import BikeError
+
+MOST_BASELINE = 0.95
+"""Train and test baseline together: what is left is current, and something has to be."""
 
 
 class Settings(BaseSettings):
     """Everything that can be set, each from BIKE_<NAME>."""
 
-    model_config = SettingsConfigDict(env_prefix="BIKE_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="BIKE_", frozen=True, extra="ignore", env_ignore_empty=True)
 
     home: Path = Field(Path(".bike"), description="Folder of everything that runs leave behind.")
     source: Literal["auto", "simulator", "file"] = Field("auto", description="Where counts come from.")
@@ -48,6 +53,32 @@ class Settings(BaseSettings):
     dagster_port: int = Field(3000, ge=1, le=65535)
     api_port: int = Field(8000, ge=1, le=65535)
     mlflow_port: int = Field(5000, ge=1, le=65535)
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("it is no time zone such as Europe/Paris") from None
+        return name
+
+    @field_validator("holidays_country")
+    @classmethod
+    def _has_holidays(cls, code: str) -> str:
+        if not has_holidays(code):
+            raise ValueError("it is no ISO code of a country whose public holidays are known, such as FR")
+        return code
+
+    @model_validator(mode="after")
+    def _bounds_are_in_order(self) -> "Settings":
+        if round(self.train_share + self.test_share, 9) > MOST_BASELINE:
+            raise ValueError(f"BIKE_TRAIN_SHARE and BIKE_TEST_SHARE together leave less than {1 - MOST_BASELINE:.0%}")
+        if self.r2_critical > self.r2_warning:
+            raise ValueError("BIKE_R2_CRITICAL is above BIKE_R2_WARNING")
+        if self.drift_warning > self.drift_critical:
+            raise ValueError("BIKE_DRIFT_WARNING is above BIKE_DRIFT_CRITICAL")
+        return self
 
     @property
     def split_rule(self) -> SplitRule:
@@ -87,5 +118,8 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         first = error.errors()[0]
+        told = first["msg"].removeprefix("Value error, ")
+        if not first["loc"]:
+            raise BikeError(f"The settings do not fit together: {told}.") from None
         name = "BIKE_" + "_".join(str(part) for part in first["loc"]).upper()
-        raise BikeError(f"{name}={first['input']!r} is not accepted: {first['msg'].lower()}.") from None
+        raise BikeError(f"{name}={first['input']!r} is not accepted: {told[0].lower()}{told[1:]}.") from None

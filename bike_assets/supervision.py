@@ -18,6 +18,7 @@ from pathlib import Path
 
 import httpx
 import psutil
+from rich.markup import escape
 
 from bike_assets.errors import BikeError, StepFailedError
 from bike_assets.full_pass import REPOSITORY, only_one, prepare_dagster_home
@@ -98,7 +99,7 @@ def run_everything(settings: Settings) -> None:
         for service in running:
             _refuse_busy_port(service, settings.host)
         home.claim()
-        console.print(f"[bold]Home[/]       {home.folder}")
+        console.print(f"[bold]Home[/]       {escape(str(home.folder))}")
         with supervised(home, settings, running) as supervisor:
             for service in running:
                 _await(service, settings.host, supervisor)

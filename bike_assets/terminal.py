@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -106,7 +107,7 @@ def _forecast_table(forecast: dict[str, Any]) -> Table:
     table.add_column("bikes that day", justify="right")
     table.add_column("busiest hour", justify="right")
     for row in forecast["rows"]:
-        name = row["counter_name"] or row["counter_id"]
+        name = escape(row["counter_name"] or row["counter_id"])
         table.add_row(name, f"{row['bikes']:,.0f}", f"{row['busiest_hour']:,.0f}")
     return table
 

@@ -13,7 +13,7 @@ import pandas as pd
 from bike_assets.core.features import build_cube, history_start
 from bike_assets.core.forecasting import forecast
 from bike_assets.core.local_time import as_date, utc_bounds
-from bike_assets.core.schemas import INGESTIONS
+from bike_assets.core.schemas import PREDICTIONS
 from bike_assets.home import recorded_home
 from bike_assets.resources.registry import SUMMARY, LocalRegistry, ModelEntry
 from bike_assets.resources.warehouse import LocalWarehouse
@@ -67,17 +67,14 @@ class ChampionInMemory:
 
     def _signature(self) -> tuple:
         folder = self._settings.home_folder
-        files = (
-            folder / "registry" / SUMMARY,
-            folder / "warehouse" / INGESTIONS.dataset / INGESTIONS.name / "rows.parquet",
-        )
-        return tuple(_state(path) for path in files)
+        forecasts = LocalWarehouse(folder / "warehouse").state(PREDICTIONS)
+        return _state(folder / "registry" / SUMMARY), forecasts[-1:]
 
     def _load(self) -> DayAhead | None:
         home = recorded_home(self._settings)
         if home is None:
             return None
-        registry = LocalRegistry(home.registry, self._settings.threads)
+        registry = LocalRegistry(home.registry)
         entry = registry.read().champion
         warehouse = LocalWarehouse(home.warehouse, self._settings.threads)
         newest = _newest_forecast(warehouse, entry)

@@ -10,11 +10,11 @@ hour one to four weeks ago, scaled by how the last 7 days compare with the last 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 
+from bike_assets.core.calendar import is_holiday
 from bike_assets.core.local_time import as_date, day_numbers, days_between, hours_of, local_days
 
 HORIZONS = (1, 2, 3)
@@ -250,22 +250,6 @@ def _positive(values: np.ndarray) -> np.ndarray:
 def _holidays(days: Sequence[date], offset: int, country: str) -> np.ndarray:
     flags = [is_holiday(day + timedelta(days=offset), country) for day in days]
     return np.array(flags, dtype=np.float32)[:, None, None]
-
-
-def is_holiday(day: date, country: str) -> bool:
-    """Whether a local day is a public holiday.
-
-    Raises:
-        NotImplementedError: the country's holidays are not known to the `holidays` library.
-    """
-    return day in _calendar(country, day.year)
-
-
-@lru_cache(maxsize=256)
-def _calendar(country: str, year: int) -> frozenset[date]:
-    import holidays
-
-    return frozenset(holidays.country_holidays(country, years=year))
 
 
 def history_start(day: date) -> date:

@@ -19,7 +19,9 @@ def utc_bounds(day: date, timezone: str) -> tuple[pd.Timestamp, pd.Timestamp]:
     """Return the first UTC instant of a local day and that of the next one (23, 24 or 25 hours apart)."""
     midnights = pd.DatetimeIndex([day, day + timedelta(days=1)])
     # Some zones change their clocks at midnight: the day begins with its first moment that exists.
-    start, end = midnights.tz_localize(timezone, nonexistent="shift_forward", ambiguous=[True, True]).tz_convert("UTC")
+    start, end = midnights.tz_localize(
+        timezone, nonexistent="shift_forward", ambiguous=np.array([True, True])
+    ).tz_convert("UTC")
     return start, end
 
 

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 import numpy as np
 import pandas as pd
 
-from bike_assets.core.features import is_holiday
+from bike_assets.core.calendar import is_holiday
 from bike_assets.core.local_time import days_between, hours_of
 
 CENTRE = (48.8566, 2.3522)

@@ -42,7 +42,7 @@ def train_and_score(family: Family, rows: pd.DataFrame, tests: dict[str, pd.Data
     family.counters = sorted(rows["counter_id"].unique())
     family.fit(rows)
     trained = Trained(family.to_onnx(), family.counters)
-    served = ServedModel(trained.onnx, trained.sha256, trained.counters, family.threads)
+    served = ServedModel(trained.onnx, trained.sha256, trained.counters)
     scores = {}
     for name, test in tests.items():
         for horizon in HORIZONS:

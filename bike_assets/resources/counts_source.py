@@ -21,6 +21,9 @@ from bike_assets.settings import Settings
 if TYPE_CHECKING:
     from bike_assets.core.portal_export import Export
 
+EARLIEST_LAST_DAY = date(1990, 1, 1)
+"""Ten years of history before it, the longest that the settings allow, begin when clocks and calendars are known."""
+
 
 @dataclass(frozen=True)
 class CountsBatch:
@@ -48,11 +51,11 @@ class CountsSource(Protocol):
 class SimulatorSource:
     """The synthetic city of a home."""
 
-    def __init__(self, home: Home, country: str) -> None:
+    def __init__(self, home: Home) -> None:
         from bike_assets.core.simulation import SimulatedCity
 
         self.description = describe_source(home)
-        self._city = SimulatedCity(home.seed or 0, home.counters or 0, home.timezone, country)
+        self._city = SimulatedCity(home.seed or 0, home.counters or 0, home.timezone, home.country or "FR")
 
     def read(self, first: date, last: date) -> CountsBatch:
         """Draw the days."""
@@ -97,7 +100,7 @@ def open_home(settings: Settings, until: date | None = None) -> Home:
         until: for a new home of a source without an end, the last day of its history; yesterday by default.
 
     Raises:
-        BikeError: the settings do not fit the record, or the export cannot be used.
+        BikeError: the settings do not fit the record, the export cannot be used, or `until` is too long ago.
     """
     home = recorded_home(settings)
     if home is not None:
@@ -106,7 +109,9 @@ def open_home(settings: Settings, until: date | None = None) -> Home:
         return _describe_file_home(settings)
     if settings.counts_file is not None:
         raise BikeError(f"BIKE_COUNTS_FILE is set, and BIKE_SOURCE is {settings.source}: set BIKE_SOURCE=file.")
-    last = until or yesterday(settings.timezone)
+    last = min(until or date.max, yesterday(settings.timezone))
+    if last < EARLIEST_LAST_DAY:
+        raise BikeError(f"--until {last} is too long ago: a new home can end on {EARLIEST_LAST_DAY} at the earliest.")
     return Home(
         settings.home_folder,
         "simulator",
@@ -115,12 +120,13 @@ def open_home(settings: Settings, until: date | None = None) -> Home:
         settings.timezone,
         seed=settings.seed,
         counters=settings.simulator_counters,
+        country=settings.holidays_country,
     )
 
 
-def open_source(home: Home, settings: Settings) -> CountsSource:
+def open_source(home: Home) -> CountsSource:
     """Return the source of a home."""
-    return FileSource(home) if home.source == "file" else SimulatorSource(home, settings.holidays_country)
+    return FileSource(home) if home.source == "file" else SimulatorSource(home)
 
 
 def newest_day(home: Home) -> date:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bike_assets.errors import BikeError
 
@@ -92,9 +92,8 @@ class Summary(BaseModel):
 class LocalRegistry:
     """The registry in a folder."""
 
-    def __init__(self, folder: Path, threads: int = 2) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.threads = threads
 
     def read(self) -> Summary:
         """Return the summary as it stands; empty before the first training.
@@ -106,8 +105,10 @@ class LocalRegistry:
             return Summary.model_validate_json((self.folder / SUMMARY).read_bytes())
         except FileNotFoundError:
             return Summary()
-        except ValueError as error:
-            raise BikeError(f"{self.folder / SUMMARY} is not a registry summary: {error}") from None
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            place = ".".join(str(part) for part in first["loc"]) or "the whole file"
+            raise BikeError(f"{self.folder / SUMMARY} is not a registry summary: {place}: {first['msg']}.") from None
 
     def write_model(self, family: str, content: bytes, sha256: str) -> str:
         """Store a served file under its content and return its place, relative to the registry."""
@@ -118,11 +119,20 @@ class LocalRegistry:
         return relative
 
     def add(self, entry: ModelEntry) -> None:
-        """Add a trained version; the same training again changes nothing."""
+        """Add a trained version; the same training again changes nothing.
+
+        Raises:
+            BikeError: another training has that version's number.
+        """
 
         def added(summary: Summary) -> Summary:
             if summary.by_fingerprint(entry.fingerprint):
                 return summary
+            if summary.entry(entry.version):
+                raise BikeError(
+                    f"the registry {self.folder} has another version {entry.version} already: "
+                    "MLflow's database was started over, and the registry was not"
+                )
             return Summary(models=[*summary.models, entry])
 
         self._change(added)
@@ -147,7 +157,13 @@ class LocalRegistry:
             is_first = summary.first_champion is None
             return Summary(
                 models=[
-                    entry.model_copy(update={"is_champion": True, "promoted_on": day, "first_champion": is_first})
+                    entry.model_copy(
+                        update={
+                            "is_champion": True,
+                            "promoted_on": day,
+                            "first_champion": chosen.first_champion or is_first,
+                        }
+                    )
                     if entry.version == version
                     else entry.model_copy(update={"is_champion": False})
                     for entry in summary.models
@@ -166,7 +182,7 @@ class LocalRegistry:
 
         path = self.folder / entry.model_file
         try:
-            return ServedModel(path.read_bytes(), entry.sha256, entry.counters, self.threads)
+            return ServedModel(path.read_bytes(), entry.sha256, entry.counters)
         except (OSError, ValueError) as error:
             raise BikeError(f"version {entry.version} cannot be served from {path}: {error}") from None
 

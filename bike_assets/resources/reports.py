@@ -15,13 +15,18 @@ class DriftReports:
     def path(self, day: date) -> Path:
         """Return where the report of a day goes, and drop what is too old."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        for old in sorted(self.folder.glob("drift-*.html"))[:-KEPT]:
+        path = self._place(day)
+        others = sorted(each for each in self.folder.glob("drift-*.html") if each != path)
+        for old in others[: -(KEPT - 1)]:
             old.unlink(missing_ok=True)
-        return self.folder / f"drift-{day}.html"
+        return path
 
     def metadata(self, day: date) -> dict:
         """Return the metadata that leads to a day's report, if it has one."""
         import dagster as dg
 
-        path = self.path(day)
+        path = self._place(day)
         return {"report": dg.MetadataValue.path(str(path))} if path.exists() else {}
+
+    def _place(self, day: date) -> Path:
+        return self.folder / f"drift-{day}.html"

@@ -1,11 +1,17 @@
 """The warehouse: tables in, SQL out. What the tables mean belongs to `core.schemas` and the assets.
 
-The embedded engine keeps every partition as one Parquet file that is written under a temporary name and renamed, and
-reads them with an in-memory DuckDB, so that several processes read and write at once without a server.
+The embedded engine keeps every partition as one Parquet file, written under a temporary name and renamed, and reads
+them with an in-memory DuckDB, so that several processes read and write at once without a server. A file is never
+replaced under its own name (DuckDB opens a path more than once and would mix old and new): each change is the next
+number, and readers take the highest. A superseded file stays for a minute, for those who are reading it.
 """
 
+import glob
+import itertools
 import os
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,6 +27,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 LOCK_TIMEOUT_SECONDS = 60
+KEPT_FOR_READERS_SECONDS = 60
+READ_ATTEMPTS = 3
 
 
 class MergeResult:
@@ -67,13 +75,16 @@ class LocalWarehouse:
         """Merge rows partition by partition; each partition changes at once or not at all.
 
         Raises:
-            ValueError: columns are missing, or two rows share a key.
+            ValueError: columns are missing, a key or partition is null, or two rows share a key.
         """
         missing = set(table.columns) - set(rows.columns)
         if missing:
             raise ValueError(f"{table.full_name}: columns missing: {', '.join(sorted(missing))}")
         if rows.duplicated(list(table.key)).any():
             raise ValueError(f"{table.full_name}: two rows share a key ({', '.join(table.key)})")
+        identifying = [*table.key, *([table.partition] if table.partition else [])]
+        if rows[identifying].isna().any(axis=None):
+            raise ValueError(f"{table.full_name}: a row has no value in one of {', '.join(identifying)}")
         if rows.empty:
             return MergeResult(np.array([], dtype=str))
         from filelock import FileLock
@@ -87,6 +98,19 @@ class LocalWarehouse:
 
     def query(self, sql: str, **parameters: Any) -> pd.DataFrame:
         """Run a SELECT over the files as they stand now."""
+        import duckdb
+
+        for _ in range(READ_ATTEMPTS - 1):
+            # A file may be removed between listing and reading: it had been superseded a minute before.
+            with suppress(duckdb.IOException):
+                return self._query(sql, parameters)
+        return self._query(sql, parameters)
+
+    def state(self, table: Table) -> tuple[str, ...]:
+        """Return what changes when the table does."""
+        return tuple(str(path) for path in self._current_files(table))
+
+    def _query(self, sql: str, parameters: dict[str, Any]) -> pd.DataFrame:
         with self._connect() as connection:
             for table in TABLES:
                 if table.full_name in sql:
@@ -97,13 +121,13 @@ class LocalWarehouse:
     def _merge_files(self, table: Table, rows: pd.DataFrame) -> MergeResult:
         rows = rows.reset_index(drop=True)
         groups = rows.groupby(table.partition).groups if table.partition else {None: rows.index}
-        index_of = {self._path(table, value): index for value, index in groups.items()}
-        known = [path for path in index_of if path.exists()]
+        index_of = {self._partition_folder(table, value): index for value, index in groups.items()}
+        known = [file for folder in index_of if (file := _current_file(folder))]
         status = self._compare(table, rows, known) if known else np.full(len(rows), "added")
-        for path, index in index_of.items():
+        for folder, index in index_of.items():
             fresh = rows.loc[index[status[index] != "unchanged"]]
             if not fresh.empty:
-                self._rewrite(table, _to_arrow(table, fresh), path)
+                self._rewrite(table, _to_arrow(table, fresh), folder)
         return MergeResult(status)
 
     def _compare(self, table: Table, rows: pd.DataFrame, paths: list[Path]) -> np.ndarray:
@@ -117,26 +141,34 @@ class LocalWarehouse:
                 f"WHEN {'FALSE' if table.write_once else differs} THEN 'changed' ELSE 'unchanged' END AS status "
                 "FROM new LEFT JOIN read_parquet($paths, hive_partitioning = false) AS old "
                 f"ON {' AND '.join(f'old.{name} = new.{name}' for name in table.key)} ORDER BY position",
-                {"paths": [str(path) for path in paths]},
+                {"paths": [_glob_escaped(path) for path in paths]},
             )
             return np.asarray(compared_rows.fetchnumpy()["status"])
 
-    def _rewrite(self, table: Table, fresh: "pa.Table", path: Path) -> None:
-        """Replace one file by its rows and the fresh ones; a fresh row wins over an old one of the same key."""
+    def _rewrite(self, table: Table, fresh: "pa.Table", folder: Path) -> None:
+        """Supersede a partition's file by its rows and the fresh ones; a fresh row wins over an old one of its key."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        if path.exists():
+        current = _current_file(folder)
+        if current:
             with self._connect() as connection:
-                connection.register("old", pq.read_table(path, partitioning=None))
+                connection.register("old", pq.read_table(current, partitioning=None))
                 connection.register("fresh", fresh)
                 kept = connection.sql(f"SELECT * FROM old ANTI JOIN fresh USING ({', '.join(table.key)})")
                 fresh = pa.concat_tables([kept.to_arrow_table().cast(fresh.schema), fresh])
-        _write(fresh.sort_by([(name, "ascending") for name in table.key]), path)
+        number = _number(current) + 1 if current else 1
+        _write(fresh.sort_by([(name, "ascending") for name in table.key]), folder / f"rows-{number:06d}.parquet")
+        _remove_superseded(folder)
 
-    def _path(self, table: Table, value: Any) -> Path:
+    def _partition_folder(self, table: Table, value: Any) -> Path:
         folder = self._folder(table)
-        return (folder / f"{table.partition}={as_date(value)}" if table.partition else folder) / "rows.parquet"
+        return folder / f"{table.partition}={as_date(value)}" if table.partition else folder
+
+    def _current_files(self, table: Table) -> list[Path]:
+        folder = self._folder(table)
+        folders = sorted(folder.glob(f"{table.partition}=*")) if table.partition else [folder]
+        return [file for each in folders if (file := _current_file(each))]
 
     def _connect(self) -> "duckdb.DuckDBPyConnection":
         import duckdb
@@ -149,18 +181,35 @@ class LocalWarehouse:
         return self.folder / table.dataset / table.name
 
     def _source(self, table: Table) -> str:
-        folder = self._folder(table)
-        columns = ", ".join(table.columns)
-        if table.partition is None:
-            if (folder / "rows.parquet").exists():
-                return f"SELECT {columns} FROM read_parquet('{folder}/rows.parquet')"
-        elif any(folder.glob("*/rows.parquet")):
-            return (
-                f"SELECT {columns} FROM read_parquet('{folder}/*/rows.parquet', hive_partitioning = true, "
-                f"hive_types = {{'{table.partition}': DATE}})"
-            )
-        typed = ", ".join(f"CAST(NULL AS {_DUCKDB_TYPES[kind]}) AS {name}" for name, kind in table.columns.items())
-        return f"SELECT {typed} WHERE FALSE"
+        files = self._current_files(table)
+        if not files:
+            typed = ", ".join(f"CAST(NULL AS {_DUCKDB_TYPES[kind]}) AS {name}" for name, kind in table.columns.items())
+            return f"SELECT {typed} WHERE FALSE"
+        listed = ", ".join("'" + _glob_escaped(path).replace("'", "''") + "'" for path in files)
+        pruning = "hive_partitioning = false"
+        if table.partition:
+            pruning = f"hive_partitioning = true, hive_types = {{'{table.partition}': DATE}}"
+        return f"SELECT {', '.join(table.columns)} FROM read_parquet([{listed}], {pruning})"
+
+
+def _current_file(folder: Path) -> Path | None:
+    return max(folder.glob("rows-*.parquet"), key=_number, default=None)
+
+
+def _number(file: Path) -> int:
+    return int(file.stem.rpartition("-")[2])
+
+
+def _remove_superseded(folder: Path) -> None:
+    """Remove files that were superseded long enough ago: a reader that began before that has them open or is done."""
+    files = sorted(folder.glob("rows-*.parquet"), key=_number)
+    for old, successor in itertools.pairwise(files):
+        if time.time() - successor.stat().st_mtime > KEPT_FOR_READERS_SECONDS:
+            old.unlink(missing_ok=True)
+
+
+def _glob_escaped(path: Path) -> str:
+    return glob.escape(str(path))
 
 
 _DUCKDB_TYPES = {
@@ -197,7 +246,14 @@ def _arrow_schema(table: Table) -> "pa.Schema":
 def _to_arrow(table: Table, rows: pd.DataFrame) -> "pa.Table":
     import pyarrow as pa
 
-    return pa.Table.from_pandas(rows[list(table.columns)], schema=_arrow_schema(table), preserve_index=False)
+    schema = _arrow_schema(table)
+    arrays = [
+        pa.nulls(len(rows), each.type)
+        if rows[each.name].isna().all()
+        else pa.array(rows[each.name], each.type, from_pandas=True)
+        for each in schema
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def _write(rows: "pa.Table", path: Path) -> None:

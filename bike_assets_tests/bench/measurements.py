@@ -29,6 +29,10 @@ PASSES = (
 )
 
 
+class IdlePassError(RuntimeError):
+    """A pass that did nothing is no measurement."""
+
+
 @dataclass(frozen=True)
 class Measured:
     """Everything that was measured.
@@ -55,6 +59,7 @@ def measure_all(counts: Counts, folder: Path, repeats: int, say: Callable[[str],
 
     Raises:
         ChildFailedError: a run failed.
+        IdlePassError: a daily pass did not do the work of a day.
     """
     bench = _Bench(counts, folder, say)
     known = ask("work", ["last-whole-day"], bench.variables(folder / "unclaimed"), folder)
@@ -104,6 +109,9 @@ class _Bench:
                 _replace(home, template)
                 arguments = ["daily-pass", day.isoformat(), *options]
                 samples[name].append(weigh("work", arguments, self.variables(home), self._folder))
+                refuse_idle_pass(
+                    name, ask("work", ["what-a-day-left", day.isoformat()], self.variables(home), self._folder)
+                )
                 self._tell(name, number, repeats, samples[name][-1])
         return samples
 
@@ -118,6 +126,18 @@ class _Bench:
 
     def _tell(self, name: str, number: int, repeats: int, sample: Sample) -> None:
         self._say(f"{name} {number}/{repeats}: {sample.seconds:.2f} s, {sample.peak_mib:.0f} MiB")
+
+
+def refuse_idle_pass(name: str, left: dict[str, int]) -> None:
+    """Refuse a daily pass that succeeded without doing its work: its seconds would say nothing.
+
+    Raises:
+        IdlePassError: forecasts or scores of the day are missing, or its drift share where drift was to be measured.
+    """
+    needed = {"forecasts", "scores"} | ({"drift_shares"} if name == DAILY_WITH_DRIFT else set())
+    missing = sorted(each for each in needed if not left[each])
+    if missing:
+        raise IdlePassError(f"{name} succeeded and left no {', '.join(missing)}: it did not do the work of a day.")
 
 
 def _replace(home: Path, template: Path | None) -> None:

@@ -32,13 +32,13 @@ def print_tables(
 
 def _figures(measurements: list[Measurement], label: str) -> Table:
     table = Table(
-        title=f"Median seconds, each part in a process of its own, on {label} counts",
+        title=f"Median seconds and peak memory, each part in a process of its own, on {label} counts",
         title_justify="left",
         box=box.SIMPLE,
     )
     table.add_column("part", no_wrap=True)
-    for heading in ("process", "the run", "CPU", "peak MiB"):
-        table.add_column(heading, justify="right")
+    for heading in ("process", "run", "CPU", "MiB"):
+        table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("process, each", no_wrap=True)
     for each in measurements:
         seconds = [f"{each.median(figure):.2f}" for figure in ("seconds", "run_seconds", "cpu_seconds")]
@@ -51,7 +51,7 @@ def _aims(summary: list[Aimed]) -> Table:
     table = Table(title="Against the aims", title_justify="left", box=box.SIMPLE)
     table.add_column("figure", no_wrap=True)
     for heading in ("value", "aim"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("")
     for each in summary:
         table.add_row(each.name, f"{each.value:.2f}", "" if each.aim is None else f"≤ {each.aim:g}", VERDICTS[each.met])

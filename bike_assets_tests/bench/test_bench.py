@@ -8,6 +8,7 @@ from bike_assets_tests.bench import children
 from bike_assets_tests.bench.children import ChildFailedError, Sample, weigh
 from bike_assets_tests.bench.counts import find_counts
 from bike_assets_tests.bench.figures import DAILY_WITH_DRIFT, DAILY_WITHOUT_DRIFT, EMPTY, Measurement, summarise
+from bike_assets_tests.bench.measurements import IdlePassError, refuse_idle_pass
 
 
 def measurement(name: str, *seconds: float, peak: float = 100.0) -> Measurement:
@@ -60,3 +61,10 @@ def test_without_an_export_the_simulator_is_measured_and_said(tmp_path, monkeypa
     counts = find_counts()
     assert (counts.label, counts.environment) == ("synthetic", {"BIKE_SOURCE": "simulator"})
     assert "none.parquet" in counts.remark
+
+
+def test_a_pass_that_did_nothing_is_no_measurement():
+    left = {"forecasts": 3744, "scores": 12, "drift_shares": 0}
+    refuse_idle_pass(DAILY_WITHOUT_DRIFT, left)
+    with pytest.raises(IdlePassError, match="no drift_shares"):
+        refuse_idle_pass(DAILY_WITH_DRIFT, left)

@@ -28,7 +28,7 @@ def last_whole_day(_: argparse.Namespace) -> dict[str, Any]:
     settings = load_settings()
     home = open_home(settings)
     day = newest_day(home)
-    hours = open_source(home, settings).read(day, day).rows["counted_at"].nunique()
+    hours = open_source(home).read(day, day).rows["counted_at"].nunique()
     whole = day if hours == len(hours_of(day, home.timezone)) else day - timedelta(days=1)
     first_day = open_home(settings, whole - timedelta(days=1)).first_day
     return {"day": whole.isoformat(), "first_day": first_day.isoformat()}
@@ -58,6 +58,17 @@ def daily_pass(options: argparse.Namespace) -> dict[str, Any]:
         assets = tuple(name for name in DAY if options.with_drift or name != DRIFT)
         step = Step(f"the day {options.day}", "daily", assets, Span(options.day, options.day))
         return {"run_seconds": _seconds_of_run(plan, step)}
+
+
+def what_a_day_left(options: argparse.Namespace) -> dict[str, Any]:
+    """Tell how many forecasts, scores and drift shares the home has of one day."""
+    questions = {
+        "forecasts": "SELECT COUNT(*) AS n FROM bike_traffic_predictions.predictions WHERE issued_on = @day",
+        "scores": "SELECT COUNT(r2) AS n FROM monitoring_audit.performance_metrics WHERE day = @day",
+        "drift_shares": "SELECT COUNT(drift_share) AS n FROM monitoring_audit.drift_metrics WHERE day = @day",
+    }
+    with _plan(options.day) as plan:
+        return {name: int(plan.warehouse.query(sql, day=options.day)["n"].iloc[0]) for name, sql in questions.items()}
 
 
 def _seconds_of_run(plan: "Plan", step: Any) -> float:
@@ -106,7 +117,15 @@ def _parser() -> argparse.ArgumentParser:
     day = parts.add_parser("daily-pass")
     day.add_argument("day", type=date.fromisoformat)
     day.add_argument("--with-drift", action="store_true")
-    for part, does in ((days, last_whole_day), (step, next_step), (rest, remaining_steps), (day, daily_pass)):
+    left = parts.add_parser("what-a-day-left")
+    left.add_argument("day", type=date.fromisoformat)
+    for part, does in (
+        (days, last_whole_day),
+        (step, next_step),
+        (rest, remaining_steps),
+        (day, daily_pass),
+        (left, what_a_day_left),
+    ):
         part.add_argument("answer", type=Path)
         part.set_defaults(part=does)
     return parser

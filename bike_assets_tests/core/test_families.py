@@ -21,7 +21,7 @@ PARITY = 1e-5
 
 
 def serve(trained: Trained) -> ServedModel:
-    return ServedModel(trained.onnx, trained.sha256, trained.counters, 1)
+    return ServedModel(trained.onnx, trained.sha256, trained.counters)
 
 
 @pytest.fixture(scope="module")
@@ -145,13 +145,13 @@ def test_a_sample_of_the_rows_is_drawn_with_the_seed(train_rows):
 def test_a_file_that_is_not_what_was_registered_is_refused(training, tamper):
     trained = training.trained
     with pytest.raises(ValueError, match="not what was registered"):
-        ServedModel(tamper(trained.onnx), trained.sha256, trained.counters, 1)
+        ServedModel(tamper(trained.onnx), trained.sha256, trained.counters)
 
 
 def test_the_file_of_another_version_is_refused(training):
     other = hashlib.sha256(b"another version").hexdigest()
     with pytest.raises(ValueError, match="not what was registered"):
-        ServedModel(training.trained.onnx, other, training.trained.counters, 1)
+        ServedModel(training.trained.onnx, other, training.trained.counters)
 
 
 def ratio_model(width: int) -> bytes:

@@ -366,5 +366,6 @@ def test_a_new_counter_has_the_citys_profile_at_its_own_level_not_at_a_level_tha
 
 
 def test_a_cube_until_a_day_before_it_begins_is_empty():
-    counts = pd.DataFrame({"counter_id": "a", "counted_at": pd.date_range("2025-01-01", periods=240, freq="h", tz="UTC"), "bike_count": 1})  # fmt: skip
+    hours = pd.date_range("2025-01-01", periods=240, freq="h", tz="UTC")
+    counts = pd.DataFrame({"counter_id": "a", "counted_at": hours, "bike_count": 1})
     assert len(build_cube(counts, "UTC").until(date(2024, 12, 25)).values) == 0

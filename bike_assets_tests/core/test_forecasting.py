@@ -19,7 +19,7 @@ ISSUED = date(2025, 6, 2)
 
 @pytest.fixture(scope="module")
 def model(training) -> ServedModel:
-    return ServedModel(training.trained.onnx, training.trained.sha256, training.trained.counters, 1)
+    return ServedModel(training.trained.onnx, training.trained.sha256, training.trained.counters)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from bike_assets.core.training import parity, train_and_score
 
 @pytest.fixture(scope="module")
 def served(training) -> ServedModel:
-    return ServedModel(training.trained.onnx, training.trained.sha256, training.trained.counters, 1)
+    return ServedModel(training.trained.onnx, training.trained.sha256, training.trained.counters)
 
 
 def quick(seed: int = 0) -> GradientBoosting:

@@ -17,7 +17,7 @@ DEADLINE_SECONDS = 60
 
 @pytest.fixture
 def registry(tmp_path) -> LocalRegistry:
-    return LocalRegistry(tmp_path / "registry", threads=1)
+    return LocalRegistry(tmp_path / "registry")
 
 
 def entry(version: int, **changes) -> ModelEntry:
@@ -213,7 +213,7 @@ def registered(registry: LocalRegistry, trained: Trained, **changes) -> ModelEnt
 
 def test_the_loaded_model_is_the_registered_one(registry, trained, rows, served):
     made = registered(registry, trained)
-    loaded = LocalRegistry(registry.folder, threads=1).load(registry.read().entry(made.version))
+    loaded = LocalRegistry(registry.folder).load(registry.read().entry(made.version))
     assert loaded.counters == trained.counters
     assert (loaded.predict(rows) == served.predict(rows)).all()
 

@@ -284,19 +284,46 @@ def write_overlapping(folder: Path, writer: int) -> None:
         warehouse.merge(COMPTAGE_VELO, pd.concat([own, shared], ignore_index=True))
 
 
-def test_four_writers_at_once_lose_no_row(warehouse):
-    spawn = multiprocessing.get_context("spawn")
-    writers = [spawn.Process(target=write_overlapping, args=(warehouse.folder, each)) for each in range(WRITERS)]
+def read_all_the_time(folder: Path, ready, stop, seen) -> None:
+    """Count rows and keys until told to stop, then send what was seen."""
+    warehouse = LocalWarehouse(folder, threads=1)
+    found: list[tuple[int, int]] = []
     try:
+        while not stop.is_set():
+            rows = warehouse.query(f"SELECT counter_id, counted_at FROM ({ALL_COUNTS})")
+            found.append((len(rows), len(rows.drop_duplicates())))
+            ready.set()
+    except Exception as error:
+        seen.put(repr(error))
+        ready.set()
+        raise
+    seen.put(found)
+
+
+def test_four_writers_and_a_reader_lose_no_row(warehouse):
+    spawn = multiprocessing.get_context("spawn")
+    ready, stop, seen = spawn.Event(), spawn.Event(), spawn.Queue()
+    reader = spawn.Process(target=read_all_the_time, args=(warehouse.folder, ready, stop, seen))
+    writers = [spawn.Process(target=write_overlapping, args=(warehouse.folder, each)) for each in range(WRITERS)]
+    reader.start()
+    try:
+        assert ready.wait(DEADLINE_SECONDS)
         for writer in writers:
             writer.start()
         for writer in writers:
             writer.join(DEADLINE_SECONDS)
+        stop.set()
+        found = seen.get(timeout=DEADLINE_SECONDS)
+        reader.join(DEADLINE_SECONDS)
     finally:
-        for writer in writers:
-            if writer.is_alive():
-                writer.kill()
+        for process in (reader, *writers):
+            if process.is_alive():
+                process.kill()
     assert [writer.exitcode for writer in writers] == [0] * WRITERS
+    assert isinstance(found, list), f"the reader failed: {found}"
+    rows = [each for each, _ in found]
+    assert rows == sorted(rows), "rows that were there were gone for a reader"
+    assert all(each == keys for each, keys in found), "a reader saw a key twice"
 
     stored = warehouse.query(ALL_COUNTS)
     hours = 24 + 23 + 24

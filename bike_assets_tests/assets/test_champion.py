@@ -1,0 +1,103 @@
+"""Judging and promoting: what may serve, what is stopped, and what a stale decision cannot do."""
+
+from datetime import timedelta
+
+import dagster as dg
+import pytest
+
+from bike_assets.core.schemas import DEPLOYMENT_DECISIONS
+from bike_assets.resources.warehouse import frame
+from bike_assets_tests.conftest import LAST_DAY, City
+
+
+def decisions(city: City):
+    return city.query("SELECT * FROM monitoring_audit.deployment_decisions ORDER BY challenger_version")
+
+
+@pytest.fixture
+def without_champion(city: City) -> City:
+    (city.home.registry / "summary.json").unlink()
+    city.instance.wipe_assets([dg.AssetKey("champion")])
+    return city
+
+
+def test_the_first_challenger_that_passes_serves_and_mlflow_follows(city: City):
+    champion = city.resource("registry").read().champion
+    assert (champion.version, champion.promoted_on, champion.first_champion) == (1, LAST_DAY.isoformat(), True)
+    client = city.resource("tracking")._client()
+    assert int(client.get_model_version_by_alias("bike-traffic", "champion").version) == 1
+    assert list(decisions(city)["decision"]) == ["DEPLOY"]
+
+
+def test_the_audit_row_has_all_figures_of_challenger_and_naive_on_the_same_rows(city: City):
+    row = decisions(city).iloc[0]
+    scored = city.query(
+        "SELECT COUNT(*) AS n FROM bike_traffic_raw.hourly_features WHERE horizon_days = 1 AND day > @day",
+        day=LAST_DAY - timedelta(days=28),
+    )
+    assert row["rows_current"] == scored["n"].iloc[0] > 28 * 24 * 4
+    assert row["r2_current"] > row["naive_r2_current"] > 0
+    assert row["rmse_current"] > 0
+
+
+def test_a_regressed_challenger_is_rejected_written_down_and_never_serves(without_champion: City, open_city):
+    strict = open_city(without_champion.home.folder, r2_floor=0.999)
+    result = strict.run("retrain", raise_on_error=False)
+    assert not result.success
+    assert "REJECT" in set(decisions(strict)["decision"])
+    assert strict.resource("registry").read().champion is None
+    assert not result.asset_materializations_for_node("champion")
+    failed = [check.check_name for check in result.get_asset_check_evaluations() if not check.passed]
+    assert failed == ["baseline_is_not_regressed"]
+
+
+def test_a_training_that_finds_its_champion_already_serving_is_skipped(city: City):
+    assert city.run("retrain").success
+    assert list(decisions(city)["decision"]) == ["DEPLOY", "SKIP"]
+
+
+def test_a_decision_against_another_champion_never_acts(city: City):
+    registry = city.resource("registry")
+    first = registry.read().champion
+    registry.add(first.model_copy(update={"version": 2, "fingerprint": "other", "is_champion": False}))
+    stale = {
+        "decided_on": LAST_DAY,
+        "challenger_version": 2,
+        "champion_version": 7,
+        "decision": "DEPLOY",
+        "reason": "decided against a version that serves no more",
+    }
+    city.resource("warehouse").merge(DEPLOYMENT_DECISIONS, frame(DEPLOYMENT_DECISIONS, [stale]))
+    assert city.run("retrain", asset_selection=[dg.AssetKey("champion")]).success
+    assert registry.read().champion.version == 1
+
+
+def test_a_deploy_against_the_champion_replaces_it_and_moves_the_alias(city: City):
+    registry = city.resource("registry")
+    first = registry.read().champion
+    registry.add(first.model_copy(update={"version": 2, "fingerprint": "other", "is_champion": False}))
+    city.resource("tracking")._client().create_model_version(
+        "bike-traffic", str(city.home.registry / first.model_file), first.run_id
+    )
+    row = {"decided_on": LAST_DAY, "challenger_version": 2, "champion_version": 1, "decision": "DEPLOY", "reason": "r"}
+    city.resource("warehouse").merge(DEPLOYMENT_DECISIONS, frame(DEPLOYMENT_DECISIONS, [row]))
+    assert city.run("retrain", asset_selection=[dg.AssetKey("champion")]).success
+    assert registry.read().champion.version == 2
+    client = city.resource("tracking")._client()
+    assert int(client.get_model_version_by_alias("bike-traffic", "champion").version) == 2
+
+
+def test_a_served_file_that_differs_from_its_model_stops_before_it_is_judged(without_champion: City, monkeypatch):
+    monkeypatch.setattr("bike_assets.core.training.parity", lambda *_: 0.01)
+    result = without_champion.run("retrain", raise_on_error=False)
+    assert not result.success
+    assert not result.asset_materializations_for_node("double_evaluation")
+
+
+def test_a_damaged_model_file_is_refused_by_name(city: City):
+    file = next((city.home.registry / "models").glob("*.onnx"))
+    file.write_bytes(file.read_bytes()[:-1])
+    result = city.run("retrain", raise_on_error=False)
+    assert not result.success
+    errors = [e.event_specific_data.error.to_string() for e in result.all_events if e.is_step_failure]
+    assert "version 1 cannot be served" in errors[0]

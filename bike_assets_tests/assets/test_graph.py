@@ -1,0 +1,76 @@
+"""The graph as a newcomer sees it: names, groups, descriptions, owners, jobs."""
+
+import dagster as dg
+import pytest
+
+from bike_assets.assets import PIPELINE
+from bike_assets.build import build_defs
+
+EXPECTED = {
+    "raw_counts": {"raw_counts", "counters"},
+    "features": {"hourly_features"},
+    "splits": {"train_baseline", "test_baseline", "train_current", "test_current"},
+    "models": {"gradient_boosting"},
+    "evaluation": {"double_evaluation"},
+    "champion": {"champion"},
+    "predictions": {"predictions"},
+    "monitoring": {"champion_performance", "drift_report", "retrain_decision"},
+}
+
+
+@pytest.fixture(scope="module")
+def defs() -> dg.Definitions:
+    return build_defs()
+
+
+@pytest.fixture(scope="module")
+def specs(defs) -> dict[str, dg.AssetSpec]:
+    return {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
+
+
+def test_every_asset_stands_in_the_group_of_its_step(specs):
+    groups = {group: {name for name, spec in specs.items() if spec.group_name == group} for group in EXPECTED}
+    assert groups == EXPECTED
+    assert len(specs) == sum(map(len, EXPECTED.values()))
+
+
+def test_every_asset_says_what_it_is_and_whose(specs):
+    unnamed = [name for name, spec in specs.items() if not spec.description or not spec.owners or not spec.kinds]
+    assert not unnamed
+
+
+def test_the_groups_follow_the_flow(specs):
+    order = [module.__name__.rpartition(".")[2] for module in PIPELINE]
+    backwards = [
+        (name, dep.asset_key.to_user_string())
+        for name, spec in specs.items()
+        for dep in spec.deps
+        if order.index(specs[dep.asset_key.to_user_string()].group_name) > order.index(spec.group_name)
+    ]
+    assert not backwards
+
+
+def test_days_are_partitioned_and_models_are_not(specs):
+    partitioned = {name for name, spec in specs.items() if spec.partitions_def is not None}
+    assert partitioned == {"raw_counts", "hourly_features", "predictions"} | EXPECTED["monitoring"]
+
+
+def test_every_check_is_described(defs):
+    checks = [spec for each in defs.asset_checks for spec in each.check_specs]
+    assert len(checks) >= 9
+    assert not [spec.name for spec in checks if not spec.description]
+
+
+def test_jobs_schedules_and_sensors_run_without_a_click(defs):
+    assert {job.name for job in defs.jobs} == {"daily", "retrain", "bootstrap"}
+    assert {each.name: each.default_status for each in defs.schedules} == {
+        "daily_refresh": dg.DefaultScheduleStatus.RUNNING
+    }
+    assert {each.name: each.default_status for each in defs.sensors} == {
+        "retrain_on_decision": dg.DefaultSensorStatus.RUNNING
+    }
+
+
+def test_settings_and_resources_can_be_replaced():
+    defs = build_defs(resource_overrides={"reports": "another"})
+    assert defs.resources["reports"] == "another"

@@ -1,0 +1,75 @@
+"""Performance, drift and decision of a day, from real rows."""
+
+from datetime import timedelta
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from bike_assets.core.schemas import COMPTAGE_VELO
+from bike_assets.core.scoring import score
+from bike_assets_tests.conftest import LAST_DAY, City
+
+WATCHING = [dg.AssetKey(name) for name in ("champion_performance", "drift_report", "retrain_decision")]
+
+
+def watch_again(city: City, *, drift: bool = False) -> dict:
+    keys = WATCHING if drift else [WATCHING[0], WATCHING[2]]
+    assert city.run("daily", LAST_DAY, asset_selection=keys).success
+    return (
+        city.query("SELECT * FROM monitoring_audit.retrain_decisions WHERE day = @day", day=LAST_DAY).iloc[0].to_dict()
+    )
+
+
+def test_the_champions_score_is_that_of_its_day_ahead_rows_of_seven_days(city: City):
+    compared = city.query(
+        "SELECT p.predicted_count, p.naive_count, c.bike_count FROM bike_traffic_predictions.predictions AS p "
+        "JOIN bike_traffic_raw.comptage_velo AS c ON c.counter_id = p.counter_id AND c.counted_at = p.counted_at "
+        "WHERE p.horizon_days = 1 AND p.day BETWEEN @first AND @last",
+        first=LAST_DAY - timedelta(days=6),
+        last=LAST_DAY,
+    )
+    rows = city.query("SELECT * FROM monitoring_audit.performance_metrics WHERE day = @day", day=LAST_DAY)
+    shown = rows[rows["horizon_days"] == 1].set_index("role")
+    assert shown.loc["champion", "n"] == len(compared) > 7 * 24 * 4
+    assert shown.loc["champion", "r2"] == pytest.approx(score(compared["bike_count"], compared["predicted_count"]).r2)
+    assert shown.loc["seasonal_naive", "r2"] == pytest.approx(score(compared["bike_count"], compared["naive_count"]).r2)
+    assert shown.loc["first_champion", "r2"] == shown.loc["champion", "r2"]
+    assert set(rows["horizon_days"]) == {1, 2, 3}
+
+
+def test_counts_gone_mad_make_the_decision_reactive(city: City, open_city):
+    city = open_city(city.home.folder, min_scored_rows=100)
+    week = city.query("SELECT * FROM bike_traffic_raw.comptage_velo WHERE day > @day", day=LAST_DAY - timedelta(days=7))
+    shuffled = week.assign(bike_count=week["bike_count"].sample(frac=1, random_state=1).to_numpy())
+    city.resource("warehouse").merge(COMPTAGE_VELO, shuffled)
+    decision = watch_again(city)
+    assert decision["decision"] == "RETRAIN_REACTIVE"
+    assert pd.Timestamp(decision["held_until"]).date() == LAST_DAY + timedelta(days=7)
+
+
+def test_too_few_rows_are_not_enough_data(city: City, open_city):
+    demanding = open_city(city.home.folder, min_scored_rows=10_000)
+    assert watch_again(demanding)["decision"] == "NOT_ENOUGH_DATA"
+
+
+def test_the_drift_of_a_small_city_is_not_guessed(city: City):
+    row = city.query("SELECT * FROM monitoring_audit.drift_metrics WHERE day = @day", day=LAST_DAY).iloc[0]
+    assert 0 < row["rows_current"] <= 7 * 24 * 6
+    assert pd.isna(row["drift_share"])
+    assert row["reference"].startswith("the weeks before")
+
+
+def test_counters_that_come_and_go_are_named(city: City):
+    counts = city.query("SELECT * FROM bike_traffic_raw.comptage_velo WHERE day = @day", day=LAST_DAY)
+    new = counts.head(24).assign(
+        counter_id="brand-new", counted_at=counts["counted_at"].drop_duplicates().to_numpy()[:24]
+    )
+    new["counted_at"] = (
+        new["counted_at"].dt.tz_localize("UTC") if new["counted_at"].dt.tz is None else new["counted_at"]
+    )
+    city.resource("warehouse").merge(COMPTAGE_VELO, new)
+    keys = [dg.AssetKey("hourly_features"), dg.AssetKey("drift_report")]
+    assert city.run("daily", LAST_DAY, asset_selection=keys).success
+    row = city.query("SELECT * FROM monitoring_audit.drift_metrics WHERE day = @day", day=LAST_DAY).iloc[0]
+    assert row["new_counters"] == "brand-new"
