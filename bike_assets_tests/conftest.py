@@ -113,6 +113,17 @@ def city(bootstrapped_folder: Path, tmp_path: Path, open_city: Callable[..., Cit
 
 
 @pytest.fixture(scope="session")
+def chromium() -> str:
+    """Where the browser is; CI installs it and takes its absence for a failure."""
+    found = shutil.which("chromium")
+    if found is None and os.environ.get("REQUIRE_SYSTEM_PACKAGES"):
+        pytest.fail("chromium is not installed, and REQUIRE_SYSTEM_PACKAGES is set")
+    if found is None:
+        pytest.skip("needs the system package chromium")
+    return found
+
+
+@pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real counts, which stays outside of the repository."""
     if not SHARED_DATA.is_dir():

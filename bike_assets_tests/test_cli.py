@@ -149,10 +149,11 @@ def test_what_no_command_knows_is_a_usage_error(bike, folder, arguments):
     assert not folder.exists()
 
 
-def test_a_day_that_is_none_is_a_usage_error(bike, folder):
-    run = bike("materialize", "--until", "31.05.2021")
+@pytest.mark.parametrize("until", ["31.05.2021", "2021-02-30", "[/draft]", "[red]"])
+def test_a_day_that_is_none_is_a_usage_error(bike, folder, until):
+    run = bike("materialize", "--until", until)
     assert run.returncode == 2
-    assert "31.05.2021" in run.stderr
+    assert f"'{until}'" in run.stderr
     assert "Traceback" not in run.stderr
     assert not folder.exists()
 
@@ -187,7 +188,16 @@ def test_a_file_of_another_format_is_refused(refused, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("column", "bad"), [("date", "29/03/2025 10h"), ("sum_counts", "-4"), ("sum_counts", "2.5"), ("sum_counts", "many")]
+    ("column", "bad"),
+    [
+        ("date", "29/03/2025 10h"),
+        ("date", "[/draft]"),
+        ("sum_counts", "-4"),
+        ("sum_counts", "2.5"),
+        ("sum_counts", "many"),
+        ("sum_counts", "inf"),
+        ("sum_counts", "1e30"),
+    ],
 )
 def test_a_row_that_cannot_be_is_named_by_file_and_line(refused, export, column, bad):
     lines = export.read_text().splitlines()
@@ -242,8 +252,15 @@ def test_days_outside_of_a_simulated_home_are_refused(refused, simulated_home, u
     assert f"--until {until} is outside of this home's days, 2024-03-01" in refused("materialize", "--until", until)
 
 
-def test_a_new_home_is_not_made_for_days_to_come(refused, folder):
-    assert "--until 2200-01-01" in refused("materialize", "--until", "2200-01-01")
+@pytest.mark.parametrize("until", ["2999-01-01", "9999-12-31"])
+def test_a_new_home_is_not_made_for_days_to_come(refused, folder, until):
+    assert f"--until {until} is outside of this home's days" in refused("materialize", "--until", until)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("until", ["0001-01-01", "1600-02-28"])
+def test_a_new_home_is_not_made_for_days_of_old(refused, folder, until):
+    assert f"--until {until} is too long ago" in refused("materialize", "--until", until)
     assert not folder.exists()
 
 
@@ -257,11 +274,61 @@ def test_a_record_that_is_none_is_refused(refused, folder):
     assert "home.json" in refused("materialize")
 
 
-def test_a_home_below_a_file_is_refused(refused, tmp_path):
+@pytest.mark.parametrize("command", ["materialize", "status", "run"])
+@pytest.mark.parametrize("below", ["", "home", "deep/home"])
+def test_a_home_below_a_file_cannot_be_used(refused, tmp_path, command, below):
     (tmp_path / "file").write_text("mine")
-    home = tmp_path / "file" / "home"
-    assert str(home) in refused("materialize", BIKE_HOME=home)
+    home = tmp_path / "file" / below
+    assert f"BIKE_HOME={home} cannot be used: a part of it is a file" in refused(command, BIKE_HOME=home)
     assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("command", ["materialize", "status", "run"])
+def test_a_home_whose_path_looks_like_a_partition_is_refused_with_nothing_written(refused, tmp_path, command):
+    home = tmp_path / "day=2021-01-01"
+    assert f"BIKE_HOME={home} cannot be used: its path has a =" in refused(command, BIKE_HOME=home)
+    assert not home.exists()
+
+
+@pytest.mark.parametrize("name", ["[draft]", "[/draft]", "[red]blue[/red]", ":bike:", "it's", "back\\"])
+def test_a_refusal_tells_paths_literally(refused, tmp_path, name):
+    missing = tmp_path / name / "export.csv"
+    assert f"bike: {missing} does not exist" in refused("materialize", BIKE_SOURCE="file", BIKE_COUNTS_FILE=missing)
+    (tmp_path / "file").write_text("mine")
+    home = tmp_path / "file" / name
+    assert f"bike: BIKE_HOME={home} cannot be used" in refused("status", BIKE_HOME=home)
+
+
+@pytest.mark.parametrize("name", ["[draft]", "[/draft]", ":bike:"])
+def test_status_of_an_empty_home_tells_its_path_literally(bike, tmp_path, name):
+    run = bike("status", BIKE_HOME=tmp_path / name)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert f"{tmp_path / name} holds nothing yet" in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("BIKE_TIMEZONE", "[/draft]"),
+        ("BIKE_TIMEZONE", "Europe"),
+        ("BIKE_HOLIDAYS_COUNTRY", "XX"),
+        ("BIKE_SEED", "[red]"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused_literally_by_its_name(refused, name, value):
+    assert refused("status", **{name: value}).startswith(f"bike: {name}={value!r} is not accepted: ")
+
+
+def test_settings_that_do_not_fit_together_are_refused(refused):
+    sentence = refused("materialize", BIKE_R2_CRITICAL=0.9, BIKE_R2_WARNING=0.8)
+    assert sentence == "bike: The settings do not fit together: BIKE_R2_CRITICAL is above BIKE_R2_WARNING.\n"
+
+
+def test_empty_variables_count_as_unset(bike, simulated_home):
+    empty = dict.fromkeys(("BIKE_SOURCE", "BIKE_COUNTS_FILE", "BIKE_TIMEZONE", "BIKE_SEED", "BIKE_QUICK"), "")
+    run = bike("status", "--json", **empty)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert json.loads(run.stdout)["source"] == "simulator"
 
 
 def test_a_home_that_cannot_be_made_is_refused(refused, folder, tmp_path):

@@ -19,7 +19,7 @@ def folder(tmp_path):
 
 
 def simulated(folder) -> Home:
-    return Home(folder, "simulator", date(2024, 5, 1), None, ZONE, seed=20, counters=64)
+    return Home(folder, "simulator", date(2024, 5, 1), None, ZONE, seed=20, counters=64, country="DE")
 
 
 def from_file(folder) -> Home:
@@ -114,6 +114,46 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(BikeError, match=r"BIKE_HOME=.*file/home cannot be written to"):
         simulated(tmp_path / "file" / "home").claim()
+
+
+def test_a_home_below_a_regular_file_cannot_be_used(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for folder in (tmp_path / "file", tmp_path / "file" / "home", tmp_path / "file" / "deep" / "home"):
+        with pytest.raises(BikeError, match=f"BIKE_HOME={folder} cannot be used: a part of it is a file"):
+            recorded_home(Settings(home=folder))
+
+
+@pytest.mark.parametrize("name", ["a=b", "day=2020-01-01/home"])
+def test_a_path_that_looks_like_a_partition_is_refused_with_nothing_written(tmp_path, name):
+    folder = tmp_path / name
+    for act in (simulated(folder).claim, lambda: recorded_home(Settings(home=folder))):
+        with pytest.raises(BikeError, match="cannot be used: its path has a =") as refusal:
+            act()
+        assert str(folder) in str(refusal.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_home_that_is_moved_to_a_path_that_looks_like_a_partition_is_refused(folder, tmp_path):
+    """Its rows would be read with the path's partition and be found on no day."""
+    simulated(folder).claim()
+    moved = folder.rename(tmp_path / "day=2020-01-01")
+    with pytest.raises(BikeError, match="its path has a ="):
+        recorded_home(Settings(home=moved))
+
+
+@pytest.mark.parametrize("name", ["it's mine", "[draft]", "[/draft]", "ü 100%20", "a;b {c,d} ?*"])
+def test_other_unusual_paths_are_homes(tmp_path, name):
+    folder = tmp_path / name
+    simulated(folder).claim()
+    assert recorded_home(Settings(home=folder)) == simulated(folder)
+
+
+def test_a_record_without_a_country_is_read(folder):
+    simulated(folder).claim()
+    values = json.loads((folder / RECORD).read_text())
+    assert values.pop("country") == "DE"
+    (folder / RECORD).write_text(json.dumps(values))
+    assert recorded_home(Settings(home=folder)) == dataclasses.replace(simulated(folder), country=None)
 
 
 def test_the_description_never_passes_invented_counts_off_as_measured(folder):

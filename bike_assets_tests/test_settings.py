@@ -89,6 +89,77 @@ def test_a_value_that_cannot_be_is_refused_by_the_name_of_its_setting(environmen
     assert message.endswith(".")
 
 
+@pytest.mark.parametrize("empty", [f"BIKE_{name.upper()}" for name in Settings.model_fields])
+def test_an_empty_variable_counts_as_unset(environment, empty):
+    unset = load_settings()
+    environment.setenv(empty, "")
+    assert load_settings() == unset
+
+
+@pytest.mark.parametrize(
+    "name", ["Mars/Olympus", "europe/paris", "Europe", "Europe/", "../Paris", "/etc/passwd", "zone.tab", "CEST+1"]
+)
+def test_an_unknown_time_zone_is_refused_by_the_name_of_its_setting(environment, name):
+    environment.setenv("BIKE_TIMEZONE", name)
+    with pytest.raises(BikeError, match="is not accepted: it is no time zone such as Europe/Paris") as refusal:
+        load_settings()
+    assert str(refusal.value).startswith(f"BIKE_TIMEZONE={name!r} ")
+
+
+@pytest.mark.parametrize("code", ["XX", "fr", "Gaul", "1", "F R"])
+def test_an_unknown_holiday_country_is_refused_by_the_name_of_its_setting(environment, code):
+    environment.setenv("BIKE_HOLIDAYS_COUNTRY", code)
+    with pytest.raises(BikeError, match="is not accepted: it is no ISO code of a country") as refusal:
+        load_settings()
+    assert str(refusal.value).startswith(f"BIKE_HOLIDAYS_COUNTRY={code!r} ")
+
+
+@pytest.mark.parametrize(("zone", "country"), [("UTC", "DE"), ("America/New_York", "US"), ("Asia/Kolkata", "IN")])
+def test_other_zones_and_countries_are_accepted(environment, zone, country):
+    environment.setenv("BIKE_TIMEZONE", zone)
+    environment.setenv("BIKE_HOLIDAYS_COUNTRY", country)
+    settings = load_settings()
+    assert (settings.timezone, settings.holidays_country) == (zone, country)
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"TRAIN_SHARE": 0.8, "TEST_SHARE": 0.16}, ["BIKE_TRAIN_SHARE", "BIKE_TEST_SHARE", "5%"]),
+        ({"TRAIN_SHARE": 0.9}, ["BIKE_TRAIN_SHARE", "BIKE_TEST_SHARE", "5%"]),
+        ({"R2_CRITICAL": 0.71}, ["BIKE_R2_CRITICAL", "BIKE_R2_WARNING"]),
+        ({"R2_WARNING": 0.5}, ["BIKE_R2_CRITICAL", "BIKE_R2_WARNING"]),
+        ({"DRIFT_WARNING": 0.6}, ["BIKE_DRIFT_WARNING", "BIKE_DRIFT_CRITICAL"]),
+        ({"DRIFT_CRITICAL": 0.2}, ["BIKE_DRIFT_WARNING", "BIKE_DRIFT_CRITICAL"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
+)
+def test_bounds_that_do_not_fit_together_are_refused_by_their_names(environment, values, named):
+    for name, value in values.items():
+        environment.setenv(f"BIKE_{name}", str(value))
+    with pytest.raises(BikeError, match=r"^The settings do not fit together: ") as refusal:
+        load_settings()
+    message = str(refusal.value)
+    assert all(part in message for part in named), message
+    assert "\n" not in message
+    assert message.endswith(".")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"train_share": 0.8, "test_share": 0.15},
+        {"train_share": 0.65, "test_share": 0.3},
+        {"r2_critical": 0.7, "r2_warning": 0.7},
+        {"drift_warning": 0.5, "drift_critical": 0.5},
+    ],
+    ids=lambda values: " ".join(values),
+)
+def test_bounds_that_just_fit_are_accepted(values):
+    settings = Settings(**values)
+    assert {name: getattr(settings, name) for name in values} == values
+
+
 def test_a_refused_source_tells_the_choices(environment):
     environment.setenv("BIKE_SOURCE", "banana")
     with pytest.raises(BikeError, match=r"'auto', 'simulator' or 'file'"):

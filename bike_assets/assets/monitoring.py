@@ -25,6 +25,7 @@ FROM bike_traffic_predictions.predictions AS p
 JOIN bike_traffic_raw.comptage_velo AS c ON c.counter_id = p.counter_id AND c.counted_at = p.counted_at
 WHERE p.issued_on BETWEEN @issued_first AND @issued_last AND p.day BETWEEN @first AND @last
   AND c.day BETWEEN @first AND @last
+ORDER BY p.counter_id, p.counted_at, p.horizon_days, p.model_version
 """
 
 

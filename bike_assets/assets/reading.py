@@ -35,7 +35,8 @@ def read_features(warehouse: Warehouse, spans: Iterable[Span], horizon: int | No
     parts = [
         warehouse.query(
             "SELECT * FROM bike_traffic_raw.hourly_features "
-            "WHERE day BETWEEN @first AND @last AND (@horizon = 0 OR horizon_days = @horizon)",
+            "WHERE day BETWEEN @first AND @last AND (@horizon = 0 OR horizon_days = @horizon) "
+            "ORDER BY counted_at, counter_id, horizon_days",
             first=span.first,
             last=span.last,
             horizon=horizon or 0,

@@ -84,11 +84,15 @@ def test_counters_that_training_never_saw_are_all_answered_alike(served, train_r
     np.testing.assert_array_equal(first, second)
 
 
-def test_the_answer_to_a_row_does_not_depend_on_its_batch(served, train_rows):
-    rows = train_rows.sample(40, random_state=2)
+def test_the_answer_to_a_row_is_bit_for_bit_the_same_in_every_batch(served, train_rows):
+    rows = train_rows.sample(2000, random_state=2)
     together = served.predict(rows)
-    alone = [served.predict(rows.iloc[[position]])[0] for position in range(len(rows))]
-    np.testing.assert_allclose(alone, together, rtol=1e-6)
+    alone = [served.predict(rows.iloc[[position]])[0] for position in range(300)]
+    np.testing.assert_array_equal(alone, together[:300])
+    for size in (2, 7, 64, 999):
+        parts = [served.predict(rows.iloc[start : start + size]) for start in range(0, len(rows), size)]
+        np.testing.assert_array_equal(np.concatenate(parts), together)
+    np.testing.assert_array_equal(served.predict(rows.iloc[::-1])[::-1], together)
     assert served.predict(rows.iloc[:0]).shape == (0,)
 
 

@@ -1,5 +1,6 @@
 """The portal's export files: both forms give the same rows, and a refusal says where and why."""
 
+import re
 from datetime import date
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pandas as pd
 import pytest
 
 from bike_assets.core.local_time import days_between, hours_of
-from bike_assets.core.portal_export import LABELS, read_export
+from bike_assets.core.portal_export import LABELS, MOST_AN_HOUR, read_export
 from bike_assets.errors import BikeError
 
 RECORDS = [
@@ -121,6 +122,10 @@ def test_another_table_is_refused_with_what_was_found(tmp_path):
         ("sum_counts", "-1"),
         ("sum_counts", "2.5"),
         ("sum_counts", "many"),
+        ("sum_counts", "1000001"),
+        ("sum_counts", "1e30"),
+        ("sum_counts", "inf"),
+        ("sum_counts", "-inf"),
     ],
 )
 def test_a_wrong_value_is_refused_by_file_line_and_value(csv, column, value):
@@ -133,10 +138,22 @@ def test_a_wrong_value_is_refused_by_file_line_and_value(csv, column, value):
     assert "2 such" in message
 
 
-@pytest.mark.parametrize("value", [-1.0, 2.5])
+@pytest.mark.parametrize("value", [-1.0, 2.5, MOST_AN_HOUR + 1.0, 1e30, float("inf"), float("-inf")])
 def test_a_wrong_count_in_parquet_is_refused_by_its_row(parquet, value):
-    with pytest.raises(BikeError, match=rf"export\.parquet, row 3: sum_counts is '{value}'"):
+    with pytest.raises(BikeError, match=r"export\.parquet, row 3: sum_counts is " + re.escape(repr(str(value)))):
         read_export(parquet(sum_counts=[3.0, 0.0, value]))
+
+
+def test_the_greatest_count_and_outliers_below_it_are_rows(csv, parquet):
+    counts = [str(MOST_AN_HOUR), "99999", "0"]
+    records = [changed(record, sum_counts=count) for record, count in zip(RECORDS, counts, strict=True)]
+    assert list(read_export(csv(records)).rows["bike_count"]) == [1_000_000, 99_999, 0]
+    assert list(read_export(parquet(records)).rows["bike_count"]) == [1_000_000, 99_999, 0]
+
+
+def test_a_refused_count_tells_the_greatest_that_is_accepted(csv):
+    with pytest.raises(BikeError, match="expected a whole number of bikes from 0 to 1,000,000"):
+        read_export(csv([changed(RECORDS[0], sum_counts="1000001")]))
 
 
 def test_a_wrong_value_after_a_blank_line_has_the_line_of_the_file(csv):

@@ -147,3 +147,19 @@ def test_the_last_counters_open_one_after_the_other():
         assert late.iloc[number] not in set(before["counter_id"])
         seen.append(late.iloc[number] in set(after["counter_id"]))
     assert seen == [True] * LATE_COUNTERS
+
+
+@pytest.mark.parametrize(("counters", "late"), [(4, 0), (10, 0), (15, 0), (16, 1), (31, 1), (32, 2), (64, 4)])
+def test_the_last_sixteenth_opens_late_and_a_small_city_has_no_late_counters(counters, late):
+    small = city(counters=counters)
+    assert list(small.opens_late) == [False] * (counters - late) + [True] * late
+    before = small.counts(FIRST_OPENING - timedelta(days=40), FIRST_OPENING - timedelta(days=1))
+    assert set(before["counter_id"]) == set(small.counters["counter_id"].iloc[: counters - late])
+
+
+def test_another_countrys_holidays_are_kept():
+    bastille = date(2025, 7, 14)
+    french, german = (
+        SimulatedCity(7, 10, PARIS, each).counts(bastille, bastille)["bike_count"] for each in ("FR", "DE")
+    )
+    assert french.sum() < 0.9 * german.sum()

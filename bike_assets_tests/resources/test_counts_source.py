@@ -1,5 +1,6 @@
 """Where counts come from: only the days that were asked for, and only the source that the home was made for."""
 
+import dataclasses
 import os
 from datetime import date, timedelta
 
@@ -36,7 +37,7 @@ def from_file(folder, export, **changes) -> Settings:
 
 
 def read(settings: Settings, first: date, last: date):
-    return open_source(open_home(settings, UNTIL if settings.source != "file" else None), settings).read(first, last)
+    return open_source(open_home(settings, UNTIL if settings.source != "file" else None)).read(first, last)
 
 
 def days_in(rows: pd.DataFrame) -> set[date]:
@@ -99,7 +100,7 @@ def test_a_file_whose_content_changed_since_is_refused(folder, export):
         open_home(settings)
     home = open_home(Settings(home=folder))
     with pytest.raises(BikeError, match=r"export\.csv is no longer the file"):
-        open_source(home, settings).read(SPRING, SPRING)
+        open_source(home).read(SPRING, SPRING)
 
 
 def test_a_file_that_only_has_another_date_is_the_same_file(folder, export):
@@ -115,7 +116,7 @@ def test_a_file_that_is_gone_is_named(folder, export):
     export.unlink()
     home = open_home(Settings(home=folder))
     with pytest.raises(BikeError, match=r"export\.csv cannot be read"):
-        open_source(home, settings).read(SPRING, SPRING)
+        open_source(home).read(SPRING, SPRING)
 
 
 def test_the_same_export_at_another_place_is_accepted(folder, export, tmp_path):
@@ -134,7 +135,41 @@ def test_describing_a_home_writes_nothing(folder, export):
 
 def test_a_simulated_home_begins_the_months_of_history_before_its_last_day(folder):
     home = open_home(simulated(folder, history_months=3, seed=5), date(2025, 5, 31))
-    assert home == Home(folder, "simulator", date(2025, 3, 1), None, ZONE, seed=5, counters=6)
+    assert home == Home(folder, "simulator", date(2025, 3, 1), None, ZONE, seed=5, counters=6, country="FR")
+
+
+def test_a_new_home_for_days_to_come_is_described_as_of_yesterday(folder):
+    described = open_home(simulated(folder), date(2999, 1, 1))
+    assert described == open_home(simulated(folder))
+    assert described.first_day < newest_day(described) < date(2999, 1, 1)
+
+
+@pytest.mark.parametrize("until", [date(1, 1, 1), date(1600, 1, 1), date(1989, 12, 31)])
+def test_a_new_home_for_days_before_calendars_are_known_is_refused(folder, until):
+    with pytest.raises(BikeError, match=f"--until {until} is too long ago"):
+        open_home(simulated(folder), until)
+    assert open_home(simulated(folder, history_months=120), date(1990, 1, 1)).first_day == date(1980, 1, 2)
+
+
+def test_a_simulated_city_keeps_the_holidays_that_its_home_was_made_for(folder):
+    bastille, day_after = date(2025, 7, 14), date(2025, 7, 15)
+    french = open_home(simulated(folder, holidays_country="FR"), UNTIL)
+    german = dataclasses.replace(french, country="DE")
+    drawn = [open_source(home).read(bastille, bastille).rows["bike_count"].sum() for home in (french, german)]
+    assert drawn[0] < 0.9 * drawn[1]
+    same = [open_source(home).read(day_after, day_after).rows for home in (french, german)]
+    pd.testing.assert_frame_equal(*same)
+
+    french.claim()
+    later = open_home(simulated(folder, holidays_country="DE"))
+    assert later == french
+    assert open_source(later).read(bastille, bastille).rows["bike_count"].sum() == drawn[0]
+
+
+def test_a_record_that_was_made_before_countries_were_is_a_french_city(folder):
+    french = open_home(simulated(folder), UNTIL)
+    older = dataclasses.replace(french, country=None)
+    pd.testing.assert_frame_equal(*(open_source(each).read(SPRING, SPRING).rows for each in (french, older)))
 
 
 def test_a_file_home_has_the_local_days_of_the_file(folder, export):
@@ -171,8 +206,8 @@ def test_a_file_source_without_a_file_is_refused(folder):
 
 
 def test_the_description_says_whether_counts_are_real(folder, export):
-    real = open_source(open_home(from_file(folder, export)), from_file(folder, export)).description
-    invented = open_source(open_home(simulated(folder), UNTIL), simulated(folder)).description
+    real = open_source(open_home(from_file(folder, export))).description
+    invented = open_source(open_home(simulated(folder), UNTIL)).description
     assert str(export) in real
     assert "synthetic" in invented
     assert "synthetic" not in real
@@ -182,7 +217,7 @@ def test_the_real_counts_of_a_day_are_read(folder, shared_data):
     settings = from_file(folder, shared_data / "paris_counts_2020-09_2021-06.parquet")
     home = open_home(settings)
     assert (home.first_day, home.last_day) == (date(2020, 9, 1), date(2021, 6, 30))
-    rows = open_source(home, settings).read(date(2021, 3, 28), date(2021, 3, 28)).rows
+    rows = open_source(home).read(date(2021, 3, 28), date(2021, 3, 28)).rows
     assert days_in(rows) == {date(2021, 3, 28)}
     assert rows["counted_at"].nunique() == 23
     assert rows["counter_id"].nunique() > 40

@@ -105,6 +105,24 @@ def test_a_champion_that_comes_back_serves_again_from_that_day(registry):
     assert (champion.version, champion.promoted_on) == (1, "2025-05-31")
 
 
+def test_the_first_champion_stays_first_when_it_returns(registry):
+    with_versions(registry, 3)
+    for day, version in enumerate((1, 2, 1, 3), start=1):
+        registry.promote(version, f"2025-03-{day:02}")
+        assert [each.version for each in registry.read().models if each.first_champion] == [1]
+    assert registry.read().champion.version == 3
+    assert registry.read().first_champion.promoted_on == "2025-03-03"
+
+
+def test_a_version_number_of_another_training_is_refused_and_nothing_changes(registry):
+    with_versions(registry, 2).promote(2, "2025-03-31")
+    before = (registry.folder / SUMMARY).read_bytes()
+    with pytest.raises(BikeError, match=r"another version 2 already") as refusal:
+        registry.add(entry(2, fingerprint="of a database that was started over"))
+    assert str(registry.folder) in str(refusal.value)
+    assert (registry.folder / SUMMARY).read_bytes() == before
+
+
 def test_an_unknown_version_is_refused_and_the_champion_stays(registry):
     with_versions(registry, 2).promote(1, "2025-03-31")
     with pytest.raises(BikeError, match="no version 7"):
@@ -120,6 +138,7 @@ def test_whatever_is_promoted_there_is_one_champion_and_nothing_is_lost(tmp_path
         registry.promote(version, f"2025-03-{day:02}")
         summary = registry.read()
         assert [each.version for each in summary.models if each.is_champion] == [version]
+        assert [each.version for each in summary.models if each.first_champion] == [versions[0]]
         kept = [each.model_dump(exclude={"is_champion", "promoted_on", "first_champion"}) for each in summary.models]
         added = [entry(n).model_dump(exclude={"is_champion", "promoted_on", "first_champion"}) for n in range(1, 5)]
         assert kept == added
@@ -192,8 +211,10 @@ def test_a_summary_that_is_none_is_named_and_never_replaced(registry, content):
     with_versions(registry, 1)
     (registry.folder / SUMMARY).write_bytes(content)
     for act in (registry.read, lambda: registry.add(entry(2)), lambda: registry.promote(1, "2025-03-31")):
-        with pytest.raises(BikeError, match=r"summary\.json is not a registry summary"):
+        with pytest.raises(BikeError, match=r"summary\.json is not a registry summary") as refusal:
             act()
+        assert "\n" not in str(refusal.value)
+        assert str(registry.folder) in str(refusal.value)
     assert (registry.folder / SUMMARY).read_bytes() == content
 
 

@@ -30,9 +30,22 @@ def test_a_day_has_one_place(reports):
 def test_the_oldest_make_room_for_the_newest(reports):
     write(reports, KEPT + 15)
     kept = sorted(path.name for path in reports.folder.iterdir())
-    assert KEPT <= len(kept) <= KEPT + 1
-    assert kept[-1] == f"drift-{FIRST + timedelta(days=KEPT + 14)}.html"
-    assert kept[0] >= f"drift-{FIRST + timedelta(days=14)}.html"
+    assert kept == [f"drift-{FIRST + timedelta(days=number)}.html" for number in range(15, KEPT + 15)]
+
+
+def test_the_first_thirty_all_stay(reports):
+    write(reports, KEPT)
+    assert len(list(reports.folder.iterdir())) == KEPT == 30
+    reports.path(FIRST).write_text("again")
+    assert len(list(reports.folder.iterdir())) == KEPT
+    assert reports.path(FIRST).read_text() == "again"
+
+
+def test_an_old_day_that_is_made_again_has_its_report(reports):
+    write(reports, KEPT + 15)
+    reports.path(FIRST).write_text("made again")
+    assert reports.metadata(FIRST)
+    assert len(list(reports.folder.iterdir())) == KEPT
 
 
 def test_other_files_in_the_folder_are_left_alone(reports):
@@ -46,3 +59,11 @@ def test_metadata_lead_to_a_report_that_is_there(reports):
     write(reports, 1)
     assert reports.metadata(FIRST)["report"].value == str(reports.folder / "drift-2025-01-01.html")
     assert reports.metadata(FIRST + timedelta(days=1)) == {}
+
+
+def test_asking_for_the_metadata_of_a_day_without_a_report_removes_none(reports):
+    assert reports.metadata(FIRST) == {}
+    assert not reports.folder.exists()
+    write(reports, KEPT)
+    assert reports.metadata(FIRST + timedelta(days=KEPT + 1)) == {}
+    assert len(list(reports.folder.iterdir())) == KEPT

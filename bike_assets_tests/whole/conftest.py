@@ -1,0 +1,97 @@
+"""Whole processes as a user starts them: `bike` in a home of its own, quick and small."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+QUICK = {"BIKE_QUICK": "1", "BIKE_SIMULATOR_COUNTERS": "6", "BIKE_HISTORY_MONTHS": "4", "BIKE_SEED": "7"}
+REPOSITORY = Path(__file__).parent.parent.parent
+
+
+def environment(home: Path, **settings: str) -> dict[str, str]:
+    """Return the environment of a process of that home."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("BIKE_", "DAGSTER_"))}
+    return {**plain, **QUICK, "BIKE_HOME": str(home), "NO_COLOR": "1", "COLUMNS": "200", **settings}
+
+
+def free_ports(number: int) -> list[int]:
+    """Return ports that nobody listens on."""
+    sockets = [socket.socket() for _ in range(number)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def poll(condition: Callable[[], object], seconds: float, what: str) -> object:
+    """Wait until a condition holds and return what it gave."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.1)
+    raise AssertionError(f"{what}: not within {seconds} s")
+
+
+class Running:
+    """A `bike run` of a test."""
+
+    def __init__(self, home: Path) -> None:
+        self.home, self.output = home, home.parent / f"{home.name}.log"
+        ports = free_ports(3)
+        names = ("BIKE_DAGSTER_PORT", "BIKE_API_PORT", "BIKE_MLFLOW_PORT")
+        self.dagster, self.api, self.mlflow = (f"http://127.0.0.1:{port}" for port in ports)
+        self.environment = environment(home, **dict(zip(names, map(str, ports), strict=True)))
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "bike_assets.cli", "run"],
+            env=self.environment,
+            cwd=REPOSITORY,
+            stdin=subprocess.DEVNULL,
+            stdout=self.output.open("wb"),
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    @property
+    def said(self) -> str:
+        """What it has printed so far."""
+        return self.output.read_text()
+
+    def until(self, text: str, seconds: float = 300) -> None:
+        """Wait until it has printed a text."""
+        poll(lambda: text in self.said or self._fail_if_ended(), seconds, f"{text!r} in {self.said!r}")
+
+    def interrupt(self) -> int:
+        """Press Ctrl-C and return the exit code."""
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(60)
+
+    def _fail_if_ended(self) -> bool:
+        if self.process.poll() is not None:
+            raise AssertionError(f"it ended with {self.process.returncode}: {self.said}")
+        return False
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
+    """Start `bike run`, and end it and all of its processes afterwards."""
+    started: list[Running] = []
+
+    def start_one(name: str = "home") -> Running:
+        started.append(Running(tmp_path / name))
+        return started[-1]
+
+    yield start_one
+    for each in started:
+        if each.process.poll() is None:
+            each.interrupt()
