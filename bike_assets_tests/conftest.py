@@ -3,6 +3,7 @@
 The days of DAILY are read when the package is imported, so every home of these tests has the same first day.
 """
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -35,6 +36,7 @@ def claim(folder: Path) -> Home:
 
 
 claim(_IMPORT_HOME)
+atexit.register(shutil.rmtree, _IMPORT_HOME, ignore_errors=True)
 
 
 @dataclass(frozen=True)

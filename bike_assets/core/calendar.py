@@ -19,11 +19,9 @@ def is_holiday(day: date, country: str) -> bool:
 
 def has_holidays(country: str) -> bool:
     """Whether the public holidays of a country are known."""
-    try:
-        _calendar(country, 2000)
-    except NotImplementedError:
-        return False
-    return True
+    import holidays
+
+    return country in holidays.list_supported_countries()
 
 
 @lru_cache(maxsize=256)

@@ -131,7 +131,7 @@ class LocalRegistry:
             if summary.entry(entry.version):
                 raise BikeError(
                     f"the registry {self.folder} has another version {entry.version} already: "
-                    "MLflow's database was started over, and the registry was not"
+                    "MLflow's database was started over, and the registry was not."
                 )
             return Summary(models=[*summary.models, entry])
 
@@ -151,7 +151,7 @@ class LocalRegistry:
         def promoted(summary: Summary) -> Summary:
             chosen = summary.entry(version)
             if chosen is None:
-                raise BikeError(f"the registry {self.folder} has no version {version}")
+                raise BikeError(f"the registry {self.folder} has no version {version}.")
             if chosen.is_champion:
                 return summary
             is_first = summary.first_champion is None
@@ -184,7 +184,7 @@ class LocalRegistry:
         try:
             return ServedModel(path.read_bytes(), entry.sha256, entry.counters)
         except (OSError, ValueError) as error:
-            raise BikeError(f"version {entry.version} cannot be served from {path}: {error}") from None
+            raise BikeError(f"version {entry.version} cannot be served from {path}: {error}.") from None
 
     def _change(self, change: Callable[[Summary], Summary]) -> Summary:
         from filelock import FileLock
