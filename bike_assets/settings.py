@@ -22,7 +22,9 @@ MOST_BASELINE = 0.95
 class Settings(BaseSettings):
     """Everything that can be set, each from BIKE_<NAME>."""
 
-    model_config = SettingsConfigDict(env_prefix="BIKE_", frozen=True, extra="ignore", env_ignore_empty=True, allow_inf_nan=False)
+    model_config = SettingsConfigDict(
+        env_prefix="BIKE_", frozen=True, extra="ignore", env_ignore_empty=True, allow_inf_nan=False
+    )
 
     home: Path = Field(Path(".bike"), description="Folder of everything that runs leave behind.")
     source: Literal["auto", "simulator", "file"] = Field("auto", description="Where counts come from.")
