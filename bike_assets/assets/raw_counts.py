@@ -6,7 +6,6 @@ import dagster as dg
 import pandas as pd
 
 from bike_assets.core.local_time import days_between, local_days
-from bike_assets.core.plots import as_markdown, city_by_day
 from bike_assets.core.schemas import COMPTAGE_VELO, COUNTERS, INGESTIONS
 from bike_assets.core.splits import Span
 from bike_assets.partitions import DAILY, days_of
@@ -78,31 +77,31 @@ def counters(warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult:
     """One row a counter: its name and place as last published, and the days on which it was seen."""
     rows = warehouse.query(
         """
-        SELECT counter_id, counter_name, site_id, site_name, latitude, longitude, first_day, last_day, hours, mean_count
-        FROM (
-          SELECT *,
-            MIN(day) OVER (PARTITION BY counter_id) AS first_day,
-            MAX(day) OVER (PARTITION BY counter_id) AS last_day,
-            COUNT(*) OVER (PARTITION BY counter_id) AS hours,
-            AVG(bike_count) OVER (PARTITION BY counter_id) AS mean_count,
-            ROW_NUMBER() OVER (PARTITION BY counter_id ORDER BY counted_at DESC) AS age
-          FROM bike_traffic_raw.comptage_velo
-        )
-        WHERE age = 1 ORDER BY counter_id
+        SELECT counter_id,
+          ANY_VALUE(counter_name HAVING MAX counted_at) AS counter_name,
+          ANY_VALUE(site_id HAVING MAX counted_at) AS site_id,
+          ANY_VALUE(site_name HAVING MAX counted_at) AS site_name,
+          ANY_VALUE(latitude HAVING MAX counted_at) AS latitude,
+          ANY_VALUE(longitude HAVING MAX counted_at) AS longitude,
+          MIN(day) AS first_day, MAX(day) AS last_day, COUNT(*) AS hours, AVG(bike_count) AS mean_count
+        FROM bike_traffic_raw.comptage_velo GROUP BY counter_id ORDER BY counter_id
         """
     )
     warehouse.merge(COUNTERS, rows)
-    days = warehouse.query(
-        "SELECT day, SUM(bike_count) AS bikes FROM bike_traffic_raw.comptage_velo GROUP BY day ORDER BY day"
-    )
     newest = rows["last_day"].max()
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": len(rows),
             "silent_for_a_week": int((rows["last_day"] < newest - timedelta(days=7)).sum()),
-            "bikes_a_day": dg.MetadataValue.md(
-                as_markdown(city_by_day(days.set_index("day")["bikes"], "The city"), "days")
-            ),
+            "busiest": dg.MetadataValue.json(_busiest(rows)),
             "dagster/table_name": COUNTERS.full_name,
         }
     )
+
+
+def _busiest(rows: pd.DataFrame) -> dict[str, float]:
+    """The five counters with most bikes an hour, by name."""
+    busiest = rows.nlargest(5, "mean_count")
+    return {
+        str(name): round(mean, 1) for name, mean in zip(busiest["counter_name"], busiest["mean_count"], strict=True)
+    }

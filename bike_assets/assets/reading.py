@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from bike_assets.core.features import CountCube, build_cube, history_start
-from bike_assets.core.local_time import as_date, hours_of
+from bike_assets.core.local_time import as_date, hours_in_days
 from bike_assets.core.schemas import HOURLY_FEATURES
 from bike_assets.core.splits import Baseline, Span
 from bike_assets.resources.warehouse import Warehouse, frame, one_row
@@ -49,9 +49,7 @@ def read_features(warehouse: Warehouse, spans: Iterable[Span], horizon: int | No
 def whole_days(warehouse: Warehouse, timezone: str) -> Span | None:
     """Return the span from the first to the last local day of which every hour was published by some counter."""
     days = warehouse.query("SELECT day, hours FROM monitoring_audit.ingestions ORDER BY day")
-    days["whole"] = [
-        hours == len(hours_of(as_date(day), timezone)) for day, hours in zip(days.day, days.hours, strict=True)
-    ]
+    days["whole"] = days["hours"].to_numpy() == hours_in_days(days["day"], timezone)
     whole = days.loc[days["whole"], "day"]
     return Span(as_date(whole.iloc[0]), as_date(whole.iloc[-1])) if len(whole) else None
 

@@ -4,7 +4,7 @@ import dagster as dg
 import pandas as pd
 
 from bike_assets.assets.raw_counts import raw_counts
-from bike_assets.core.local_time import as_date, hours_of
+from bike_assets.core.local_time import as_date, hours_in_days
 from bike_assets.partitions import days_of
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
@@ -20,11 +20,8 @@ def days_have_all_their_hours(
 ) -> dg.AssetCheckResult:
     """Every local day has its 23, 24 or 25 hours; the first and the last day of an export often have not."""
     audit = _audit(context, warehouse)
-    short = [
-        f"{as_date(row.day)}: {row.hours} hours"
-        for row in audit.itertuples()
-        if row.hours != len(hours_of(as_date(row.day), settings.timezone))
-    ]
+    torn = audit[audit["hours"].to_numpy() != hours_in_days(audit["day"], settings.timezone)]
+    short = [f"{as_date(day)}: {hours} hours" for day, hours in zip(torn["day"], torn["hours"], strict=True)]
     return dg.AssetCheckResult(
         passed=not short and not audit.empty,
         severity=dg.AssetCheckSeverity.WARN,

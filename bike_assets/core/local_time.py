@@ -32,6 +32,16 @@ def hours_of(day: date, timezone: str) -> pd.DataFrame:
     return pd.DataFrame({"counted_at": counted_at, "hour": counted_at.tz_convert(timezone).hour})
 
 
+def hours_in_days(days: pd.Series, timezone: str) -> np.ndarray:
+    """Return how many hours each local day has: 23, 24 or 25."""
+    starts = pd.DatetimeIndex(days)
+    bounds = [
+        each.tz_localize(timezone, nonexistent="shift_forward", ambiguous=np.full(len(days), True)).tz_convert("UTC")
+        for each in (starts, starts + pd.Timedelta(days=1))
+    ]
+    return ((bounds[1] - bounds[0]) // pd.Timedelta(hours=1)).to_numpy()
+
+
 def days_between(first: date, last: date) -> list[date]:
     """Return every day from first to last, both included; empty when last lies before first."""
     return [first + timedelta(days=offset) for offset in range((last - first).days + 1)]

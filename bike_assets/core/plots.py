@@ -40,13 +40,6 @@ def city_by_hour(rows: pd.DataFrame, title: str) -> "Figure":
     return figure
 
 
-def city_by_day(days: pd.Series, title: str) -> "Figure":
-    """Draw bikes a day in the whole city; the index holds the local days."""
-    axes, figure = _axes(title, "bikes a day, all counters")
-    axes.plot(days.index, days.to_numpy(), color=COUNTED, linewidth=1.2)
-    return figure
-
-
 def _axes(title: str, unit: str) -> tuple:
     from matplotlib.figure import Figure
 

@@ -100,7 +100,9 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     try:
         found = pq.read_schema(path).names
         _check_columns(path, found)
-        table = pq.read_table(path, columns=[name for name in found if LABELS.get(name, name) in COLUMNS])
+        texts = [name for name in found if LABELS.get(name, name) in REPEATED]
+        wanted = [name for name in found if LABELS.get(name, name) in COLUMNS]
+        table = pq.read_table(path, columns=wanted, read_dictionary=texts)
     except (pa.ArrowInvalid, OSError) as error:
         raise BikeError(f"{path} is not a readable Parquet file: {error}.") from None
     rows = table.to_pandas().rename(columns=LABELS)
@@ -109,6 +111,8 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 def _as_text(values: pd.Series) -> pd.Series:
     """Ids are published as text or as whole numbers, coordinates as text or as records."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return values
     if pd.api.types.is_numeric_dtype(values):
         return values.astype("Int64").astype("string")
     return values.map(lambda value: f"{value['lat']},{value['lon']}" if isinstance(value, dict) else value)

