@@ -36,7 +36,7 @@ def run_full_pass(settings: Settings, until: date | None) -> None:
     """
     from rich.markup import escape
 
-    from bike_assets.status import busiest_forecasts, collect_status, naive_scores
+    from bike_assets.status import busiest_forecasts, collect_status, naive_scores, rows_left_out
     from bike_assets.terminal import console, print_summary
 
     home = open_home(settings, until)
@@ -47,6 +47,9 @@ def run_full_pass(settings: Settings, until: date | None) -> None:
         with dagster_instance(home) as instance:
             note = _run_steps(settings, home, instance, until)
     print_summary(collect_status(settings), naive_scores(settings), busiest_forecasts(settings))
+    left_out = rows_left_out(settings)
+    if left_out:
+        console.print(f"[yellow]{left_out:,} published rows name no counter or no count and were left out[/]")
     if note:
         console.print(f"\n[yellow]{note}[/]")
 
@@ -62,7 +65,7 @@ def _run_steps(settings: Settings, home: Home, instance: "dg.DagsterInstance", u
         console.print(f"[dim]{abandoned} run(s) that died with an earlier pass are marked as failed[/]")
     done = 0
     for step in plan.steps():
-        with show_run(instance, step.run_id, step.title, len(step.assets)):
+        with show_run(instance, step.run_id, step.title, step.assets):
             plan.run(step)
         done += 1
     if not done:

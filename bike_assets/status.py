@@ -100,6 +100,19 @@ def naive_scores(settings: Settings) -> dict[str, Any]:
     return row or {}
 
 
+def rows_left_out(settings: Settings) -> int:
+    """Return how many published rows named no counter or no count, and so could not be used."""
+    home = recorded_home(settings)
+    if home is None:
+        return 0
+    row = one_row(
+        LocalWarehouse(home.warehouse, settings.threads).query(
+            "SELECT SUM(rows_without_counter) AS left_out FROM monitoring_audit.ingestions"
+        )
+    )
+    return int(row["left_out"] or 0) if row else 0
+
+
 def busiest_forecasts(settings: Settings, counters: int = 3) -> dict[str, Any] | None:
     """Return the newest forecast of the next full day for the busiest counters: day, and rows of name and bikes."""
     home = recorded_home(settings)

@@ -2,14 +2,14 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -20,15 +20,17 @@ errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 @contextmanager
-def show_run(instance: "dg.DagsterInstance", run_id: str, title: str, steps: int) -> Iterator[None]:
-    """Show a run's progress while the body executes it: steps done, and the last thing that a step said."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(24), TextColumn("{task.fields[said]}"))
-    progress = Progress(*columns, TimeElapsedColumn(), console=console, transient=True, disable=not console.is_terminal)
+def show_run(instance: "dg.DagsterInstance", run_id: str, title: str, assets: Collection[str]) -> Iterator[None]:
+    """Show a run's progress while the body executes it: assets done, and the last thing that one said."""
+    said = TextColumn("{task.fields[said]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1))
+    what = TextColumn("{task.description}", table_column=Column(no_wrap=True))
+    columns = (SpinnerColumn(), what, BarColumn(16), TimeElapsedColumn(), said)
+    progress = Progress(*columns, console=console, transient=True, expand=True, disable=not console.is_terminal)
     begun = time.monotonic()
     with progress:
-        task = progress.add_task(title, total=steps, said="")
+        task = progress.add_task(title, total=len(assets), said="")
         over = threading.Event()
-        watcher = threading.Thread(target=_watch, args=(instance, run_id, progress, task, over), daemon=True)
+        watcher = threading.Thread(target=_watch, args=(instance, run_id, assets, progress, task, over), daemon=True)
         watcher.start()
         try:
             yield
@@ -40,7 +42,12 @@ def show_run(instance: "dg.DagsterInstance", run_id: str, title: str, steps: int
 
 
 def _watch(
-    instance: "dg.DagsterInstance", run_id: str, progress: Progress, task: TaskID, over: threading.Event
+    instance: "dg.DagsterInstance",
+    run_id: str,
+    assets: Collection[str],
+    progress: Progress,
+    task: TaskID,
+    over: threading.Event,
 ) -> None:
     cursor = None
     while not over.wait(POLL_SECONDS):
@@ -52,7 +59,7 @@ def _watch(
                 progress.update(task, said=f"{entry.step_key or ''}: {entry.user_message}")
             elif entry.dagster_event.is_step_start:
                 progress.update(task, said=entry.step_key or "")
-            elif entry.dagster_event.is_step_success:
+            elif entry.dagster_event.is_step_success and entry.step_key in assets:
                 progress.advance(task)
 
 

@@ -7,6 +7,7 @@ import atexit
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -69,6 +70,17 @@ class City:
         definition = self.defs.resolve_job_def(job)
         key = day.isoformat() if day else None
         return definition.execute_in_process(instance=self.instance, partition_key=key, **options)
+
+
+def poll(condition: Callable[[], object], seconds: float, what: str) -> object:
+    """Wait until a condition holds and return what it gave."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.1)
+    raise AssertionError(f"{what}: not within {seconds} s")
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ The forecast is made by the same functions as the daily one; it is made anew whe
 """
 
 import threading
+import time
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -18,6 +19,8 @@ from bike_assets.home import recorded_home
 from bike_assets.resources.registry import SUMMARY, LocalRegistry, ModelEntry
 from bike_assets.resources.warehouse import LocalWarehouse
 from bike_assets.settings import Settings
+
+LOOK_EVERY_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -51,18 +54,21 @@ class ChampionInMemory:
         self._lock = threading.Lock()
         self._seen: tuple | None = None
         self._current: DayAhead | None = None
+        self._look_again = 0.0
 
     def get(self) -> DayAhead | None:
-        """Return the champion as the files say it is now, or None before there is one.
+        """Return the champion as the files said a second ago at most, or None before there is one.
 
         Raises:
             BikeError: registry, model file or home cannot be read.
         """
         with self._lock:
-            signature = self._signature()
-            if signature != self._seen:
-                self._current = self._load()
-                self._seen = signature
+            if time.monotonic() >= self._look_again:
+                signature = self._signature()
+                if signature != self._seen:
+                    self._current = self._load()
+                    self._seen = signature
+                self._look_again = time.monotonic() + LOOK_EVERY_SECONDS
             return self._current
 
     def _signature(self) -> tuple:

@@ -19,7 +19,6 @@ class Table:
         key: columns that identify a row.
         description: one sentence.
         partition: the DATE column that partitions it, if any.
-        cluster: columns to cluster by.
         write_once: rows that exist are never changed.
         ignored: columns in which alone a difference is no change.
         single_precision: FLOAT64 columns hold float32 values, which an engine may store as such.
@@ -31,7 +30,6 @@ class Table:
     key: tuple[str, ...]
     description: str
     partition: str | None = None
-    cluster: tuple[str, ...] = ()
     write_once: bool = False
     ignored: tuple[str, ...] = ()
     single_precision: bool = False
@@ -63,7 +61,6 @@ COMPTAGE_VELO = Table(
     ("counter_id", "counted_at"),
     "Hourly counts as published; counted_at is the start of the hour in UTC, day the local day.",
     partition="day",
-    cluster=("counter_id",),
     ignored=("ingested_at",),
 )
 COUNTERS = Table(
@@ -92,7 +89,6 @@ PREDICTIONS = Table(
     ("issued_on", "counter_id", "counted_at", "model_version"),
     "Forecasts issued when day issued_on was in: kind is issued (never changed) or hindcast.",
     partition="issued_on",
-    cluster=("counter_id",),
     write_once=True,
 )
 INGESTIONS = Table(
@@ -205,7 +201,6 @@ HOURLY_FEATURES = Table(
     ("counter_id", "counted_at", "horizon_days"),
     "What a model knew of each counted hour, at each horizon; made by the one feature function.",
     partition="day",
-    cluster=("counter_id",),
     single_precision=True,
 )
 

@@ -6,6 +6,7 @@ replaced under its own name (DuckDB opens a path more than once and would mix ol
 number, and readers take the highest. A superseded file stays for a minute, for those who are reading it.
 """
 
+import atexit
 import glob
 import itertools
 import os
@@ -181,7 +182,15 @@ class LocalWarehouse:
             if self._database is None:
                 self._database = duckdb.connect(config={"threads": self.threads})
                 self._database.execute("SET GLOBAL TimeZone = 'UTC'")
+                atexit.register(self.close)
         return self._database.cursor()
+
+    def close(self) -> None:
+        """Let go of the engine; the next question opens it again."""
+        with self._opening:
+            if self._database is not None:
+                self._database.close()
+                self._database = None
 
     def _folder(self, table: Table) -> Path:
         return self.folder / table.dataset / table.name

@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from bike_assets.settings import Settings
-from bike_assets_tests.conftest import LAST_DAY, City
+from bike_assets_tests.conftest import LAST_DAY, City, poll
 from serving.server import create_app
 
 NOON = f"{LAST_DAY + timedelta(days=1)}T12:00:00+02:00"
@@ -96,7 +96,7 @@ def test_a_promotion_and_a_new_day_are_picked_up_without_a_restart(city: City, a
     first = registry.read().champion
     registry.add(first.model_copy(update={"version": 2, "fingerprint": "other", "is_champion": False}))
     registry.promote(2, LAST_DAY.isoformat())
-    assert api.get("/champion").json()["version"] == 2
+    poll(lambda: api.get("/champion").json()["version"] == 2, 5, "the promotion")
     ingested = [dg.AssetKey(name) for name in ("raw_counts", "counters", "predictions")]
     assert city.run("daily", LAST_DAY + timedelta(days=1), asset_selection=ingested).success
-    assert api.get("/champion").json()["forecast_day"] == "2021-10-09"
+    poll(lambda: api.get("/champion").json()["forecast_day"] == "2021-10-09", 5, "the new day")

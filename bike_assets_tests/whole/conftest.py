@@ -5,11 +5,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from bike_assets_tests.conftest import poll
 
 QUICK = {"BIKE_QUICK": "1", "BIKE_SIMULATOR_COUNTERS": "6", "BIKE_HISTORY_MONTHS": "4", "BIKE_SEED": "7"}
 REPOSITORY = Path(__file__).parent.parent.parent
@@ -30,17 +31,6 @@ def free_ports(number: int) -> list[int]:
     for each in sockets:
         each.close()
     return ports
-
-
-def poll(condition: Callable[[], object], seconds: float, what: str) -> object:
-    """Wait until a condition holds and return what it gave."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.1)
-    raise AssertionError(f"{what}: not within {seconds} s")
 
 
 class Running:

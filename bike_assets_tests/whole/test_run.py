@@ -5,12 +5,15 @@ import socket
 import subprocess
 import sys
 
+import dagster as dg
 import httpx
 import psutil
 import pytest
+from dagster_graphql import DagsterGraphQLClient
 
 from bike_assets.supervision import MARK
-from bike_assets_tests.whole.conftest import REPOSITORY, Running, environment, poll
+from bike_assets_tests.conftest import poll
+from bike_assets_tests.whole.conftest import REPOSITORY, Running, environment
 
 pytestmark = pytest.mark.slow
 ORDER = (
@@ -56,8 +59,18 @@ def test_it_shows_itself_answers_and_ends_with_all_its_processes(start):
     champion = httpx.get(f"{running.api}/champion").json()
     assert champion["family"] == "gradient_boosting"
     poll(lambda: _daemon_is_healthy(running), 90, "the daemon's heartbeats")
+    assert _launched(running, "retrain") == dg.DagsterRunStatus.SUCCESS
     assert running.interrupt() == 130
     assert not of_home(running)
+
+
+def _launched(running: Running, job: str) -> dg.DagsterRunStatus:
+    """Launch a job through the webserver, as the UI does, and return how the daemon's run of it ended."""
+    client = DagsterGraphQLClient("127.0.0.1", port_number=int(running.dagster.rpartition(":")[2]))
+    run_id = client.submit_job_execution(job)
+    ended = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE)
+    poll(lambda: client.get_run_status(run_id) in ended, 120, f"the run {run_id}")
+    return client.get_run_status(run_id)
 
 
 def _daemon_is_healthy(running: Running) -> bool:
