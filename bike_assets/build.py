@@ -57,6 +57,7 @@ def default_resources(home: Home, settings: Settings) -> dict[str, Any]:
     """Return the resources of the embedded profile, all below the home."""
     return {
         "settings": settings,
+        "home": home,
         "counts_source": open_source(home),
         "warehouse": LocalWarehouse(home.warehouse, settings.threads),
         "registry": LocalRegistry(home.registry),

@@ -8,6 +8,7 @@ import pandas as pd
 from bike_assets.core.local_time import days_between, local_days
 from bike_assets.core.schemas import COMPTAGE_VELO, COUNTERS, INGESTIONS
 from bike_assets.core.splits import Span
+from bike_assets.home import Home
 from bike_assets.partitions import DAILY, days_of
 from bike_assets.resources.counts_source import CountsBatch, CountsSource
 from bike_assets.resources.warehouse import Warehouse
@@ -19,11 +20,13 @@ CHUNK_DAYS = 31
 @dg.asset(partitions_def=DAILY, backfill_policy=dg.BackfillPolicy.single_run(), kinds={"parquet"})
 def raw_counts(
     context: dg.AssetExecutionContext,
+    home: dg.ResourceParam[Home],
     counts_source: dg.ResourceParam[CountsSource],
     warehouse: dg.ResourceParam[Warehouse],
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult:
     """Every hour of the local day for every counter, as published; late and corrected rows are merged."""
+    home.claim()
     days = days_of(context)
     totals = pd.DataFrame()
     for start in range(0, len(days), CHUNK_DAYS):

@@ -72,6 +72,13 @@ def test_a_day_on_which_nothing_was_published_has_its_audit_row(young: City):
     assert (audit["rows_read"], audit["hours"]) == (0, 0)
 
 
+def test_the_first_ingestion_claims_its_home(tmp_path, open_city):
+    young = open_city(tmp_path)
+    (tmp_path / "home.json").unlink()
+    assert young.run("daily", FIRST_DAY, asset_selection=[_key("raw_counts")]).success
+    assert (tmp_path / "home.json").exists()
+
+
 def test_the_counters_are_as_last_published(city: City):
     assert city.run("daily", FIRST_DAY, asset_selection=[_key("counters")]).success
     counters = city.query("SELECT counter_id, first_day, hours FROM bike_traffic_raw.counters")
