@@ -84,7 +84,7 @@ def test_a_second_pass_changes_no_file_of_counts_models_or_forecasts(undisturbed
 @pytest.mark.verify
 @pytest.mark.parametrize("seed", range(4))
 def test_a_long_series_of_kills_ends_in_the_same_state(undisturbed, tmp_path, seed):
-    kill_series(tmp_path, seed=100 + seed, kills=6, longest=20)
+    kill_series(tmp_path, seed=100 + seed, kills=8, longest=9)
     assert state(tmp_path) == undisturbed
 
 
