@@ -55,7 +55,7 @@ def run_full_pass(settings: Settings, until: date | None) -> None:
 
 
 def _run_steps(settings: Settings, home: Home, instance: "dg.DagsterInstance", until: date | None) -> str | None:
-    definitions = _definitions(settings)
+    definitions = load_definitions(settings)
     from bike_assets.plan import Plan, end_abandoned_runs
     from bike_assets.terminal import console, show_run
 
@@ -73,7 +73,7 @@ def _run_steps(settings: Settings, home: Home, instance: "dg.DagsterInstance", u
     return plan.not_enough_days()
 
 
-def _definitions(settings: Settings) -> "dg.Definitions":
+def load_definitions(settings: Settings) -> "dg.Definitions":
     """Load the code location without Dagster's remarks on the age of its own parameters."""
     import dagster as dg
 

@@ -1,18 +1,13 @@
 """The warehouse: tables in, SQL out. What the tables mean belongs to `core.schemas` and the assets.
 
 The embedded engine keeps every partition as one Parquet file, written under a temporary name and renamed, and reads
-them with an in-memory DuckDB, so that several processes read and write at once without a server. A file is never
-replaced under its own name (DuckDB opens a path more than once and would mix old and new): each change is the next
-number, and readers take the highest. A superseded file stays for a minute, for those who are reading it.
+them with an in-memory DuckDB, so that several processes read and write at once without a server.
 """
 
 import atexit
 import glob
-import itertools
-import os
 import re
 import threading
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
@@ -24,13 +19,13 @@ import pandas as pd
 
 from bike_assets.core.local_time import as_date
 from bike_assets.core.schemas import TABLES, Table
+from bike_assets.resources.partition_files import current_file, supersede
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
 LOCK_TIMEOUT_SECONDS = 60
-KEPT_FOR_READERS_SECONDS = 60
 READ_ATTEMPTS = 3
 
 
@@ -127,7 +122,7 @@ class LocalWarehouse:
         rows = rows.reset_index(drop=True)
         groups = rows.groupby(table.partition).groups if table.partition else {None: rows.index}
         index_of = {self._partition_folder(table, value): index for value, index in groups.items()}
-        known = [file for folder in index_of if (file := _current_file(folder))]
+        known = [file for folder in index_of if (file := current_file(folder))]
         status = self._compare(table, rows, known) if known else np.full(len(rows), "added")
         for folder, index in index_of.items():
             fresh = rows.loc[index[status[index] != "unchanged"]]
@@ -155,16 +150,14 @@ class LocalWarehouse:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        current = _current_file(folder)
+        current = current_file(folder)
         if current:
             with self._connect() as connection:
                 connection.register("old", pq.read_table(current, partitioning=None))
                 connection.register("fresh", fresh)
                 kept = connection.sql(f"SELECT * FROM old ANTI JOIN fresh USING ({', '.join(table.key)})")
                 fresh = pa.concat_tables([kept.to_arrow_table().cast(fresh.schema), fresh])
-        number = _number(current) + 1 if current else 1
-        _write(fresh.sort_by([(name, "ascending") for name in table.key]), folder / f"rows-{number:06d}.parquet")
-        _remove_superseded(folder)
+        supersede(folder, fresh.sort_by([(name, "ascending") for name in table.key]))
 
     def _partition_folder(self, table: Table, value: Any) -> Path:
         folder = self._folder(table)
@@ -173,7 +166,7 @@ class LocalWarehouse:
     def _current_files(self, table: Table) -> list[Path]:
         folder = self._folder(table)
         folders = sorted(folder.glob(f"{table.partition}=*")) if table.partition else [folder]
-        return [file for each in folders if (file := _current_file(each))]
+        return [file for each in folders if (file := current_file(each))]
 
     def _connect(self) -> "duckdb.DuckDBPyConnection":
         import duckdb
@@ -212,22 +205,6 @@ def _with_source(sql: str, table: Table, source: str) -> str:
     name = re.escape(table.full_name)
     aliased = re.sub(rf"\b{name}(?= AS )", lambda _: f"({source})", sql)
     return re.sub(rf"\b{name}\b", lambda _: f"({source}) AS {table.name}", aliased)
-
-
-def _current_file(folder: Path) -> Path | None:
-    return max(folder.glob("rows-*.parquet"), key=_number, default=None)
-
-
-def _number(file: Path) -> int:
-    return int(file.stem.rpartition("-")[2])
-
-
-def _remove_superseded(folder: Path) -> None:
-    """Remove files that were superseded long enough ago: a reader that began before that has them open or is done."""
-    files = sorted(folder.glob("rows-*.parquet"), key=_number)
-    for old, successor in itertools.pairwise(files):
-        if time.time() - successor.stat().st_mtime > KEPT_FOR_READERS_SECONDS:
-            old.unlink(missing_ok=True)
 
 
 def _glob_escaped(path: Path) -> str:
@@ -276,18 +253,6 @@ def _to_arrow(table: Table, rows: pd.DataFrame) -> "pa.Table":
         for each in schema
     ]
     return pa.Table.from_arrays(arrays, schema=schema)
-
-
-def _write(rows: "pa.Table", path: Path) -> None:
-    import pyarrow.parquet as pq
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        pq.write_table(rows, file, compression="zstd")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def one_row(rows: pd.DataFrame) -> dict[str, Any] | None:

@@ -6,7 +6,6 @@ Run as `python -m bike_assets_tests.bench.work <part> ... <answer>`; what it has
 import argparse
 import json
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -80,7 +79,7 @@ def _seconds_of_run(plan: "Plan", step: Any) -> float:
 @contextmanager
 def _plan(until: date) -> "Iterator[Plan]":
     """Open the home, claim it and plan it, as a full pass does."""
-    from bike_assets.full_pass import dagster_instance
+    from bike_assets.full_pass import dagster_instance, load_definitions
     from bike_assets.resources.counts_source import open_home
     from bike_assets.settings import load_settings
 
@@ -88,14 +87,9 @@ def _plan(until: date) -> "Iterator[Plan]":
     home = open_home(settings, until)
     home.claim()
     with dagster_instance(home) as instance:
-        import dagster as dg
+        definitions = load_definitions(settings)
+        from bike_assets.plan import Plan
 
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", dg.BetaWarning)
-            from bike_assets.build import build_defs
-            from bike_assets.plan import Plan
-
-            definitions = build_defs(settings=settings)
         yield Plan(definitions, instance, home, settings, until)
 
 

@@ -31,8 +31,8 @@ from bike_assets.core.schemas import (
     TABLES,
     Table,
 )
+from bike_assets.resources.partition_files import KEPT_FOR_READERS_SECONDS
 from bike_assets.resources.warehouse import (
-    KEPT_FOR_READERS_SECONDS,
     READ_ATTEMPTS,
     LocalWarehouse,
     MergeResult,
