@@ -14,6 +14,7 @@ from bike_assets.partitions import DAILY
     cron_schedule="30 10 * * *",
     execution_timezone=DAILY.timezone,
     default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="The daily job for the day before; beyond the end of a file it skips and says so.",
 )
 def daily_refresh(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """The day before, at half past ten in the morning: the publisher is a day late and has published by then."""
