@@ -92,8 +92,8 @@ class SimulatedCity:
     def _city_factor(self, day: date) -> float:
         """What the whole city shares on a day: season, summer exodus, public holidays, and spells of weather."""
         turn = 2 * np.pi * (day.timetuple().tm_yday - 170) / 365.25
-        season = 1 + 0.28 * np.cos(turn)
-        exodus = 0.72 if (day.month, day.day) >= (8, 1) and (day.month, day.day) <= (8, 24) else 1.0
+        season = 1 + 0.16 * np.cos(turn)
+        exodus = 0.8 if (day.month, day.day) >= (8, 1) and (day.month, day.day) <= (8, 24) else 1.0
         feast = 0.6 if (day.month, day.day) in {(12, 24), (12, 25), (12, 31), (1, 1)} else 1.0
         if is_holiday(day, self.country):
             feast = min(feast, 0.75)
@@ -102,7 +102,7 @@ class SimulatedCity:
 
     def _shock(self, day: date) -> float:
         """A day's weather on a log scale: bad days weigh more than good ones help."""
-        draw = np.random.default_rng([self.seed, 2, day.toordinal()]).normal(0, 0.1)
+        draw = np.random.default_rng([self.seed, 2, day.toordinal()]).normal(0, 0.07)
         return float(draw if draw < 0 else 0.5 * draw)
 
     def _is_silent(self, index: int, opening: date, day: date) -> bool:
