@@ -46,7 +46,6 @@ FEATURES = (
     "log_base",
     "silent_3_days",
 )
-KEYS = ("counter_id", "counted_at", "horizon_days")
 
 
 @dataclass(frozen=True)

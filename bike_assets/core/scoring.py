@@ -15,9 +15,9 @@ class Scores:
     mae: float
     n: int
 
-    def as_row(self, prefix: str = "") -> dict[str, float | int]:
-        """Return the scores as one flat row, each name after the prefix."""
-        return {prefix + name: value for name, value in asdict(self).items()}
+    def as_row(self) -> dict[str, float | int]:
+        """Return the scores as one flat row."""
+        return asdict(self)
 
 
 def score(actual: ArrayLike, predicted: ArrayLike) -> Scores:

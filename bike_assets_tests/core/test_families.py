@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 from pydantic import ValidationError
 
 from bike_assets.core.families import FAMILIES
-from bike_assets.core.families.base import INPUTS, RATIO_BOUNDS, UNKNOWN_COUNTER, Trained, fingerprint, model_inputs
+from bike_assets.core.families.base import INPUTS, RATIO_BOUNDS, Trained, fingerprint, model_inputs
 from bike_assets.core.families.gradient_boosting import GradientBoosting, GradientBoostingConfig
 from bike_assets.core.families.graph import OPSET, scale_ratio_by_base
 from bike_assets.core.families.served import ServedModel
@@ -188,7 +188,7 @@ def test_the_inputs_are_the_counters_code_and_the_features_in_their_order():
     rows = rows.assign(counter_id=["b", "a", "never seen"])[[*reversed(FEATURES), "counter_id"]]
     found = model_inputs(rows, ["a", "b"])
     assert found.dtype == np.float32
-    assert list(found[:, 0]) == [1, 0, UNKNOWN_COUNTER]
+    assert list(found[:, 0]) == [1, 0, -1]
     assert [list(row) for row in found[:, 1:]] == [list(range(len(FEATURES)))] * 3
 
 

@@ -20,7 +20,6 @@ from bike_assets.core.features import FEATURES, SEASONAL
 LOG_RATIO_BOUND = 2.0
 RATIO_BOUNDS = (exp(-LOG_RATIO_BOUND), exp(LOG_RATIO_BOUND))
 INPUTS = ("counter_code", *FEATURES)
-UNKNOWN_COUNTER = -1
 
 
 class FamilyConfig(BaseModel):
