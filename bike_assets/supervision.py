@@ -100,6 +100,7 @@ def run_everything(settings: Settings) -> None:
             _refuse_busy_port(service, settings.host)
         home.claim()
         console.print(f"[bold]Home[/]       {escape(str(home.folder))}")
+        Tracking(home.mlflow).prepare()
         with supervised(home, settings, running) as supervisor:
             for service in running:
                 _await(service, settings.host, supervisor)

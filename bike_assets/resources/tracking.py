@@ -4,6 +4,7 @@ Which version is champion is decided and committed in the registry; the alias he
 """
 
 import logging
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -62,6 +63,19 @@ class Tracking:
         """Where artifacts of the experiment lie."""
         return (self.folder / "artifacts").as_uri()
 
+    def prepare(self) -> None:
+        """Create the database, all of it or none: a migration that is killed half-way cannot be taken up again."""
+        database = self.folder / "mlflow.db"
+        if database.exists():
+            return
+        from mlflow.tracking import MlflowClient
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        temporary = self.folder / f"mlflow.{os.getpid()}.tmp"
+        temporary.unlink(missing_ok=True)
+        MlflowClient(f"sqlite:///{temporary}", f"sqlite:///{temporary}").search_experiments(max_results=1)
+        temporary.replace(database)
+
     def record(self, training: TrainingRecord) -> tuple[str, int]:
         """Record a training as an MLflow run and a version of the one registered model.
 
@@ -98,7 +112,7 @@ class Tracking:
         from mlflow.tracking import MlflowClient
 
         logging.getLogger("mlflow").setLevel(logging.WARNING)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.prepare()
         return MlflowClient(self.uri, self.uri)
 
     def _run(self, client: "MlflowClient", training: TrainingRecord) -> str:
