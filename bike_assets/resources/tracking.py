@@ -70,6 +70,7 @@ class Tracking:
             return
         from mlflow.tracking import MlflowClient
 
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
         self.folder.mkdir(parents=True, exist_ok=True)
         temporary = self.folder / f"mlflow.{os.getpid()}.tmp"
         temporary.unlink(missing_ok=True)
