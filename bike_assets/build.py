@@ -14,7 +14,8 @@ from bike_assets.automation.schedules import SCHEDULES
 from bike_assets.automation.sensors import SENSORS
 from bike_assets.checks import CHECKS
 from bike_assets.home import Home
-from bike_assets.resources.counts_source import open_home, open_source
+from bike_assets.resources.counts_source import open_source
+from bike_assets.resources.home_source import claim_home, outline_home
 from bike_assets.resources.registry import LocalRegistry
 from bike_assets.resources.reports import DriftReports
 from bike_assets.resources.tracking import Tracking
@@ -49,16 +50,16 @@ def build_defs(
         schedules=list(SCHEDULES),
         sensors=list(SENSORS),
         executor=dg.in_process_executor,
-        resources={**default_resources(open_home(settings), settings), **(resource_overrides or {})},
+        resources={**default_resources(outline_home(settings), settings), **(resource_overrides or {})},
     )
 
 
 def default_resources(home: Home, settings: Settings) -> dict[str, Any]:
-    """Return the resources of the embedded profile, all below the home."""
+    """Return the resources of the embedded profile, all below the home; runs that read its source open it."""
     return {
         "settings": settings,
         "home": home,
-        "counts_source": open_source(home),
+        "counts_source": dg.ResourceDefinition(lambda _: open_source(claim_home(settings), settings)),
         "warehouse": LocalWarehouse(home.warehouse, settings.threads),
         "registry": LocalRegistry(home.registry),
         "tracking": Tracking(home.mlflow),

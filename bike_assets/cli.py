@@ -2,13 +2,15 @@
 
 import json
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bike_assets.errors import BikeError
 from bike_assets.settings import load_settings
+from bike_assets.simulator.catalogue import FAULTS, SCENARIOS
 
 INTERRUPTED = 130
 
@@ -25,6 +27,24 @@ Until = Annotated[
     datetime | None,
     typer.Option(formats=["%Y-%m-%d"], metavar="DAY", help="Last local day to look at, e.g. 2021-05-31."),
 ]
+MOMENTS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]
+SIMULATOR_HELP = """
+Serve a portal on this machine that speaks the protocol of the real one, until Ctrl-C.
+
+Point the platform at it with `BIKE_SOURCE=paris BIKE_PORTAL_URL=http://127.0.0.1:8100 make run`.
+
+**Scenarios** happen to the counts, each always or from a day on, as in `late_rows,level_shift@2026-09-01`:
+
+{scenarios}
+
+**Faults** happen to the answers; of several, each request takes the next:
+
+{faults}
+"""
+
+
+def _listed(meanings: dict[str, str]) -> str:
+    return "\n".join(f"- `{name}`: {meaning}" for name, meaning in meanings.items())
 
 
 @app.command()
@@ -76,6 +96,29 @@ def serve(
 
     settings = load_settings()
     serve_api(settings, host or settings.host, port or settings.api_port)
+
+
+@app.command(help=SIMULATOR_HELP.format(scenarios=_listed(SCENARIOS), faults=_listed(FAULTS)))
+def simulator(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for a free one.")] = 8100,
+    host: Annotated[str | None, typer.Option(help="Address to bind to; BIKE_HOST by default.")] = None,
+    counts: Annotated[Path | None, typer.Option(metavar="FILE", help="Replay a portal export instead.")] = None,
+    clock: Annotated[
+        datetime | None,
+        typer.Option(formats=MOMENTS, metavar="TIME", help="What its clock shows at the start (UTC); now by default."),
+    ] = None,
+    months: Annotated[int | None, typer.Option(min=1, max=120, help="Months of counts; 13 by default.")] = None,
+    scenarios: Annotated[str | None, typer.Option(help="Names, as below; BIKE_SIMULATOR_SCENARIOS by default.")] = None,
+    fault: Annotated[list[str] | None, typer.Option(metavar="NAME", help="A fault for ever; repeatable.")] = None,
+    quota: Annotated[int | None, typer.Option(min=0, help="Requests in a UTC day; any number by default.")] = None,
+) -> None:
+    """Serve a simulated portal."""
+    from bike_assets.simulator.command import SimulatorOptions, run_simulator
+
+    settings = load_settings()
+    moment = clock.replace(tzinfo=clock.tzinfo or UTC) if clock else None
+    asked = SimulatorOptions(host or settings.host, port, counts, moment, months, scenarios, fault or [], quota)
+    run_simulator(settings, asked)
 
 
 def main() -> None:

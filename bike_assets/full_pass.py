@@ -12,9 +12,9 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bike_assets.errors import BikeError
+from bike_assets.errors import BadDaysError, BikeError
 from bike_assets.home import Home, describe_source
-from bike_assets.resources.counts_source import open_home
+from bike_assets.resources.home_source import claim_home, outline_home, yesterday
 from bike_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -39,22 +39,27 @@ def run_full_pass(settings: Settings, until: date | None) -> None:
     from bike_assets.status import busiest_forecasts, collect_status, naive_scores, rows_left_out
     from bike_assets.terminal import console, print_summary
 
-    home = open_home(settings, until)
-    refuse_days_outside(home, settings, until)
+    home = outline_home(settings, until)
+    refuse_days_outside(home, until)
     with only_one(home, "pass"):
-        home.claim()
+        home = claim_home(settings, until)
         console.print(f"[bold]Source[/]     {escape(describe_source(home))}")
         with dagster_instance(home) as instance:
-            note = _run_steps(settings, home, instance, until)
+            note, bad_days = _run_steps(settings, home, instance, until)
     print_summary(collect_status(settings), naive_scores(settings), busiest_forecasts(settings))
     left_out = rows_left_out(settings)
     if left_out:
-        console.print(f"[yellow]{left_out:,} published rows name no counter or no count and were left out[/]")
+        console.print(f"[yellow]{left_out:,} published rows cannot be used; rejected_counts has each with its reason[/]")
     if note:
         console.print(f"\n[yellow]{note}[/]")
+    if bad_days:
+        raise BadDaysError("\n".join(bad_days))
 
 
-def _run_steps(settings: Settings, home: Home, instance: "dg.DagsterInstance", until: date | None) -> str | None:
+def _run_steps(
+    settings: Settings, home: Home, instance: "dg.DagsterInstance", until: date | None
+) -> tuple[str | None, list[str]]:
+    """Run what is missing; return why no model could be trained, if so, and what is wrong with bad days."""
     definitions = load_definitions(settings)
     from bike_assets.plan import Plan, end_abandoned_runs
     from bike_assets.terminal import console, show_run
@@ -63,14 +68,17 @@ def _run_steps(settings: Settings, home: Home, instance: "dg.DagsterInstance", u
     abandoned = end_abandoned_runs(instance, only_steps=True)
     if abandoned:
         console.print(f"[dim]{abandoned} run(s) that died with an earlier pass are marked as failed[/]")
-    done = 0
+    done, bad_days = 0, []
     for step in plan.steps():
-        with show_run(instance, step.run_id, step.title, step.assets):
-            plan.run(step)
+        try:
+            with show_run(instance, step.run_id, step.title, step.assets):
+                plan.run(step)
+        except BadDaysError as error:
+            bad_days.append(str(error))
         done += 1
     if not done:
         console.print("Nothing to do: this home is up to date.")
-    return plan.not_enough_days()
+    return plan.not_enough_days(), bad_days
 
 
 def load_definitions(settings: Settings) -> "dg.Definitions":
@@ -84,15 +92,13 @@ def load_definitions(settings: Settings) -> "dg.Definitions":
         return build_defs(settings=settings)
 
 
-def refuse_days_outside(home: Home, settings: Settings, until: date | None) -> None:
+def refuse_days_outside(home: Home, until: date | None) -> None:
     """Refuse a last day that the home's source does not have.
 
     Raises:
         BikeError: `until` lies before the home's first day, or the source has not come to it yet.
     """
-    from bike_assets.resources.counts_source import newest_day
-
-    newest = newest_day(home)
+    newest = home.last_day or yesterday(home.timezone)
     if until is not None and not home.first_day <= until <= newest:
         raise BikeError(f"--until {until} is outside of this home's days, {home.first_day} to {newest}.")
 

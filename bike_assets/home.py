@@ -15,7 +15,8 @@ from bike_assets.errors import BikeError
 from bike_assets.settings import Settings
 
 RECORD = "home.json"
-SourceKind = Literal["simulator", "file"]
+SourceKind = Literal["paris", "portal", "simulator", "file"]
+PORTALS = ("paris", "portal")
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Home:
 
     Attributes:
         folder: where it lies.
-        source: the kind of source that it is claimed for.
+        source: the kind of source that it is claimed for; None while that is not decided.
         first_day: the first local day of its counts.
         last_day: the last one that its source will ever have; None where days go on.
         timezone: zone of the local days.
@@ -33,10 +34,13 @@ class Home:
         seed: seed of the simulated city.
         counters: counters of the simulated city.
         country: country whose public holidays the simulated city keeps.
+        portal: addresses of the portal, apart by spaces.
+        dataset: the portal's dataset.
+        reason: why the simulator was chosen, where nobody asked for it.
     """
 
     folder: Path
-    source: SourceKind
+    source: SourceKind | None
     first_day: date
     last_day: date | None
     timezone: str
@@ -45,6 +49,9 @@ class Home:
     seed: int | None = None
     counters: int | None = None
     country: str | None = None
+    portal: str | None = None
+    dataset: str | None = None
+    reason: str | None = None
 
     @property
     def warehouse(self) -> Path:
@@ -132,15 +139,34 @@ def _refuse_equals_sign(folder: Path) -> None:
 
 def _refuse_mismatch(home: Home, settings: Settings) -> None:
     advice = "choose another BIKE_HOME or start over with make clean"
-    if settings.source not in {"auto", home.source} or (settings.counts_file and home.source != "file"):
+    asked = settings.source
+    same = asked in {"auto", home.source} or (asked in PORTALS and home.source in PORTALS)
+    if not same or (settings.counts_file and home.source != "file"):
         raise BikeError(
             f"The home {home.folder} holds counts from {describe_source(home)}, "
             f"and the settings name another source (BIKE_SOURCE={settings.source}"
             f"{f', BIKE_COUNTS_FILE={settings.counts_file}' if settings.counts_file else ''}): {advice}."
         )
+    if home.source in PORTALS:
+        _refuse_another_portal(home, settings, advice)
     if settings.timezone != home.timezone:
         raise BikeError(
             f"The home {home.folder} was made for BIKE_TIMEZONE={home.timezone}, not {settings.timezone}: {advice}."
+        )
+
+
+def _refuse_another_portal(home: Home, settings: Settings, advice: str) -> None:
+    """A portal may move: a new address is accepted where an old one stands beside it."""
+    known, asked = (home.portal or "").split(), (settings.named_portal or "").split()
+    if asked and not set(asked) & set(known):
+        raise BikeError(
+            f"The home {home.folder} holds counts from {describe_source(home)}, and BIKE_PORTAL_URL={' '.join(asked)} "
+            f"is another portal: {advice}; where the portal moved, name the old address too, after the new one."
+        )
+    if settings.named_dataset and settings.named_dataset != home.dataset:
+        raise BikeError(
+            f"The home {home.folder} holds counts of the dataset {home.dataset}, "
+            f"not BIKE_PORTAL_DATASET={settings.named_dataset}: {advice}."
         )
 
 
@@ -148,4 +174,9 @@ def describe_source(home: Home) -> str:
     """Say in plain words where the counts come from, and whether they are real."""
     if home.source == "file":
         return f"the export {home.file} (real counts, as the file has them)"
-    return f"the simulator (synthetic counts of {home.counters} invented counters; nothing here was measured)"
+    if home.source in PORTALS:
+        return f"the portal {(home.portal or '').split()[0]} (counts of the dataset {home.dataset}, as published)"
+    if home.source is None:
+        return "the portal if it answers, else the simulator: not decided yet"
+    because = f", because {home.reason}" if home.reason else ""
+    return f"the simulator (synthetic counts of {home.counters} invented counters; nothing here was measured{because})"

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import dagster as dg
 
 from bike_assets.core.local_time import as_date
-from bike_assets.resources.counts_source import open_home
+from bike_assets.resources.home_source import outline_home
 from bike_assets.settings import load_settings
 
 
@@ -15,7 +15,7 @@ def daily_partitions() -> dg.DailyPartitionsDefinition:
     Raises:
         BikeError: the settings, the home or its export cannot be used.
     """
-    home = open_home(load_settings())
+    home = outline_home(load_settings())
     end = home.last_day + timedelta(days=1) if home.last_day else None
     return dg.DailyPartitionsDefinition(
         start_date=home.first_day.isoformat(), end_date=end.isoformat() if end else None, timezone=home.timezone

@@ -5,25 +5,28 @@ does belongs to the assets; running a whole pass to `full_pass`.
 """
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
+import pandas as pd
 
-from bike_assets.assets.reading import recorded_split, whole_days
 from bike_assets.core.families import FAMILIES
 from bike_assets.core.local_time import as_date, days_between
 from bike_assets.core.splits import Span
-from bike_assets.errors import StepFailedError
+from bike_assets.errors import BadDaysError, StepFailedError
 from bike_assets.home import Home
-from bike_assets.resources.counts_source import newest_day
+from bike_assets.resources.counts_source import open_source
+from bike_assets.resources.queries import recorded_split, unread_days, whole_days
 from bike_assets.resources.registry import LocalRegistry
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
 
 WATCHED_DAYS = 14
+CORRECTED_DAYS = 7
+"""Days before new ones that are read again: publishers add late rows and correct counts."""
 STEP_TAG = "bike/step"
 INGESTING = ("raw_counts", "counters")
 TRAINING = (
@@ -74,7 +77,7 @@ class Plan:
         self, defs: dg.Definitions, instance: dg.DagsterInstance, home: Home, settings: Settings, until: date | None
     ) -> None:
         self.defs, self.instance, self.home, self.settings = defs, instance, home, settings
-        self.last = until or newest_day(home)
+        self.last = until or open_source(home, settings).newest_day() or home.first_day - timedelta(days=1)
         resources = defs.resources or {}
         self.warehouse: Warehouse = resources["warehouse"]
         self.registry: LocalRegistry = resources["registry"]
@@ -89,6 +92,7 @@ class Plan:
         if self.registry.read().champion is None or not self._has_run("champion"):
             yield Step("training and judging models", "retrain", TRAINING)
         yield from self._looking_back()
+        yield from self._reading_again()
         yield from self._days_since()
 
     def not_enough_days(self) -> str | None:
@@ -123,9 +127,10 @@ class Plan:
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
         if not result.success:
-            raise StepFailedError(
-                f"{step.title} failed: {_why(result)} (run {step.run_id} in the Dagster UI has the details)."
-            )
+            bad_days = _failed_checks(result, "raw_counts")
+            kind = BadDaysError if bad_days else StepFailedError
+            told = f"{step.title} failed: {bad_days or _why(result)}"
+            raise kind(f"{told.rstrip('.')} (run {step.run_id} in the Dagster UI has the details).")
 
     def _ingestion(self) -> Iterator[Step]:
         whole = Span(self.home.first_day, self.last)
@@ -133,6 +138,8 @@ class Plan:
             missing = self._missing(assets[0], days_between(whole.first, whole.last))
             if missing:
                 yield Step(f"{what} of {len(missing)} days", "bootstrap", assets, Span(missing[0], missing[-1]))
+        if not self._has_run("counters") and self._can_train():
+            yield Step("listing counters", "bootstrap", ("counters",))
 
     def _can_train(self) -> bool:
         if recorded_split(self.warehouse, "train_baseline"):
@@ -158,11 +165,23 @@ class Plan:
             span = Span(missing[0], missing[-1])
             yield Step(f"watching {len(missing)} days: performance, drift, decision", "bootstrap", WATCHING, span)
 
-    def _days_since(self) -> Iterator[Step]:
-        cut = recorded_split(self.warehouse, "train_baseline")
-        if cut is None:
+    def _reading_again(self) -> Iterator[Step]:
+        """Days that could not be read before, and where new days came in, the week before them."""
+        if self.home.source == "file":
             return
-        for day in self._missing(WATCHING[-1], days_between(cut["cut_on"] + timedelta(days=1), self.last)):
+        new = self._new_days()
+        again = set(days_to_do(self.instance, self.warehouse, self.home, self.settings, self.last) or []) - set(new)
+        if new:
+            week = days_between(max(self.home.first_day, new[0] - timedelta(days=CORRECTED_DAYS)), new[0])
+            again |= set(week) - set(new)
+        for span in spans_of(again):
+            yield Step(f"reading again {span.first} to {span.last}", "ingest", (*INGESTING, "hourly_features"), span)
+
+    def _new_days(self) -> list[date]:
+        return new_days(self.instance, self.warehouse, self.last)
+
+    def _days_since(self) -> Iterator[Step]:
+        for day in self._new_days():
             if not self._is_torn(day):
                 yield Step(f"the day {day}: counts, forecast, drift, decision", "daily", DAY, Span(day, day))
 
@@ -173,7 +192,9 @@ class Plan:
         return day == self.home.last_day and ingested and whole is not None and whole.last < day
 
     def _missing(self, asset: str, days: list[date]) -> list[date]:
-        done = {as_date(key) for key in self.instance.get_materialized_partitions(dg.AssetKey(asset))}
+        done = _materialized(self.instance, asset)
+        if asset == "raw_counts" and days:
+            done -= set(unread_days(self.warehouse, Span(days[0], days[-1])))
         return [day for day in days if day not in done]
 
     def _has_run(self, asset: str) -> bool:
@@ -194,6 +215,53 @@ def end_abandoned_runs(instance: dg.DagsterInstance, only_steps: bool) -> int:
         instance.report_run_failed(run, "its process ended before the run did")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
     return len(abandoned)
+
+
+def days_to_do(
+    instance: dg.DagsterInstance, warehouse: Warehouse, home: Home, settings: Settings, last: date
+) -> list[date] | None:
+    """Return the days that a home has not done yet, oldest first; None before its first pass.
+
+    These are the days since the first pass that were not watched to their end, and those that could not be read as
+    long as a source without an end can still have them.
+    """
+    if recorded_split(warehouse, "train_baseline") is None:
+        return None
+    oldest = as_date(pd.Timestamp(last) - pd.DateOffset(months=settings.history_months))
+    unread = unread_days(warehouse, Span(max(home.first_day, oldest), last))
+    return sorted({*unread, *new_days(instance, warehouse, last)})
+
+
+def new_days(instance: dg.DagsterInstance, warehouse: Warehouse, last: date) -> list[date]:
+    """Return the days since the first pass for which nothing was decided yet."""
+    cut = recorded_split(warehouse, "train_baseline")
+    done = _materialized(instance, WATCHING[-1])
+    return [day for day in days_between(cut["cut_on"] + timedelta(days=1), last) if day not in done] if cut else []
+
+
+def _materialized(instance: dg.DagsterInstance, asset: str) -> set[date]:
+    return {as_date(key) for key in instance.get_materialized_partitions(dg.AssetKey(asset))}
+
+
+def spans_of(days: Collection[date]) -> list[Span]:
+    """Return the runs of days without a gap, oldest first."""
+    spans: list[Span] = []
+    for day in sorted(days):
+        if spans and day - spans[-1].last == timedelta(days=1):
+            spans[-1] = Span(spans[-1].first, day)
+        else:
+            spans.append(Span(day, day))
+    return spans
+
+
+def _failed_checks(result: Any, asset: str) -> str:
+    """What the failed blocking checks of an asset say, on one line."""
+    failed = [
+        f"{each.check_name}: {each.description or 'see its metadata'}"
+        for each in result.get_asset_check_evaluations()
+        if not each.passed and each.severity == dg.AssetCheckSeverity.ERROR and each.asset_key == dg.AssetKey(asset)
+    ]
+    return "; ".join(failed)
 
 
 def _why(result: Any) -> str:

@@ -1,41 +1,74 @@
 """Typed settings and thresholds: the only reader of the environment (prefix BIKE_).
 
-What a home records of itself (its source, its first day) belongs to `home`.
+What a city brings along (its portal, its zone) are defaults in a file of `cities`. What a home records of itself (its
+source, its first day) belongs to `home`.
 """
 
+import os
+import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bike_assets.core.calendar import has_holidays
 from bike_assets.core.decisions import EvaluationRule, RetrainRule
+from bike_assets.core.plausibility import OutlierRule
+from bike_assets.core.portal_fields import PortalFields
 from bike_assets.core.splits import SplitRule
 from bike_assets.errors import BikeError
 
+PARIS = Path(__file__).parent / "cities" / "paris.toml"
 MOST_BASELINE = 0.95
 """Train and test baseline together: what is left is current, and something has to be."""
 
 
 class Settings(BaseSettings):
-    """Everything that can be set, each from BIKE_<NAME>."""
+    """Everything that can be set, each from BIKE_<NAME>, and by default from the city's file."""
 
     model_config = SettingsConfigDict(
-        env_prefix="BIKE_", frozen=True, extra="ignore", env_ignore_empty=True, allow_inf_nan=False
+        env_prefix="BIKE_",
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="ignore",
+        env_ignore_empty=True,
+        allow_inf_nan=False,
     )
 
     home: Path = Field(Path(".bike"), description="Folder of everything that runs leave behind.")
-    source: Literal["auto", "simulator", "file"] = Field("auto", description="Where counts come from.")
+    source: Literal["auto", "paris", "portal", "simulator", "file"] = Field(
+        "auto", description="Where counts come from; portal is that of the city's file, and paris that of Paris."
+    )
     counts_file: Path | None = Field(None, description="A portal export (Parquet or CSV), for BIKE_SOURCE=file.")
-    timezone: str = Field("Europe/Paris", description="Zone of the local days; fixed once a home exists.")
-    holidays_country: str = Field("FR", description="ISO code of the country whose public holidays count.")
+    city_file: Path = Field(PARIS, description="A city's defaults (TOML): its portal, dataset, fields, zone, holidays.")
+    timezone: str = Field(description="Zone of the local days; fixed once a home exists.")
+    holidays_country: str = Field(description="ISO code of the country whose public holidays count.")
     history_months: int = Field(13, ge=3, le=120, description="Months of history asked of a source without an end.")
     quick: bool = Field(False, description="Train on a sample, in seconds; scores are worse.")
     seed: int = Field(20, ge=0, description="Seed of training and of the simulator.")
     simulator_counters: int = Field(64, ge=4, le=500, description="Counters in the simulated city.")
+    simulator_scenarios: str = Field("", description="Scenarios of the simulated portal, such as late_rows,outliers.")
+
+    portal_url: str = Field(description="Scheme, host and port of the portal; several, apart by spaces, are one.")
+    portal_dataset: str = Field(description="The dataset's identifier on the portal.")
+    portal_fields: PortalFields = Field(description="The portal's field for each of our columns.")
+    portal_labels: PortalFields | None = Field(None, description="Titles of these fields in a CSV export with labels.")
+    portal_api_key: SecretStr | None = Field(None, description="Key for the portal's larger quota; none is needed.")
+    portal_timeout_seconds: float = Field(60, gt=0, le=600, description="Silence after which a request is given up.")
+    portal_attempts: int = Field(5, ge=1, le=20, description="How often a request is tried.")
+    portal_backoff_seconds: float = Field(1, gt=0, le=60, description="Wait before the second try; it then doubles.")
+    portal_quota_wait_seconds: float = Field(120, ge=0, le=3600, description="Longest wait for a quota's reset.")
+
     threads: int = Field(2, ge=1, description="Threads for training, queries and serving.")
+
+    max_share_incomplete: float = Field(
+        0.10, ge=0, le=1, description="Share of a day's rows without counter, count or time above which it is an error."
+    )
+    outlier_factor: float = Field(6.0, gt=1, description="A count is an outlier above so many times the usual maximum.")
+    outlier_floor: float = Field(300.0, ge=0, description="Bikes an hour below which no count is an outlier.")
 
     train_share: float = Field(0.65, gt=0, lt=1, description="Share of the first whole days in train_baseline.")
     test_share: float = Field(0.15, gt=0, lt=1, description="Share of the days after them in test_baseline.")
@@ -56,6 +89,31 @@ class Settings(BaseSettings):
     api_port: int = Field(8000, ge=1, le=65535)
     mlflow_port: int = Field(5000, ge=1, le=65535)
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is passed wins over the environment, and the environment over the city's file."""
+        named = init_settings().get("city_file") or os.environ.get("BIKE_CITY_FILE") or PARIS
+        city = InitSettingsSource(settings_cls, init_kwargs=_read_city(Path(named)))
+        return init_settings, env_settings, city
+
+    @field_validator("portal_url")
+    @classmethod
+    def _are_addresses(cls, urls: str) -> str:
+        for url in urls.split():
+            parts = urlsplit(url)
+            if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/") or parts.query:
+                raise ValueError("it has to be scheme, host and port, such as https://data.example.org, and no path")
+        if not urls.split():
+            raise ValueError("it names no address")
+        return " ".join(url.rstrip("/") for url in urls.split())
+
     @field_validator("timezone")
     @classmethod
     def _is_a_zone(cls, name: str) -> str:
@@ -74,6 +132,8 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _bounds_are_in_order(self) -> "Settings":
+        if self.source == "paris" and self.city_file != PARIS:
+            raise ValueError("BIKE_SOURCE=paris, and BIKE_CITY_FILE is another city: set BIKE_SOURCE=portal")
         if round(self.train_share + self.test_share, 9) > MOST_BASELINE:
             raise ValueError(f"BIKE_TRAIN_SHARE and BIKE_TEST_SHARE together leave less than {1 - MOST_BASELINE:.0%}")
         if self.r2_critical > self.r2_warning:
@@ -81,6 +141,21 @@ class Settings(BaseSettings):
         if self.drift_warning > self.drift_critical:
             raise ValueError("BIKE_DRIFT_WARNING is above BIKE_DRIFT_CRITICAL")
         return self
+
+    @property
+    def named_portal(self) -> str | None:
+        """The portal's addresses where they are not those of the city's file."""
+        return None if self.portal_url == _read_city(self.city_file).get("portal_url") else self.portal_url
+
+    @property
+    def named_dataset(self) -> str | None:
+        """The dataset where it is not that of the city's file."""
+        return None if self.portal_dataset == _read_city(self.city_file).get("portal_dataset") else self.portal_dataset
+
+    @property
+    def outlier_rule(self) -> OutlierRule:
+        """What an outlier is."""
+        return OutlierRule(self.outlier_factor, self.outlier_floor)
 
     @property
     def split_rule(self) -> SplitRule:
@@ -110,6 +185,24 @@ class Settings(BaseSettings):
         return self.home.expanduser().absolute()
 
 
+def _read_city(path: Path) -> dict[str, Any]:
+    """Read a city's defaults.
+
+    Raises:
+        BikeError: the file cannot be read, is not TOML, or has a line that is no setting.
+    """
+    try:
+        values = tomllib.loads(path.expanduser().read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BikeError(f"BIKE_CITY_FILE={path} cannot be read: {error.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BikeError(f"BIKE_CITY_FILE={path} is not TOML: {error}.") from None
+    unknown = sorted(set(values) - set(Settings.model_fields))
+    if unknown:
+        raise BikeError(f"BIKE_CITY_FILE={path}: {', '.join(unknown)}: no such setting.")
+    return values
+
+
 def load_settings() -> Settings:
     """Read the settings.
 
@@ -123,5 +216,5 @@ def load_settings() -> Settings:
         told = first["msg"].removeprefix("Value error, ")
         if not first["loc"]:
             raise BikeError(f"The settings do not fit together: {told}.") from None
-        name = "BIKE_" + "_".join(str(part) for part in first["loc"]).upper()
+        name = "BIKE_" + "__".join(str(part) for part in first["loc"]).upper()
         raise BikeError(f"{name}={first['input']!r} is not accepted: {told[0].lower()}{told[1:]}.") from None

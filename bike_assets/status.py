@@ -5,7 +5,8 @@ from typing import Any
 from bike_assets.core.local_time import as_date
 from bike_assets.home import recorded_home
 from bike_assets.resources.registry import LocalRegistry, champion_card
-from bike_assets.resources.warehouse import LocalWarehouse, Warehouse, one_row
+from bike_assets.resources.table_rows import one_row
+from bike_assets.resources.warehouse import LocalWarehouse, Warehouse
 from bike_assets.settings import Settings
 
 
@@ -107,7 +108,7 @@ def rows_left_out(settings: Settings) -> int:
         return 0
     row = one_row(
         LocalWarehouse(home.warehouse, settings.threads).query(
-            "SELECT SUM(rows_without_counter) AS left_out FROM monitoring_audit.ingestions"
+            "SELECT COUNT(*) AS left_out FROM bike_traffic_raw.rejected_counts"
         )
     )
     return int(row["left_out"] or 0) if row else 0

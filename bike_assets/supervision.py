@@ -23,7 +23,7 @@ from rich.markup import escape
 from bike_assets.errors import BikeError, StepFailedError
 from bike_assets.full_pass import REPOSITORY, only_one, prepare_dagster_home
 from bike_assets.home import Home
-from bike_assets.resources.counts_source import open_home
+from bike_assets.resources.home_source import claim_home, outline_home
 from bike_assets.resources.tracking import Tracking
 from bike_assets.settings import Settings
 from bike_assets.terminal import console
@@ -92,13 +92,13 @@ def run_everything(settings: Settings) -> None:
         StepFailedError: a server did not come up.
     """
     _end_on_signals()
-    home = open_home(settings)
+    home = outline_home(settings)
     with only_one(home, "run"):
         _end_leftovers(home)
         running = services(home, settings)
         for service in running:
             _refuse_busy_port(service, settings.host)
-        home.claim()
+        home = claim_home(settings)
         console.print(f"[bold]Home[/]       {escape(str(home.folder))}")
         Tracking(home.mlflow).prepare()
         with supervised(home, settings, running) as supervisor:
@@ -185,8 +185,9 @@ def child_environment(home: Home, settings: Settings) -> dict[str, str]:
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         MARK: str(home.folder),
     }
-    if settings.counts_file is not None:
-        environment["BIKE_COUNTS_FILE"] = str(settings.counts_file.expanduser().absolute())
+    for name, path in (("BIKE_COUNTS_FILE", settings.counts_file), ("BIKE_CITY_FILE", settings.city_file)):
+        if path is not None:
+            environment[name] = str(path.expanduser().absolute())
     return environment
 
 

@@ -6,14 +6,20 @@ The days of DAILY are read when the package is imported, so every home of these 
 import atexit
 import os
 import shutil
+import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from bike_assets.simulator.publication import Publication
+    from bike_assets.simulator.server import PortalSimulator
 
 SHARED_DATA = Path(__file__).parent.parent.parent / "shared" / "data"
 FIRST_DAY, LAST_DAY = date(2021, 1, 1), date(2021, 10, 7)
@@ -56,10 +62,11 @@ class City:
         return build_defs(settings=self.settings)
 
     def resource(self, name: str) -> object:
-        """A resource of this home."""
+        """A resource of this home; the source of counts is opened, as a run opens it."""
         from bike_assets.build import default_resources
 
-        return default_resources(self.home, self.settings)[name]
+        resource = default_resources(self.home, self.settings)[name]
+        return resource(None) if isinstance(resource, dg.ResourceDefinition) else resource
 
     def query(self, sql: str, **parameters: object):
         """Ask the warehouse."""
@@ -124,6 +131,35 @@ def city(bootstrapped_folder: Path, tmp_path: Path, open_city: Callable[..., Cit
     """A copy of the home after its first pass, to do with as one likes."""
     shutil.copytree(bootstrapped_folder, tmp_path / "home")
     return open_city(tmp_path / "home")
+
+
+PORTAL_DATASET = "counts"
+
+
+@pytest.fixture
+def serve_portal() -> "Iterator[Callable[..., PortalSimulator]]":
+    """Serve publications over HTTP as the dataset PORTAL_DATASET until the test is over."""
+    from bike_assets.simulator.clock import Clock
+    from bike_assets.simulator.server import PortalSimulator
+
+    portals = []
+
+    def serve(publication: "Publication", now: datetime | None = None) -> PortalSimulator:
+        portals.append(PortalSimulator(publication, PORTAL_DATASET, clock=Clock(now)))
+        portals[-1].start()
+        return portals[-1]
+
+    yield serve
+    for portal in portals:
+        portal.stop()
+
+
+@pytest.fixture
+def deaf_address() -> str:
+    """The address of a portal on this machine that nobody runs."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{free.getsockname()[1]}"
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from bike_assets.core.portal_export import COLUMNS
 from bike_assets.core.simulation import SimulatedCity
+from bike_assets.settings import Settings
 
 ZONE, COUNTRY = "Europe/Paris", "FR"
 
@@ -21,5 +21,6 @@ def write_export(path: Path, counts: pd.DataFrame) -> Path:
     local = counts["counted_at"].dt.tz_convert(ZONE)
     coordinates = [f"{lat},{lon}" for lat, lon in zip(counts["latitude"], counts["longitude"], strict=True)]
     written = counts.assign(counted_at=[each.isoformat() for each in local], coordinates=coordinates)
-    written[list(COLUMNS.values())].set_axis(list(COLUMNS), axis=1).to_csv(path, index=False)
+    fields = Settings().portal_fields.by_column
+    written[list(fields)].rename(columns=fields).to_csv(path, index=False)
     return path

@@ -12,16 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from bike_assets.core.portal_export import COLUMNS
 from bike_assets.home import Home
-from bike_assets.resources.counts_source import open_home
+from bike_assets.resources.home_source import claim_home
 from bike_assets.settings import Settings
 from bike_assets_tests.export_files import ZONE, city_counts, write_export
 
 ROOT = Path(__file__).parents[1]
 FIRST, LAST = date(2025, 3, 29), date(2025, 3, 31)
 PARTS = {"source", "raw_counts", "champion", "predictions", "performance", "drift", "decision"}
-TECHNICAL_HEADER = ",".join(COLUMNS)
+COLUMNS = list(Settings().portal_fields.by_column.values())
 
 
 @pytest.fixture
@@ -80,9 +79,7 @@ def simulated_home(folder) -> Home:
 
 @pytest.fixture
 def file_home(folder, export) -> Home:
-    made = open_home(Settings(home=folder, source="file", counts_file=export))
-    made.claim()
-    return made
+    return claim_home(Settings(home=folder, source="file", counts_file=export))
 
 
 def content(folder: Path) -> dict[str, bytes | None] | None:
@@ -178,7 +175,7 @@ def test_the_missing_columns_of_a_file_that_is_no_export_are_named(refused, tmp_
     sentence = refused("materialize", BIKE_SOURCE="file", BIKE_COUNTS_FILE=path)
     assert str(path) in sentence
     missing = sentence.partition("columns ")[2].partition(" are missing")[0]
-    assert missing.split(", ") == ["id_compteur", "nom_compteur", "id", "sum_counts", "coordinates"]
+    assert missing.split(", ") == [name for name in COLUMNS if name not in {"name", "date"}]
 
 
 def test_a_file_of_another_format_is_refused(refused, tmp_path):
@@ -201,9 +198,9 @@ def test_a_file_of_another_format_is_refused(refused, tmp_path):
 )
 def test_a_row_that_cannot_be_is_named_by_file_and_line(refused, export, column, bad):
     lines = export.read_text().splitlines()
-    assert lines[0] == TECHNICAL_HEADER
+    assert lines[0].split(",") == COLUMNS
     values = lines[36].split(",")
-    values[list(COLUMNS).index(column)] = bad
+    values[COLUMNS.index(column)] = bad
     lines[36] = ",".join(values)
     export.write_text("\n".join(lines) + "\n")
     sentence = refused("materialize", BIKE_SOURCE="file", BIKE_COUNTS_FILE=export)

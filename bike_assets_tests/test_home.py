@@ -22,12 +22,23 @@ def simulated(folder) -> Home:
     return Home(folder, "simulator", date(2024, 5, 1), None, ZONE, seed=20, counters=64, country="DE")
 
 
+OLD, NEW, OTHER = "https://old.example.org", "https://new.example.org", "https://other.example.org"
+
+
+def of_a_portal(folder, kind: str = "portal", portal: str = OLD) -> Home:
+    return Home(folder, kind, date(2024, 5, 1), None, ZONE, portal=portal, dataset="bikes")
+
+
+def of_nobodys_wish(folder) -> Home:
+    return dataclasses.replace(simulated(folder), reason="the portal did not answer")
+
+
 def from_file(folder) -> Home:
     export = folder.parent / "export.csv"
     return Home(folder, "file", date(2020, 9, 1), date(2021, 6, 30), ZONE, file=export, digest="abc")
 
 
-@pytest.mark.parametrize("make", [simulated, from_file])
+@pytest.mark.parametrize("make", [simulated, from_file, of_a_portal, of_nobodys_wish])
 def test_a_claimed_home_is_read_back_as_it_was(folder, make):
     make(folder).claim()
     assert recorded_home(Settings(home=folder)) == make(folder)
@@ -69,15 +80,57 @@ def test_the_source_of_the_record_and_auto_are_accepted(folder, source):
     assert recorded_home(Settings(home=folder, source=source)).source == "simulator"
 
 
+@pytest.mark.parametrize("recorded", ["paris", "portal"])
+@pytest.mark.parametrize("asked", ["auto", "paris", "portal"])
+def test_a_portals_home_is_accepted_by_either_name_of_the_portal(folder, recorded, asked):
+    of_a_portal(folder, recorded).claim()
+    assert recorded_home(Settings(home=folder, source=asked)) == of_a_portal(folder, recorded)
+
+
+@pytest.mark.parametrize(
+    ("portal", "named"),
+    [(OLD, OLD), (OLD, f"{NEW} {OLD}"), (f"{OLD} {OTHER}", OTHER), (f"{OLD} {OTHER}", f"{NEW} {OLD}")],
+)
+def test_a_portal_that_moved_is_accepted_beside_an_address_that_is_known(folder, portal, named):
+    of_a_portal(folder, portal=portal).claim()
+    assert recorded_home(Settings(home=folder, portal_url=named)).portal == portal
+
+
+def test_a_recorded_portal_is_accepted_where_the_settings_name_none(folder):
+    of_a_portal(folder).claim()
+    assert recorded_home(Settings(home=folder)).portal == OLD
+
+
+def test_a_portal_that_moved_is_refused_alone_and_the_way_out_is_told(folder):
+    of_a_portal(folder).claim()
+    with pytest.raises(BikeError, match=rf"BIKE_PORTAL_URL={NEW} is another portal: .* name the old address too"):
+        recorded_home(Settings(home=folder, portal_url=NEW))
+
+
+def test_a_home_that_was_never_a_portals_does_not_mind_where_a_portal_is(folder):
+    simulated(folder).claim()
+    assert recorded_home(Settings(home=folder, portal_url=NEW, portal_dataset="other")) == simulated(folder)
+
+
 @pytest.mark.parametrize(
     ("make", "settings", "told"),
     [
+        (of_a_portal, {"portal_url": f"{NEW} {OTHER}"}, [OLD, f"BIKE_PORTAL_URL={NEW} {OTHER}", "another portal"]),
+        (of_a_portal, {"portal_dataset": "trees"}, ["bikes", "BIKE_PORTAL_DATASET=trees"]),
+        (of_a_portal, {"source": "simulator"}, [OLD, "BIKE_SOURCE=simulator"]),
+        (of_a_portal, {"source": "file", "counts_file": "x.csv"}, [OLD, "BIKE_SOURCE=file", "x.csv"]),
+        (of_a_portal, {"counts_file": "x.csv"}, [OLD, "BIKE_COUNTS_FILE=x.csv"]),
+        (of_a_portal, {"timezone": "Europe/London"}, ["BIKE_TIMEZONE=Europe/Paris", "Europe/London"]),
+        (simulated, {"source": "portal"}, ["synthetic", "BIKE_SOURCE=portal"]),
+        (simulated, {"source": "paris"}, ["synthetic", "BIKE_SOURCE=paris"]),
+        (of_nobodys_wish, {"source": "paris"}, ["synthetic", "BIKE_SOURCE=paris"]),
+        (from_file, {"source": "portal"}, ["export.csv", "BIKE_SOURCE=portal"]),
         (simulated, {"source": "file", "counts_file": "x.csv"}, ["synthetic", "BIKE_SOURCE=file", "x.csv"]),
         (simulated, {"source": "auto", "counts_file": "x.csv"}, ["synthetic", "BIKE_COUNTS_FILE=x.csv"]),
         (from_file, {"source": "simulator"}, ["export.csv", "BIKE_SOURCE=simulator"]),
         (simulated, {"timezone": "Europe/London"}, ["BIKE_TIMEZONE=Europe/Paris", "Europe/London"]),
     ],
-    ids=["file instead of simulator", "a file named beside auto", "simulator instead of file", "another zone"],
+    ids=lambda value: " ".join(f"{name}={text}" for name, text in value.items()) if isinstance(value, dict) else "",
 )
 def test_another_source_or_zone_is_refused_and_the_way_out_is_told(folder, make, settings, told):
     make(folder).claim()
@@ -160,3 +213,25 @@ def test_the_description_never_passes_invented_counts_off_as_measured(folder):
     assert "synthetic counts of 64 invented counters" in describe_source(simulated(folder))
     assert "export.csv" in describe_source(from_file(folder))
     assert "synthetic" not in describe_source(from_file(folder))
+    assert "synthetic" not in describe_source(of_a_portal(folder))
+
+
+def test_the_description_names_the_portal_and_its_dataset(folder):
+    told = describe_source(of_a_portal(folder, portal=f"{OLD} {OTHER}"))
+    assert OLD in told
+    assert OTHER not in told
+    assert "dataset bikes" in told
+
+
+def test_the_description_of_a_simulator_that_nobody_asked_for_says_why(folder):
+    assert "because the portal did not answer" in describe_source(of_nobodys_wish(folder))
+    assert "because" not in describe_source(simulated(folder))
+
+
+def test_a_record_from_before_there_were_portals_is_read(folder):
+    simulated(folder).claim()
+    values = json.loads((folder / RECORD).read_text())
+    for name in ("portal", "dataset", "reason"):
+        del values[name]
+    (folder / RECORD).write_text(json.dumps(values))
+    assert recorded_home(Settings(home=folder)) == simulated(folder)

@@ -1,15 +1,22 @@
 """What a pass leaves, and what it finds to do on a home that was left half-way."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import dagster as dg
 import pytest
 
-from bike_assets.core.local_time import as_date
+from bike_assets import full_pass
+from bike_assets.build import build_defs
+from bike_assets.core.local_time import as_date, days_between
+from bike_assets.core.splits import Span
+from bike_assets.errors import BadDaysError
 from bike_assets.full_pass import run_full_pass
-from bike_assets.plan import STEP_TAG, Plan, end_abandoned_runs
+from bike_assets.plan import CORRECTED_DAYS, STEP_TAG, Plan, days_to_do, end_abandoned_runs, new_days, spans_of
 from bike_assets.status import busiest_forecasts, collect_status
 from bike_assets_tests.conftest import FIRST_DAY, LAST_DAY, City
+from bike_assets_tests.stub_source import StubSource, on
+
+WEEK = Span(LAST_DAY - timedelta(days=CORRECTED_DAYS - 1), LAST_DAY)
 
 
 def test_a_first_pass_leaves_a_champion_hindcasts_and_fourteen_decisions(city: City):
@@ -41,9 +48,10 @@ def test_a_second_pass_has_nothing_to_do(city: City):
 
 def test_the_next_day_is_one_daily_run_whose_decision_may_act(city: City):
     next_day = LAST_DAY + timedelta(days=1)
-    steps = list(Plan(city.defs, city.instance, city.home, city.settings, next_day).steps())
-    assert [(step.job, step.span.first) for step in steps] == [("daily", next_day)]
-    Plan(city.defs, city.instance, city.home, city.settings, next_day).run(steps[0])
+    plan = Plan(city.defs, city.instance, city.home, city.settings, next_day)
+    steps = list(plan.steps())
+    assert [(step.job, step.span) for step in steps] == [("ingest", WEEK), ("daily", Span(next_day, next_day))]
+    plan.run(steps[1])
     newest = city.query("SELECT * FROM monitoring_audit.retrain_decisions ORDER BY day DESC LIMIT 1").iloc[0]
     assert as_date(newest["day"]) == next_day
     assert newest["acts"]
@@ -51,6 +59,153 @@ def test_the_next_day_is_one_daily_run_whose_decision_may_act(city: City):
         "SELECT DISTINCT kind FROM bike_traffic_predictions.predictions WHERE issued_on = @day", day=next_day
     )
     assert list(kinds["kind"]) == ["issued"]
+
+
+def pass_with(city: City, source: StubSource, until: date, monkeypatch) -> None:
+    """Do a full pass on counts of our own."""
+
+    def definitions(settings):
+        return build_defs(settings=settings, resource_overrides={"counts_source": source})
+
+    monkeypatch.setattr(full_pass, "load_definitions", definitions)
+    run_full_pass(city.settings, until)
+
+
+def days_of(city: City, table: str) -> list[date]:
+    return [as_date(day) for day in city.query(f"SELECT DISTINCT day FROM {table} ORDER BY day")["day"]]
+
+
+def test_the_week_before_new_days_is_read_again_for_late_and_corrected_rows(city: City, monkeypatch):
+    def change(rows):
+        rows.loc[on(rows, WEEK.first) & (rows["counted_at"].dt.hour == 9), "bike_count"] = 77
+        return rows
+
+    source = StubSource(change)
+    pass_with(city, source, LAST_DAY + timedelta(days=1), monkeypatch)
+    assert source.asked == [(WEEK.first, WEEK.last), (LAST_DAY + timedelta(days=1),) * 2]
+    corrected = city.query(
+        "SELECT bike_count FROM bike_traffic_raw.comptage_velo WHERE day = @day AND EXTRACT(HOUR FROM counted_at) = 9",
+        day=WEEK.first,
+    )
+    assert set(corrected["bike_count"]) == {77}
+    features = city.query(
+        "SELECT bike_count FROM bike_traffic_raw.hourly_features "
+        "WHERE day = @day AND horizon_days = 1 AND EXTRACT(HOUR FROM counted_at) = 9",
+        day=WEEK.first,
+    )
+    assert set(features["bike_count"]) == {77}, "what is trained on is what was corrected"
+
+
+def test_a_bad_day_does_not_stop_the_others_and_the_next_pass_reads_it_again(city: City, monkeypatch, capsys):
+    bad, good = (LAST_DAY + timedelta(days=days) for days in (1, 2))
+    source = StubSource()
+    source.unreliable = {bad}
+    with pytest.raises(BadDaysError, match=rf"the day {bad}.*days_are_read_whole: {bad}: The stub cannot be believed"):
+        pass_with(city, source, good, monkeypatch)
+    assert good in days_of(city, "monitoring_audit.retrain_decisions")
+    assert bad not in days_of(city, "monitoring_audit.retrain_decisions")
+    assert bad not in days_of(city, "bike_traffic_raw.comptage_velo")
+    source.unreliable.clear()
+    pass_with(city, source, good, monkeypatch)
+    assert bad in days_of(city, "monitoring_audit.retrain_decisions")
+    source.asked.clear()
+    pass_with(city, source, good, monkeypatch)
+    assert not source.asked
+    assert "Nothing to do" in capsys.readouterr().out
+
+
+def test_a_bad_day_of_long_ago_is_read_again_by_every_pass_until_it_can_be(city: City):
+    long_ago = LAST_DAY - timedelta(days=40)
+    unreadable(city, long_ago)
+    plan = Plan(city.defs, city.instance, city.home, city.settings, LAST_DAY)
+    steps = list(plan.steps())
+    assert [(step.job, step.span) for step in steps] == [("ingest", Span(long_ago, long_ago))]
+    assert {"raw_counts", "hourly_features"} <= set(steps[0].assets)
+    plan.run(steps[0])
+    assert not list(plan.steps())
+
+
+def test_bad_days_and_the_week_before_new_days_are_read_in_as_few_runs_as_can_be(city: City):
+    unreadable(city, LAST_DAY - timedelta(days=40), LAST_DAY - timedelta(days=39), WEEK.first - timedelta(days=1))
+    plan = Plan(city.defs, city.instance, city.home, city.settings, LAST_DAY + timedelta(days=1))
+    spans = [step.span for step in plan.steps() if step.job == "ingest"]
+    assert spans == [
+        Span(LAST_DAY - timedelta(days=40), LAST_DAY - timedelta(days=39)),
+        Span(WEEK.first - timedelta(days=1), LAST_DAY),
+    ]
+
+
+def unreadable(city: City, *days: date) -> None:
+    """Have the newest readings of some days be ones that could not be believed."""
+    source = StubSource()
+    source.unreliable = set(days)
+    for day in days:
+        run = build_defs(settings=city.settings, resource_overrides={"counts_source": source})
+        job = run.resolve_job_def("ingest")
+        job.execute_in_process(
+            instance=city.instance,
+            partition_key=day.isoformat(),
+            asset_selection=[dg.AssetKey("raw_counts")],
+            raise_on_error=False,
+        )
+
+
+def test_days_to_do_are_those_that_nothing_was_decided_for_and_those_that_could_not_be_read(city: City):
+    long_ago = LAST_DAY - timedelta(days=40)
+    known = (city.instance, city.resource("warehouse"))
+    until = LAST_DAY + timedelta(days=2)
+    assert days_to_do(*known, city.home, city.settings, LAST_DAY) == []
+    unreadable(city, long_ago)
+    new = [LAST_DAY + timedelta(days=1), until]
+    assert new_days(*known, until) == new
+    assert days_to_do(*known, city.home, city.settings, until) == [long_ago, *new]
+
+
+def test_a_home_before_its_first_pass_has_no_new_days(tmp_path, open_city):
+    young = open_city(tmp_path)
+    known = (young.instance, young.resource("warehouse"))
+    assert days_to_do(*known, young.home, young.settings, LAST_DAY) is None
+    assert new_days(*known, LAST_DAY) == []
+
+
+def test_a_bad_day_of_a_young_home_is_told_at_the_end_and_read_again(tmp_path, open_city, monkeypatch):
+    young, until, bad = open_city(tmp_path), FIRST_DAY + timedelta(days=9), FIRST_DAY + timedelta(days=4)
+    source = StubSource()
+    source.unreliable = {bad}
+    with pytest.raises(BadDaysError, match=f"days_are_read_whole: {bad}"):
+        pass_with(young, source, until, monkeypatch)
+    assert days_of(young, "bike_traffic_raw.comptage_velo") == [d for d in days_between(FIRST_DAY, until) if d != bad]
+    source.unreliable.clear()
+    source.asked.clear()
+    pass_with(young, source, until, monkeypatch)
+    assert source.asked == [(bad, bad)]
+    assert days_of(young, "bike_traffic_raw.comptage_velo") == days_between(FIRST_DAY, until)
+
+
+def test_a_source_that_has_published_nothing_leaves_nothing_to_do(tmp_path, open_city, monkeypatch):
+    young = open_city(tmp_path)
+    monkeypatch.setattr("bike_assets.plan.open_source", lambda *_: StubSource(newest=None))
+    assert not list(Plan(young.defs, young.instance, young.home, young.settings, None).steps())
+
+
+def test_a_pass_goes_as_far_as_the_source_has_published(tmp_path, open_city, monkeypatch):
+    young = open_city(tmp_path)
+    monkeypatch.setattr("bike_assets.plan.open_source", lambda *_: StubSource(newest=FIRST_DAY + timedelta(days=3)))
+    first = next(Plan(young.defs, young.instance, young.home, young.settings, None).steps())
+    assert first.span == Span(FIRST_DAY, FIRST_DAY + timedelta(days=3))
+
+
+def test_days_without_a_gap_are_one_span():
+    days = [
+        date(2024, 2, 28),
+        date(2024, 2, 29),
+        date(2024, 3, 1),
+        date(2024, 3, 3),
+        date(2024, 12, 31),
+        date(2025, 1, 1),
+    ]
+    assert spans_of(reversed(days)) == [Span(days[0], days[2]), Span(days[3], days[3]), Span(days[4], days[5])]
+    assert spans_of([]) == []
 
 
 def test_a_step_without_its_event_is_done_again_and_changes_nothing(city: City):

@@ -77,6 +77,13 @@ def test_other_variables_are_none_of_its_business(environment):
         ("BIKE_DAGSTER_PORT", "70000"),
         ("BIKE_API_PORT", "0"),
         ("BIKE_MLFLOW_PORT", "http"),
+        ("BIKE_PORTAL_TIMEOUT_SECONDS", "0"),
+        ("BIKE_PORTAL_ATTEMPTS", "0"),
+        ("BIKE_PORTAL_BACKOFF_SECONDS", "-1"),
+        ("BIKE_PORTAL_QUOTA_WAIT_SECONDS", "-1"),
+        ("BIKE_MAX_SHARE_INCOMPLETE", "1.1"),
+        ("BIKE_OUTLIER_FACTOR", "1"),
+        ("BIKE_OUTLIER_FLOOR", "nan"),
     ],
 )
 def test_a_value_that_cannot_be_is_refused_by_the_name_of_its_setting(environment, name, value):
@@ -87,6 +94,179 @@ def test_a_value_that_cannot_be_is_refused_by_the_name_of_its_setting(environmen
     assert message.startswith(f"{name}={value!r} is not accepted: ")
     assert "\n" not in message
     assert message.endswith(".")
+
+
+CITY = """
+timezone = "America/New_York"
+holidays_country = "US"
+portal_url = "https://data.example.org"
+portal_dataset = "bikes"
+
+[portal_fields]
+counter_id = "station"
+bike_count = "n"
+counted_at = "t"
+"""
+
+
+@pytest.fixture
+def city(environment, tmp_path):
+    """Writes a city's file and names it."""
+
+    def write(text: str = CITY) -> Path:
+        path = tmp_path / "city.toml"
+        path.write_text(text)
+        environment.setenv("BIKE_CITY_FILE", str(path))
+        return path
+
+    return write
+
+
+def test_without_another_city_it_is_paris(environment):
+    settings = load_settings()
+    assert (settings.timezone, settings.holidays_country) == ("Europe/Paris", "FR")
+    assert settings.portal_dataset == "comptage-velo-donnees-compteurs"
+    assert len(settings.portal_url.split()) == 2
+    assert settings.portal_fields.by_column["bike_count"] == "sum_counts"
+    assert set(settings.portal_labels.by_column) == set(settings.portal_fields.by_column)
+    assert (settings.named_portal, settings.named_dataset) == (None, None)
+
+
+def test_another_city_brings_its_own_zone_portal_and_fields(city):
+    path = city()
+    settings = load_settings()
+    assert (settings.timezone, settings.holidays_country) == ("America/New_York", "US")
+    assert (settings.portal_url, settings.portal_dataset) == ("https://data.example.org", "bikes")
+    assert settings.portal_fields.by_column == {"counter_id": "station", "bike_count": "n", "counted_at": "t"}
+    assert settings.portal_labels is None, "the titles of Paris are none of its"
+    assert (settings.city_file, settings.named_portal, settings.named_dataset) == (path, None, None)
+    assert Settings(city_file=path) == settings
+
+
+def test_any_setting_may_stand_in_a_citys_file(city):
+    city("history_months = 24\noutlier_floor = 50\n" + CITY)
+    settings = load_settings()
+    assert (settings.history_months, settings.outlier_rule.floor) == (24, 50.0)
+
+
+def test_the_environment_wins_over_the_citys_file_and_what_is_passed_over_both(environment, city):
+    city()
+    environment.setenv("BIKE_TIMEZONE", "America/Chicago")
+    environment.setenv("BIKE_PORTAL_DATASET", "other-bikes")
+    environment.setenv("BIKE_PORTAL_FIELDS__COUNTER_ID", "id")
+    settings = load_settings()
+    assert (settings.timezone, settings.portal_dataset) == ("America/Chicago", "other-bikes")
+    assert settings.portal_fields.by_column == {"counter_id": "id", "bike_count": "n", "counted_at": "t"}
+    assert settings.named_dataset == "other-bikes"
+    assert Settings(timezone="UTC").timezone == "UTC"
+
+
+def test_a_tilde_in_the_path_of_a_citys_file_is_the_users_folder(environment, city):
+    path = city()
+    environment.setenv("HOME", str(path.parent))
+    environment.setenv("BIKE_CITY_FILE", "~/city.toml")
+    assert load_settings().timezone == "America/New_York"
+
+
+def test_a_line_that_is_no_setting_is_named_with_its_file(city):
+    path = city('colour = "red"\nbridges = 3\n' + CITY)
+    with pytest.raises(BikeError, match=rf"BIKE_CITY_FILE={path}: bridges, colour: no such setting\."):
+        load_settings()
+
+
+@pytest.mark.parametrize("text", ["a = = b", "timezone = ", "[portal_fields", '{"timezone": "UTC"}'])
+def test_a_file_that_is_not_toml_is_named(city, text):
+    path = city(text)
+    with pytest.raises(BikeError, match=rf"BIKE_CITY_FILE={path} is not TOML: .*(line|end)"):
+        load_settings()
+
+
+def test_a_file_that_is_no_text_is_named(city):
+    path = city()
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(BikeError, match=rf"BIKE_CITY_FILE={path} is not TOML"):
+        load_settings()
+
+
+@pytest.mark.parametrize("missing", ["nowhere.toml", "."])
+def test_a_citys_file_that_cannot_be_read_is_named(environment, tmp_path, missing):
+    environment.setenv("BIKE_CITY_FILE", str(tmp_path / missing))
+    with pytest.raises(BikeError, match=rf"BIKE_CITY_FILE={tmp_path / missing} cannot be read"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("line", "other", "named"),
+    [
+        ('timezone = "America/New_York"', 'timezone = "Mars"', "BIKE_TIMEZONE='Mars'"),
+        ('counter_id = "station"', 'counter_id = ""', "BIKE_PORTAL_FIELDS__COUNTER_ID=''"),
+        ('counter_id = "station"', 'counter_id = "station"\ncolour = "c"', "BIKE_PORTAL_FIELDS__COLOUR='c'"),
+        ('counter_id = "station"', "", "BIKE_PORTAL_FIELDS__COUNTER_ID"),
+        ('portal_url = "https://data.example.org"', "", "BIKE_PORTAL_URL"),
+    ],
+)
+def test_a_citys_file_with_a_wrong_or_missing_value_is_refused_by_the_name_of_its_setting(city, line, other, named):
+    city(CITY.replace(line, other))
+    with pytest.raises(BikeError) as refusal:
+        load_settings()
+    assert str(refusal.value).startswith(named)
+
+
+def test_paris_by_name_is_refused_beside_another_city(environment, city):
+    city()
+    environment.setenv("BIKE_SOURCE", "paris")
+    with pytest.raises(BikeError, match=r"BIKE_SOURCE=paris.*BIKE_CITY_FILE.*BIKE_SOURCE=portal"):
+        load_settings()
+    environment.setenv("BIKE_SOURCE", "portal")
+    assert load_settings().source == "portal"
+
+
+@pytest.mark.parametrize(
+    ("named", "kept"),
+    [
+        ("http://127.0.0.1:8100", "http://127.0.0.1:8100"),
+        ("https://data.example.org/", "https://data.example.org"),
+        ("https://new.example.org  https://old.example.org/", "https://new.example.org https://old.example.org"),
+        ("http://[::1]:8100", "http://[::1]:8100"),
+    ],
+)
+def test_a_portal_is_one_or_several_addresses(environment, named, kept):
+    environment.setenv("BIKE_PORTAL_URL", named)
+    settings = load_settings()
+    assert settings.portal_url == settings.named_portal == kept
+
+
+def test_naming_the_portal_of_the_city_is_naming_none(environment):
+    environment.setenv("BIKE_PORTAL_URL", load_settings().portal_url)
+    assert load_settings().named_portal is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "data.example.org",
+        "ftp://data.example.org",
+        "https://",
+        "https://data.example.org/api/explore/v2.1",
+        "https://data.example.org?lang=fr",
+        "https://data.example.org,https://other.example.org",
+        "https://data.example.org other.example.org",
+        "http://[x",
+    ],
+)
+def test_what_is_no_portals_address_is_refused(environment, url):
+    environment.setenv("BIKE_PORTAL_URL", url)
+    with pytest.raises(BikeError) as refusal:
+        load_settings()
+    assert str(refusal.value).startswith(f"BIKE_PORTAL_URL={url!r} is not accepted: ")
+
+
+def test_the_key_of_a_portal_is_not_shown(environment):
+    environment.setenv("BIKE_PORTAL_API_KEY", "open-sesame")
+    settings = load_settings()
+    assert settings.portal_api_key.get_secret_value() == "open-sesame"
+    assert "open-sesame" not in repr(settings)
+    assert "open-sesame" not in str(settings)
 
 
 @pytest.mark.parametrize("empty", [f"BIKE_{name.upper()}" for name in Settings.model_fields])
@@ -162,7 +342,7 @@ def test_bounds_that_just_fit_are_accepted(values):
 
 def test_a_refused_source_tells_the_choices(environment):
     environment.setenv("BIKE_SOURCE", "banana")
-    with pytest.raises(BikeError, match=r"'auto', 'simulator' or 'file'"):
+    with pytest.raises(BikeError, match=r"'auto', 'paris', 'portal', 'simulator' or 'file'"):
         load_settings()
 
 
@@ -175,11 +355,13 @@ def test_settings_do_not_change_while_a_pass_runs():
 def test_the_rules_have_the_values_that_were_set():
     settings = Settings(
         train_share=0.5, test_share=0.2, min_training_days=70, r2_floor=0.1, min_gain=0.3, r2_critical=0.4,
-        r2_warning=0.5, drift_critical=0.6, drift_warning=0.2, rmse_limit=33, min_scored_rows=5,
+        r2_warning=0.5, drift_critical=0.6, drift_warning=0.2, rmse_limit=33, min_scored_rows=5, outlier_factor=4,
+        outlier_floor=120,
     )  # fmt: skip
     split, evaluation, retrain = settings.split_rule, settings.evaluation_rule, settings.retrain_rule
     assert (split.train_share, split.test_share, split.min_days) == (0.5, 0.2, 70)
     assert set(vars(evaluation).values()) == {0.1, 0.3}
+    assert (settings.outlier_rule.factor, settings.outlier_rule.floor) == (4.0, 120.0)
     assert set(vars(retrain).values()) == {0.4, 0.5, 0.6, 0.2, 33.0, 5}
 
 

@@ -13,15 +13,17 @@ from bike_assets.core.schemas import (
     DRIFT,
     PERFORMANCE,
     PREDICTIONS,
+    REJECTED_COUNTS,
     RETRAIN_DECISIONS,
     Table,
 )
 from bike_assets.errors import BikeError
 from bike_assets.home import Home
 from bike_assets.resources.registry import LocalRegistry, ModelEntry
-from bike_assets.resources.warehouse import LocalWarehouse, frame
+from bike_assets.resources.table_rows import frame
+from bike_assets.resources.warehouse import LocalWarehouse
 from bike_assets.settings import Settings
-from bike_assets.status import busiest_forecasts, collect_status, naive_scores
+from bike_assets.status import busiest_forecasts, collect_status, naive_scores, rows_left_out
 
 PARTS = ["source", "raw_counts", "champion", "predictions", "performance", "drift", "decision"]
 MARCH_30, MARCH_31, APRIL_1 = date(2025, 3, 30), date(2025, 3, 31), date(2025, 4, 1)
@@ -96,6 +98,7 @@ def test_a_folder_without_a_home_has_nothing_and_stays_as_it_is(settings):
     assert collect_status(settings) == dict.fromkeys(PARTS)
     assert naive_scores(settings) == {}
     assert busiest_forecasts(settings) is None
+    assert rows_left_out(settings) == 0
     assert not settings.home_folder.exists()
 
 
@@ -120,6 +123,12 @@ def test_counts_are_summed_up(settings, merge):
         "last_day": "2025-04-01",
         "counters": 2,
     }
+
+
+def test_rows_that_could_not_be_used_are_counted(settings, merge):
+    assert rows_left_out(settings) == 0
+    merge(REJECTED_COUNTS, *({"day": day, "position": at} for day in (MARCH_30, MARCH_31) for at in range(3)))
+    assert rows_left_out(settings) == 6
 
 
 def test_the_champion_is_the_registrys(settings, promote):

@@ -88,7 +88,7 @@ class ChampionInMemory:
             return None
         counts = warehouse.query(
             "SELECT counter_id, counted_at, bike_count FROM bike_traffic_raw.comptage_velo "
-            "WHERE day BETWEEN @first AND @last",
+            "WHERE day BETWEEN @first AND @last AND NOT is_outlier",
             first=history_start(newest),
             last=newest,
         )

@@ -5,8 +5,9 @@ import dagster as dg
 from bike_assets.core.decisions import Verdict
 from bike_assets.core.local_time import as_date
 from bike_assets.resources.registry import LocalRegistry
+from bike_assets.resources.table_rows import one_row
 from bike_assets.resources.tracking import Tracking
-from bike_assets.resources.warehouse import Warehouse, one_row
+from bike_assets.resources.warehouse import Warehouse
 
 
 @dg.asset(deps=["double_evaluation"], pool="champion", kinds={"mlflow", "json"})

@@ -3,14 +3,15 @@
 import dagster as dg
 import pandas as pd
 
-from bike_assets.assets.reading import TEST_BASELINE, TEST_CURRENT, read_features, recorded_span, recorded_split
 from bike_assets.core.decisions import Decision, Verdict, evaluate_challenger
 from bike_assets.core.families import FAMILIES
 from bike_assets.core.features import SEASONAL
 from bike_assets.core.schemas import DEPLOYMENT_DECISIONS
 from bike_assets.core.scoring import Scores, score
+from bike_assets.resources.queries import TEST_BASELINE, TEST_CURRENT, read_features, recorded_span, recorded_split
 from bike_assets.resources.registry import LocalRegistry, ModelEntry, Summary
-from bike_assets.resources.warehouse import Warehouse, frame
+from bike_assets.resources.table_rows import frame
+from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
 
 SETS = {"baseline": TEST_BASELINE, "current": TEST_CURRENT}

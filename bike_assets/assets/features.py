@@ -3,14 +3,16 @@
 import dagster as dg
 import pandas as pd
 
-from bike_assets.assets.raw_counts import CHUNK_DAYS
-from bike_assets.assets.reading import read_counts, read_cube
 from bike_assets.core.features import FEATURES, HORIZONS, CountCube, feature_rows
 from bike_assets.core.schemas import HOURLY_FEATURES
 from bike_assets.core.splits import Span
 from bike_assets.partitions import DAILY, days_of
+from bike_assets.resources.queries import read_counts, read_cube
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
+
+CHUNK_DAYS = 31
+"""Days whose features are made at once, in bounded memory."""
 
 
 @dg.asset(
@@ -27,12 +29,11 @@ def hourly_features(
     """Features of every counted hour of the day at horizons of 1 to 3 days, from counts that were known by then."""
     days = days_of(context)
     written = 0
-    for start in range(0, len(days), CHUNK_DAYS):
-        chunk = Span(days[start], days[min(start + CHUNK_DAYS, len(days)) - 1])
+    for chunk in Span(days[0], days[-1]).chunks(CHUNK_DAYS):
         rows = training_rows(warehouse, chunk, settings)
         warehouse.merge(HOURLY_FEATURES, rows)
         written += len(rows)
-        context.log.info(f"{min(start + CHUNK_DAYS, len(days))} of {len(days)} days of features, to {chunk.last}")
+        context.log.info(f"features of {chunk.first} to {chunk.last} made")
     return dg.MaterializeResult(
         metadata={
             "dagster/partition_row_count": written,

@@ -3,7 +3,11 @@
 import dagster as dg
 import pandas as pd
 
-from bike_assets.assets.reading import (
+from bike_assets.core.families import FAMILIES, Family, FamilyConfig
+from bike_assets.core.families.base import fingerprint
+from bike_assets.core.plots import as_markdown, city_by_hour
+from bike_assets.core.training import Training, train_and_score
+from bike_assets.resources.queries import (
     TEST_BASELINE,
     TEST_CURRENT,
     TRAIN_BASELINE,
@@ -12,10 +16,6 @@ from bike_assets.assets.reading import (
     recorded_span,
     recorded_split,
 )
-from bike_assets.core.families import FAMILIES, Family, FamilyConfig
-from bike_assets.core.families.base import fingerprint
-from bike_assets.core.plots import as_markdown, city_by_hour
-from bike_assets.core.training import Training, train_and_score
 from bike_assets.resources.registry import LocalRegistry, ModelEntry
 from bike_assets.resources.tracking import Tracking, TrainingRecord
 from bike_assets.resources.warehouse import Warehouse

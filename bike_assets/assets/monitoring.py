@@ -5,7 +5,6 @@ from datetime import date, timedelta
 import dagster as dg
 import pandas as pd
 
-from bike_assets.assets.reading import TRAIN_BASELINE, read_features, recorded_split, whole_days
 from bike_assets.core.decisions import RetrainDecision, decide_retrain
 from bike_assets.core.drift import Drift, Reference, measure_drift, pick_reference, week_to
 from bike_assets.core.families.served import ServedModel
@@ -13,9 +12,11 @@ from bike_assets.core.features import HORIZONS
 from bike_assets.core.performance import scores_by_role
 from bike_assets.core.schemas import DRIFT, PERFORMANCE, RETRAIN_DECISIONS
 from bike_assets.partitions import DAILY, days_of
+from bike_assets.resources.queries import TRAIN_BASELINE, read_features, recorded_split, whole_days
 from bike_assets.resources.registry import LocalRegistry, Summary
 from bike_assets.resources.reports import DriftReports
-from bike_assets.resources.warehouse import Warehouse, frame, one_row
+from bike_assets.resources.table_rows import frame, one_row
+from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
 
 FORECASTS_AND_COUNTS = """
@@ -24,7 +25,7 @@ SELECT p.day, p.counter_id, p.counted_at, p.horizon_days, p.model_version, p.kin
 FROM bike_traffic_predictions.predictions AS p
 JOIN bike_traffic_raw.comptage_velo AS c ON c.counter_id = p.counter_id AND c.counted_at = p.counted_at
 WHERE p.issued_on BETWEEN @issued_first AND @issued_last AND p.day BETWEEN @first AND @last
-  AND c.day BETWEEN @first AND @last
+  AND c.day BETWEEN @first AND @last AND NOT c.is_outlier
 ORDER BY p.counter_id, p.counted_at, p.horizon_days, p.model_version
 """
 

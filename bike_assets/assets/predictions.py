@@ -5,13 +5,13 @@ from datetime import date
 import dagster as dg
 import pandas as pd
 
-from bike_assets.assets.reading import read_cube, whole_days
 from bike_assets.core.forecasting import forecast
 from bike_assets.core.local_time import as_date
 from bike_assets.core.plots import as_markdown, city_by_hour
 from bike_assets.core.schemas import PREDICTIONS
 from bike_assets.core.splits import Span
 from bike_assets.partitions import DAILY, days_of
+from bike_assets.resources.queries import read_cube, whole_days
 from bike_assets.resources.registry import LocalRegistry, ModelEntry
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings

@@ -1,83 +1,61 @@
-"""Counts as published, and the counters that they come from. Judging them belongs to `checks`, reading to resources."""
-
-from datetime import timedelta
+"""Counts as published, and the counters that they come from. Judging belongs to `checks`, ingesting to `ingestion`."""
 
 import dagster as dg
 import pandas as pd
 
-from bike_assets.core.local_time import days_between, local_days
-from bike_assets.core.schemas import COMPTAGE_VELO, COUNTERS, INGESTIONS
+from bike_assets.core.local_time import as_date
+from bike_assets.core.plausibility import CounterState, counter_states
+from bike_assets.core.plots import as_markdown, rows_by_day
+from bike_assets.core.schemas import COMPTAGE_VELO, COUNTERS
 from bike_assets.core.splits import Span
 from bike_assets.home import Home
+from bike_assets.ingestion import Ingestion
 from bike_assets.partitions import DAILY, days_of
-from bike_assets.resources.counts_source import CountsBatch, CountsSource
+from bike_assets.resources.counts_source import CountsSource
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
 
-CHUNK_DAYS = 31
+SUMMED = (
+    "rows_reported", "rows_read", "rows_without_counter", "rows_duplicated", "rows_added", "rows_changed",
+    "rows_withdrawn", "outliers",
+)  # fmt: skip
 
 
-@dg.asset(partitions_def=DAILY, backfill_policy=dg.BackfillPolicy.single_run(), kinds={"parquet"})
+@dg.asset(partitions_def=DAILY, backfill_policy=dg.BackfillPolicy.single_run(), kinds={"parquet"}, pool="ingestion")
 def raw_counts(
     context: dg.AssetExecutionContext,
-    home: dg.ResourceParam[Home],
     counts_source: dg.ResourceParam[CountsSource],
     warehouse: dg.ResourceParam[Warehouse],
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult:
-    """Every hour of the local day for every counter, as published; late and corrected rows are merged."""
-    home.claim()
+    """Every hour of the local day for every counter, as last published: late and corrected rows replace what was."""
     days = days_of(context)
-    totals = pd.DataFrame()
-    for start in range(0, len(days), CHUNK_DAYS):
-        chunk = Span(days[start], days[min(start + CHUNK_DAYS, len(days)) - 1])
-        audit = ingest(chunk, counts_source, warehouse, settings.timezone)
-        totals = pd.concat([totals, audit])
-        context.log.info(f"{min(start + CHUNK_DAYS, len(days))} of {len(days)} days ingested, to {chunk.last}")
-    counted = {
-        name: int(totals[name].sum()) for name in ("rows_read", "rows_without_counter", "rows_added", "rows_changed")
-    }
+    ingestion = Ingestion(counts_source, warehouse, settings.timezone, settings.outlier_rule, context.run.run_id)
+    audit = ingestion.ingest(
+        Span(days[0], days[-1]),
+        lambda done, last: context.log.info(f"{done} of {len(days)} days ingested, to {last}"),
+    )
+    unread = audit[audit["unread"].notna()]
     return dg.MaterializeResult(
         metadata={
             "source": counts_source.description,
-            "dagster/partition_row_count": counted["rows_read"] - counted["rows_without_counter"],
-            **counted,
-            "counters": int(totals["counters"].max()),
+            "dagster/partition_row_count": int(audit["rows_kept"].sum()),
+            **{name: int(audit[name].sum()) for name in SUMMED},
+            "counters": int(audit["counters"].fillna(0).max()),
+            **({"rows_by_day": _picture(audit)} if len(days) > 1 else {}),
+            "days_left_as_they_were": ", ".join(str(as_date(day)) for day in unread["day"]),
             "dagster/table_name": COMPTAGE_VELO.full_name,
         }
     )
 
 
-def ingest(span: Span, source: CountsSource, warehouse: Warehouse, timezone: str) -> pd.DataFrame:
-    """Merge what the source has for some days into the warehouse and return the audit rows, one a day."""
-    batch = source.read(span.first, span.last)
-    rows = batch.rows.assign(ingested_at=pd.Timestamp.now(tz="UTC"), day=local_days(batch.rows["counted_at"], timezone))
-    merged = warehouse.merge(COMPTAGE_VELO, rows)
-    audit = audit_rows(span, batch, rows.assign(status=merged.status), source.description, timezone)
-    warehouse.merge(INGESTIONS, audit)
-    return audit
-
-
-def audit_rows(span: Span, batch: CountsBatch, rows: pd.DataFrame, source: str, timezone: str) -> pd.DataFrame:
-    """Say of every day of a span what was read and what it changed; a day without rows has its row too."""
-    by_day = rows.groupby("day")
-    audit = pd.DataFrame({"day": pd.to_datetime(days_between(span.first, span.last)).astype("datetime64[s]")})
-    figures = {
-        "rows_without_counter": local_days(batch.incomplete, timezone).value_counts(),
-        "complete": by_day.size(),
-        "hours": by_day["counted_at"].nunique(),
-        "counters": by_day["counter_id"].nunique(),
-        "rows_added": by_day["status"].agg(lambda status: (status == "added").sum()),
-        "rows_changed": by_day["status"].agg(lambda status: (status == "changed").sum()),
-    }
-    for name, values in figures.items():
-        audit[name] = audit["day"].map(values).fillna(0).astype("int64")
-    return audit.assign(source=source, rows_read=audit["complete"] + audit["rows_without_counter"])
+def _picture(audit: pd.DataFrame) -> dg.MetadataValue:
+    return dg.MetadataValue.md(as_markdown(rows_by_day(audit, "Rows by local day"), "rows by day"))
 
 
 @dg.asset(deps=[raw_counts], kinds={"parquet"})
-def counters(warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult:
-    """One row a counter: its name and place as last published, and the days on which it was seen."""
+def counters(warehouse: dg.ResourceParam[Warehouse], home: dg.ResourceParam[Home]) -> dg.MaterializeResult:
+    """One row a counter: its name and place as last published, the days on which it was seen, and its state."""
     rows = warehouse.query(
         """
         SELECT counter_id,
@@ -86,20 +64,32 @@ def counters(warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult:
           ANY_VALUE(site_name HAVING MAX counted_at) AS site_name,
           ANY_VALUE(latitude HAVING MAX counted_at) AS latitude,
           ANY_VALUE(longitude HAVING MAX counted_at) AS longitude,
-          MIN(day) AS first_day, MAX(day) AS last_day, COUNT(*) AS hours, AVG(bike_count) AS mean_count
+          MIN(day) AS first_day, MAX(day) AS last_day,
+          MAX(IF(bike_count > 0, day, NULL)) AS last_counting_day,
+          COUNT(*) AS hours, AVG(bike_count) AS mean_count
         FROM bike_traffic_raw.comptage_velo GROUP BY counter_id ORDER BY counter_id
         """
     )
+    rows["state"] = counter_states(rows, home.first_day, as_date(rows["last_day"].max())) if len(rows) else []
     warehouse.merge(COUNTERS, rows)
-    newest = rows["last_day"].max()
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": len(rows),
-            "silent_for_a_week": int((rows["last_day"] < newest - timedelta(days=7)).sum()),
+            **{f"counters_{state}": int((rows["state"] == state).sum()) for state in CounterState},
+            "not_active": dg.MetadataValue.md(_not_active(rows)),
             "busiest": dg.MetadataValue.json(_busiest(rows)),
             "dagster/table_name": COUNTERS.full_name,
         }
     )
+
+
+def _not_active(rows: pd.DataFrame) -> str:
+    """The counters that are new, silent or gone, as a table for people."""
+    lines = [
+        f"| {row.counter_name} | {row.state} | {as_date(row.first_day)} | {as_date(row.last_day)} |"
+        for row in rows[rows["state"] != CounterState.ACTIVE].itertuples()
+    ]
+    return "\n".join(["| counter | state | first day | last day |", "|---|---|---|---|", *lines])
 
 
 def _busiest(rows: pd.DataFrame) -> dict[str, float]:

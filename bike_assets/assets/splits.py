@@ -4,7 +4,9 @@ from datetime import date
 
 import dagster as dg
 
-from bike_assets.assets.reading import (
+from bike_assets.core.schemas import SPLITS
+from bike_assets.core.splits import Span, content_hash, cut_baseline, cut_current
+from bike_assets.resources.queries import (
     TEST_BASELINE,
     TEST_CURRENT,
     TRAIN_BASELINE,
@@ -14,9 +16,8 @@ from bike_assets.assets.reading import (
     recorded_split,
     whole_days,
 )
-from bike_assets.core.schemas import SPLITS
-from bike_assets.core.splits import Span, content_hash, cut_baseline, cut_current
-from bike_assets.resources.warehouse import Warehouse, frame
+from bike_assets.resources.table_rows import frame
+from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
 
 

@@ -5,7 +5,8 @@ import dagster as dg
 from bike_assets.automation.jobs import retrain
 from bike_assets.core.decisions import RetrainDecision
 from bike_assets.core.local_time import as_date
-from bike_assets.resources.warehouse import Warehouse, one_row
+from bike_assets.resources.table_rows import one_row
+from bike_assets.resources.warehouse import Warehouse
 
 MINIMUM_INTERVAL_SECONDS = 30
 

@@ -4,7 +4,8 @@ import dagster as dg
 
 from bike_assets.assets.evaluation import double_evaluation
 from bike_assets.core.decisions import Verdict
-from bike_assets.resources.warehouse import Warehouse, one_row
+from bike_assets.resources.table_rows import one_row
+from bike_assets.resources.warehouse import Warehouse
 
 
 @dg.asset_check(asset=double_evaluation, blocking=True)

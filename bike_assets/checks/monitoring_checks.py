@@ -6,7 +6,8 @@ import dagster as dg
 
 from bike_assets.assets.monitoring import champion_performance, drift_report
 from bike_assets.partitions import days_of
-from bike_assets.resources.warehouse import Warehouse, one_row
+from bike_assets.resources.table_rows import one_row
+from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
 
 

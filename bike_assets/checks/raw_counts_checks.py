@@ -1,54 +1,164 @@
-"""What should hold of published counts. Both are warnings: the publisher has gaps, and they are no reason to stop."""
+"""What must, and what should, hold of published counts, day by day; told from the audit rows of the days of a run.
+
+An error stops what follows in the same run, a warning does not: publishers have gaps. A bad day is named, and the good
+ones were ingested all the same.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import dagster as dg
 import pandas as pd
 
 from bike_assets.assets.raw_counts import raw_counts
 from bike_assets.core.local_time import as_date, hours_in_days
+from bike_assets.core.plausibility import WEEK
 from bike_assets.partitions import days_of
+from bike_assets.resources.queries import NEWEST_READINGS
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
 
-MOST_WITHOUT_COUNTER = 0.10
+ROWS_BAND = (0.8, 1.2)
+READ_WHOLE = "days_are_read_whole"
+DOUBLE_KEYS = (
+    "SELECT day, COUNT(*) AS double_keys FROM (SELECT day, counter_id, counted_at FROM bike_traffic_raw.comptage_velo "
+    "WHERE day BETWEEN @first AND @last GROUP BY day, counter_id, counted_at HAVING COUNT(*) > 1) GROUP BY day"
+)
+SHOWN_DAYS = 50
+ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 
 
-@dg.asset_check(asset=raw_counts)
-def days_have_all_their_hours(
+@dataclass(frozen=True)
+class DayCheck:
+    """A check of single days.
+
+    Attributes:
+        name: a proposition, true when green.
+        severity: ERROR blocks what is downstream.
+        means: what holds when it is green.
+        is_bad: says of each audit row whether the day is bad.
+        tells: says what is wrong with a bad day.
+    """
+
+    name: str
+    severity: dg.AssetCheckSeverity
+    means: str
+    is_bad: Callable[[pd.DataFrame, Settings], "pd.Series[bool]"]
+    tells: Callable[[pd.Series], str]
+
+    @property
+    def spec(self) -> dg.AssetCheckSpec:
+        """As Dagster wants it."""
+        return dg.AssetCheckSpec(self.name, asset=raw_counts, blocking=self.severity is ERROR, description=self.means)
+
+    def judge(self, audit: pd.DataFrame, settings: Settings) -> dg.AssetCheckResult:
+        """Sum the days of a run up, and name the bad ones."""
+        bad = audit[self.is_bad(audit, settings)] if len(audit) else audit
+        told = [f"{as_date(row['day'])}: {self.tells(row)}" for _, row in bad.head(SHOWN_DAYS).iterrows()]
+        return dg.AssetCheckResult(
+            check_name=self.name,
+            passed=bad.empty,
+            severity=self.severity,
+            description="; ".join(told) or None,
+            metadata={"days": len(audit), "bad_days": len(bad), "which": "\n".join(told)},
+        )
+
+
+DAY_CHECKS = (
+    DayCheck(
+        READ_WHOLE,
+        ERROR,
+        "Every day has as many rows as the source itself reports for it; a day that has not is left as it was.",
+        lambda audit, _: audit["unread"].notna() | (audit["rows_read"] < audit["rows_reported"]),
+        lambda row: row["unread"] or f"{row['rows_read']:.0f} of {row['rows_reported']:.0f} rows",
+    ),
+    DayCheck(
+        "keys_are_unique",
+        ERROR,
+        "No counter has two rows for one hour.",
+        lambda audit, _: audit["double_keys"] > 0,
+        lambda row: f"{row['double_keys']:.0f} hours of counters are there twice",
+    ),
+    DayCheck(
+        "hours_are_over",
+        ERROR,
+        "No row is about an hour that had not begun when it was read.",
+        lambda audit, _: audit["rows_in_future"] > 0,
+        lambda row: f"{row['rows_in_future']:.0f} rows in the future, left out",
+    ),
+    DayCheck(
+        "counts_are_not_negative",
+        ERROR,
+        "No count is below zero.",
+        lambda audit, _: audit["rows_negative"] > 0,
+        lambda row: f"{row['rows_negative']:.0f} negative counts, left out",
+    ),
+    DayCheck(
+        "rows_are_readable",
+        ERROR,
+        "Every row has a time at the start of an hour and a whole number of bikes.",
+        lambda audit, _: audit["rows_unreadable"] > 0,
+        lambda row: f"{row['rows_unreadable']:.0f} rows of another form, left out",
+    ),
+    DayCheck(
+        "rows_name_their_counter",
+        ERROR,
+        "The share of rows without a counter, a count or a time stays under BIKE_MAX_SHARE_INCOMPLETE.",
+        lambda audit, settings: (
+            audit["rows_without_counter"] > settings.max_share_incomplete * audit["rows_read"].clip(lower=1)
+        ),
+        lambda row: f"{row['rows_without_counter']:.0f} of {row['rows_read']:.0f} rows, left out",
+    ),
+    DayCheck(
+        "days_have_all_their_hours",
+        WARN,
+        "Every local day has its 23, 24 or 25 hours; the first and last day of an export often have not.",
+        lambda audit, settings: audit["hours"] != hours_in_days(audit["day"], settings.timezone),
+        lambda row: f"{row['hours']:.0f} hours",
+    ),
+    DayCheck(
+        "rows_fit_the_counters_of_the_week",
+        WARN,
+        "A day has 0.8 to 1.2 times the rows that the counters of the seven days before it make in its hours.",
+        lambda audit, settings: (
+            (audit["counters_before"] > 0) & ~_share_of_expected(audit, settings).between(*ROWS_BAND)
+        ),
+        lambda row: (
+            f"{row['rows_kept']:.0f} rows, with {row['counters_before']:.0f} counters in the {WEEK} days before"
+        ),
+    ),
+    DayCheck(
+        "counts_are_plausible",
+        WARN,
+        "No count is far beyond its counter's own history; outliers are kept, flagged and not learned from.",
+        lambda audit, _: audit["outliers"] > 0,
+        lambda row: f"{row['outliers']:.0f} outliers",
+    ),
+    DayCheck(
+        "rows_are_published_once",
+        WARN,
+        "The source has one row for a counter and hour; of several, the last is taken.",
+        lambda audit, _: audit["rows_duplicated"] > 0,
+        lambda row: f"{row['rows_duplicated']:.0f} rows more than once",
+    ),
+)
+
+
+@dg.multi_asset_check(name="raw_counts_checks", specs=[check.spec for check in DAY_CHECKS])
+def raw_counts_checks(
     context: dg.AssetCheckExecutionContext,
     warehouse: dg.ResourceParam[Warehouse],
     settings: dg.ResourceParam[Settings],
-) -> dg.AssetCheckResult:
-    """Every local day has its 23, 24 or 25 hours; the first and the last day of an export often have not."""
-    audit = _audit(context, warehouse)
-    torn = audit[audit["hours"].to_numpy() != hours_in_days(audit["day"], settings.timezone)]
-    short = [f"{as_date(day)}: {hours} hours" for day, hours in zip(torn["day"], torn["hours"], strict=True)]
-    return dg.AssetCheckResult(
-        passed=not short and not audit.empty,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata={"days": len(audit), "short_days": len(short), "which": ", ".join(short[:50])},
-    )
-
-
-@dg.asset_check(asset=raw_counts)
-def rows_name_their_counter(
-    context: dg.AssetCheckExecutionContext, warehouse: dg.ResourceParam[Warehouse]
-) -> dg.AssetCheckResult:
-    """At most a tenth of a day's rows lack their counter or count; those are left out and counted here."""
-    audit = _audit(context, warehouse)
-    share = audit["rows_without_counter"] / audit["rows_read"].clip(lower=1)
-    bad = [str(as_date(day)) for day in audit.loc[share > MOST_WITHOUT_COUNTER, "day"]]
-    return dg.AssetCheckResult(
-        passed=not bad,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata={"rows_without_counter": int(audit["rows_without_counter"].sum()), "which": ", ".join(bad[:50])},
-    )
-
-
-def _audit(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> pd.DataFrame:
+) -> Iterator[dg.AssetCheckResult]:
+    """One look at the newest audit rows of the run's days serves every check."""
     days = days_of(context)
-    return warehouse.query(
-        "SELECT day, hours, rows_read, rows_without_counter FROM monitoring_audit.ingestions "
-        "WHERE day BETWEEN @first AND @last ORDER BY day",
-        first=days[0],
-        last=days[-1],
-    )
+    audit = warehouse.query(NEWEST_READINGS, first=days[0], last=days[-1])
+    doubles = warehouse.query(DOUBLE_KEYS, first=days[0], last=days[-1])
+    audit["double_keys"] = audit["day"].map(doubles.set_index("day")["double_keys"]).fillna(0)
+    read = audit[audit["unread"].isna()]
+    for check in DAY_CHECKS:
+        yield check.judge(audit if check.name == READ_WHOLE else read, settings)
+
+
+def _share_of_expected(audit: pd.DataFrame, settings: Settings) -> "pd.Series[float]":
+    return audit["rows_kept"] / (audit["counters_before"] * hours_in_days(audit["day"], settings.timezone))

@@ -2,9 +2,9 @@
 
 import dagster as dg
 
-from bike_assets.assets.reading import read_counts, recorded_span, recorded_split
 from bike_assets.assets.splits import test_baseline, train_baseline
 from bike_assets.core.splits import content_hash
+from bike_assets.resources.queries import read_counts, recorded_span, recorded_split
 from bike_assets.resources.warehouse import Warehouse
 
 

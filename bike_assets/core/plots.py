@@ -40,6 +40,21 @@ def city_by_hour(rows: pd.DataFrame, title: str) -> "Figure":
     return figure
 
 
+def rows_by_day(days: pd.DataFrame, title: str) -> "Figure":
+    """Draw how many rows of each local day are in the table, and how many its source had.
+
+    Args:
+        days: day, rows_kept and rows_reported, one row a day.
+        title: of the plot.
+    """
+    axes, figure = _axes(title, "rows a day")
+    axes.plot(days["day"], days["rows_reported"], label="published", color=SERIES["naive_count"][1], linewidth=2.4)
+    axes.plot(days["day"], days["rows_kept"], label="in the table", color=COUNTED, linewidth=1.4)
+    axes.set_ylim(bottom=0)
+    axes.legend(frameon=False)
+    return figure
+
+
 def _axes(title: str, unit: str) -> tuple:
     from matplotlib.figure import Figure
 

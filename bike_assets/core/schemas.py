@@ -57,18 +57,43 @@ _SCORES = _columns(r2="FLOAT64", rmse="FLOAT64", mae="FLOAT64", n="INT64")
 COMPTAGE_VELO = Table(
     "bike_traffic_raw",
     "comptage_velo",
-    {**_COUNTER, **_columns(counted_at="TIMESTAMP", bike_count="INT64", ingested_at="TIMESTAMP", day="DATE")},
+    {
+        **_COUNTER,
+        **_columns(counted_at="TIMESTAMP", bike_count="INT64", ingested_at="TIMESTAMP", day="DATE", is_outlier="BOOL"),
+    },
     ("counter_id", "counted_at"),
-    "Hourly counts as published; counted_at is the start of the hour in UTC, day the local day.",
+    "Hourly counts as last published; counted_at is the start of the hour in UTC, day the local day. Outliers are "
+    "far beyond the counter's own history: real rows, kept out of training.",
     partition="day",
+    ignored=("ingested_at", "is_outlier"),
+)
+REJECTED_COUNTS = Table(
+    "bike_traffic_raw",
+    "rejected_counts",
+    _columns(
+        day="DATE",
+        position="INT64",
+        problem="STRING",
+        counter_id="STRING",
+        counter_name="STRING",
+        counted_at="TIMESTAMP",
+        bike_count="FLOAT64",
+        ingested_at="TIMESTAMP",
+    ),
+    ("day", "position"),
+    "Published rows that are not in comptage_velo, each with the reason, as of the last reading of their day.",
     ignored=("ingested_at",),
 )
 COUNTERS = Table(
     "bike_traffic_raw",
     "counters",
-    {**_COUNTER, **_columns(first_day="DATE", last_day="DATE", hours="INT64", mean_count="FLOAT64")},
+    {
+        **_COUNTER,
+        **_columns(first_day="DATE", last_day="DATE", state="STRING", hours="INT64", mean_count="FLOAT64"),
+    },
     ("counter_id",),
-    "One row a counter: where it stands, and the local days on which it was first and last seen.",
+    "One row a counter: where it stands, the local days on which it was first and last seen, and its state on the "
+    "newest day: active, new, silent or gone.",
 )
 PREDICTIONS = Table(
     "bike_traffic_predictions",
@@ -96,16 +121,29 @@ INGESTIONS = Table(
     "ingestions",
     _columns(
         day="DATE",
+        ingested_at="TIMESTAMP",
         source="STRING",
+        run_id="STRING",
+        unread="STRING",
+        rows_reported="INT64",
         rows_read="INT64",
+        rows_kept="INT64",
         rows_without_counter="INT64",
+        rows_negative="INT64",
+        rows_in_future="INT64",
+        rows_unreadable="INT64",
+        rows_duplicated="INT64",
         rows_added="INT64",
         rows_changed="INT64",
+        rows_withdrawn="INT64",
+        outliers="INT64",
         hours="INT64",
         counters="INT64",
+        counters_before="INT64",
     ),
-    ("day",),
-    "The latest ingestion of each local day.",
+    ("day", "ingested_at"),
+    "Every reading of a local day: what the source had, what was left out and why, what changed. unread says why a day "
+    "was left as it was; counters_before are those seen in the seven days before it.",
 )
 SPLITS = Table(
     "monitoring_audit",
@@ -206,6 +244,7 @@ HOURLY_FEATURES = Table(
 
 TABLES = (
     COMPTAGE_VELO,
+    REJECTED_COUNTS,
     COUNTERS,
     HOURLY_FEATURES,
     PREDICTIONS,

@@ -55,6 +55,8 @@ class SimulatedCity:
         late = np.maximum(np.arange(counters) - (counters - counters // 16), -1)
         self.opening = [FIRST_OPENING + timedelta(days=DAYS_BETWEEN_OPENINGS * int(each)) for each in late]
         self.opens_late = late >= 0
+        self._outages: dict[int, np.ndarray] = {}
+        self._shocks: dict[date, float] = {}
 
     def counts(self, first: date, last: date) -> pd.DataFrame:
         """Return the counts of the local days from first to last.
@@ -68,18 +70,18 @@ class SimulatedCity:
     def _day(self, day: date) -> pd.DataFrame:
         random = np.random.default_rng([self.seed, 1, day.toordinal()])
         hours = hours_of(day, self.timezone)
-        expected = self._profile(day)[hours["hour"].to_numpy()] * self.level * self._city_factor(day)
+        expected = self.profile(day)[hours["hour"].to_numpy()] * self.level * self._city_factor(day)
         wobble = random.normal(0, 0.08, size=len(self.level))
         noise = random.gamma(40.0, 1 / 40.0, size=expected.shape)
         counts = random.poisson(expected * np.exp(wobble) * noise)
-        open_now = [index for index, opening in enumerate(self.opening) if not self._is_silent(index, opening, day)]
+        open_now = np.flatnonzero(self._is_open(day) & ~self._is_out(day.toordinal() // 4))
         rows = self.counters.iloc[np.tile(open_now, len(hours))].reset_index(drop=True)
-        rows["counted_at"] = hours["counted_at"].repeat(len(open_now)).to_numpy()
+        rows["counted_at"] = hours["counted_at"].repeat(len(open_now)).array
         rows["bike_count"] = counts[:, open_now].ravel()
         return rows
 
-    def _profile(self, day: date) -> np.ndarray:
-        """Expected share of its level [24, counters] that a counter sees in each local hour."""
+    def profile(self, day: date) -> np.ndarray:
+        """Return the expected share of its level [24, counters] that a counter sees in each local hour of a day."""
         free = day.weekday() >= 5 or is_holiday(day, self.country)
         commute = (0.25 if free else 1.0) * self.commute_share
         leisure = (1.5 if free else 0.6) * (1 - self.commute_share)
@@ -102,11 +104,17 @@ class SimulatedCity:
 
     def _shock(self, day: date) -> float:
         """A day's weather on a log scale: bad days weigh more than good ones help."""
-        draw = np.random.default_rng([self.seed, 2, day.toordinal()]).normal(0, 0.07)
-        return float(draw if draw < 0 else 0.5 * draw)
+        if day not in self._shocks:
+            draw = np.random.default_rng([self.seed, 2, day.toordinal()]).normal(0, 0.07)
+            self._shocks[day] = float(draw if draw < 0 else 0.5 * draw)
+        return self._shocks[day]
 
-    def _is_silent(self, index: int, opening: date, day: date) -> bool:
-        """Whether a counter is not open yet, or out for a few days: about one spell a counter and year."""
-        if self.opens_late[index] and day < opening:
-            return True
-        return bool(np.random.default_rng([self.seed, 3, index, day.toordinal() // 4]).random() < 0.01)
+    def _is_open(self, day: date) -> np.ndarray:
+        return ~self.opens_late | np.array([opening <= day for opening in self.opening])
+
+    def _is_out(self, spell: int) -> np.ndarray:
+        """Whether each counter is out for the four days of a spell: about once in a counter's year."""
+        if spell not in self._outages:
+            draws = [np.random.default_rng([self.seed, 3, index, spell]).random() for index in range(len(self.level))]
+            self._outages[spell] = np.array(draws) < 0.01
+        return self._outages[spell]

@@ -23,6 +23,15 @@ class Span:
         """Number of days; 0 for an empty span."""
         return max(0, (self.last - self.first).days + 1)
 
+    def chunks(self, days: int) -> list["Span"]:
+        """Return the span in parts of so many days, oldest first; the last may be shorter."""
+        starts = range(0, self.days, days)
+        ends = (min(start + days, self.days) - 1 for start in starts)
+        return [
+            Span(self.first + timedelta(days=start), self.first + timedelta(days=end))
+            for start, end in zip(starts, ends, strict=True)
+        ]
+
     def __contains__(self, day: date) -> bool:
         return self.first <= day <= self.last
 

@@ -1,28 +1,28 @@
-"""Where counts come from: an export file or the simulator, behind one interface, and the choice between them.
+"""Where counts come from: a portal, an export file or the simulated portal, behind one interface.
 
-Parsing exports belongs to `core.portal_export`, drawing synthetic counts to `core.simulation`.
+Which of them a home has, and since when, is decided by `home_source`. What rows mean belongs to `core.published`,
+asking a portal to `portal`, drawing synthetic counts to `core.simulation`.
 """
 
 import hashlib
-from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
-from functools import cached_property
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
-from zoneinfo import ZoneInfo
 
 import pandas as pd
 
 from bike_assets.core.local_time import as_date, utc_bounds
 from bike_assets.errors import BikeError
-from bike_assets.home import Home, describe_source, recorded_home
+from bike_assets.home import Home, describe_source
 from bike_assets.settings import Settings
 
 if TYPE_CHECKING:
-    from bike_assets.core.portal_export import Export
+    import pyarrow as pa
 
-EARLIEST_LAST_DAY = date(1990, 1, 1)
-"""Ten years of history before it, the longest that the settings allow, begin when clocks and calendars are known."""
+    from bike_assets.core.portal_fields import PortalFields
+    from bike_assets.simulator.server import PortalSimulator
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,14 @@ class CountsBatch:
     """What a source published for some local days.
 
     Attributes:
-        rows: counter_id, counter_name, site_id, site_name, latitude, longitude, counted_at (UTC), bike_count.
-        incomplete: counted_at of the rows without a counter or a count, which are left out.
+        rows: every row, usable or not, as `core.published.arrange` gives them.
+        reported: how many rows the source says that it has for these days; never more than there are rows.
+        read_at: when it was read, by the source's own clock.
     """
 
     rows: pd.DataFrame
-    incomplete: pd.Series
+    reported: int
+    read_at: datetime
 
 
 class CountsSource(Protocol):
@@ -44,32 +46,60 @@ class CountsSource(Protocol):
     description: str
 
     def read(self, first: date, last: date) -> CountsBatch:
-        """Return what is published for the local days from first to last."""
+        """Return all that is published for the local days from first to last.
+
+        Raises:
+            SourceUnavailableError: the source did not answer or refused.
+            UnreliableAnswerError: its answer cannot be believed; fewer days at a time may be.
+        """
+        ...
+
+    def newest_day(self) -> date | None:
+        """Return the last local day that is published to its end, or None where nothing is.
+
+        Raises:
+            SourceUnavailableError: the source did not answer or refused.
+            UnreliableAnswerError: its answer cannot be believed.
+        """
         ...
 
 
-class SimulatorSource:
-    """The synthetic city of a home."""
+class PortalSource:
+    """A portal's dataset."""
 
-    def __init__(self, home: Home) -> None:
-        from bike_assets.core.simulation import SimulatedCity
+    def __init__(self, home: Home, settings: Settings) -> None:
+        from bike_assets.resources.portal import Portal
 
         self.description = describe_source(home)
-        self._city = SimulatedCity(home.seed or 0, home.counters or 0, home.timezone, home.country or "FR")
+        self._fields, self._timezone = settings.portal_fields, home.timezone
+        self._portal = Portal(settings)
 
     def read(self, first: date, last: date) -> CountsBatch:
-        """Draw the days."""
-        return CountsBatch(self._city.counts(first, last), pd.Series([], dtype="datetime64[us, UTC]"))
+        """Fetch the days, all rows of them or none."""
+        from bike_assets.core.published import arrange
+
+        start, end = utc_bounds(first, self._timezone)[0], utc_bounds(last, self._timezone)[1]
+        answer = self._portal.rows(start, end)
+        ours = {name: column for column, name in self._fields.by_column.items()}
+        texts = [name for name, column in ours.items() if column not in {"counted_at", "bike_count"}]
+        raw = answer.table.to_pandas(categories=[name for name in texts if _is_text(answer.table, name)])
+        return CountsBatch(arrange(raw.rename(columns=ours)), answer.total, answer.read_at)
+
+    def newest_day(self) -> date | None:
+        """Ask for the last hour, and tell its day."""
+        newest = self._portal.newest_hour()
+        return last_whole_day(newest, self._timezone) if newest else None
 
 
 class FileSource:
     """The export file of a home, read once a process."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, settings: Settings) -> None:
         if home.file is None:
             raise ValueError(f"the record of {home.folder} names no file")
         self.description = describe_source(home)
-        self._path, self._digest, self._timezone = home.file, home.digest, home.timezone
+        self._path, self._digest, self._timezone, self._last_day = home.file, home.digest, home.timezone, home.last_day
+        self._fields, self._labels = settings.portal_fields, settings.portal_labels
 
     def read(self, first: date, last: date) -> CountsBatch:
         """Return the file's rows of the days.
@@ -78,94 +108,111 @@ class FileSource:
             BikeError: the file is not the one that the home was claimed for, or is no export.
         """
         start, end = utc_bounds(first, self._timezone)[0], utc_bounds(last, self._timezone)[1]
-        rows, incomplete = self._export.rows, self._export.incomplete
-        chosen = rows[(rows["counted_at"] >= start) & (rows["counted_at"] < end)]
-        plain = chosen.astype(dict.fromkeys(("counter_id", "counter_name", "site_id", "site_name"), object))
-        return CountsBatch(plain.reset_index(drop=True), incomplete[(incomplete >= start) & (incomplete < end)])
+        rows = self._rows[(self._rows["counted_at"] >= start) & (self._rows["counted_at"] < end)]
+        return CountsBatch(rows.reset_index(drop=True), len(rows), datetime.now(UTC))
+
+    def newest_day(self) -> date | None:
+        """Return the file's last day, whole or not: it will never have more of it."""
+        return self._last_day
 
     @cached_property
-    def _export(self) -> "Export":
-        from bike_assets.core.portal_export import read_export
-
-        if _digest(self._path) != self._digest:
+    def _rows(self) -> pd.DataFrame:
+        if file_digest(self._path) != self._digest:
             raise BikeError(f"{self._path} is no longer the file that this home was made from: its content differs.")
-        return read_export(self._path)
+        return read_file(self._path, self._fields, self._labels)
 
 
-def open_home(settings: Settings, until: date | None = None) -> Home:
-    """Return the recorded home, or describe the one that the settings would make; nothing is written.
+def open_source(home: Home, settings: Settings) -> CountsSource:
+    """Return the source of a claimed home."""
+    if home.source == "file":
+        return FileSource(home, settings)
+    if home.source == "simulator":
+        server = simulated_portal(
+            home.seed or 0,
+            home.counters or 0,
+            home.timezone,
+            home.country or settings.holidays_country,
+            home.first_day,
+            settings.portal_dataset,
+            settings.portal_fields,
+            settings.simulator_scenarios,
+        )
+        return PortalSource(home, settings.model_copy(update={"portal_url": server.url, "portal_api_key": None}))
+    if home.source is None:
+        raise ValueError(f"the home {home.folder} has no source yet")
+    portal = settings.named_portal or home.portal
+    return PortalSource(home, settings.model_copy(update={"portal_url": portal, "portal_dataset": home.dataset}))
 
-    Args:
-        settings: the settings in force.
-        until: for a new home of a source without an end, the last day of its history; yesterday by default.
+
+@lru_cache(maxsize=4)
+def simulated_portal(
+    seed: int,
+    counters: int,
+    timezone: str,
+    country: str,
+    first_day: date,
+    dataset: str,
+    fields: "PortalFields",
+    scenarios: str,
+) -> "PortalSimulator":
+    """Start the simulated portal of a city on a free port of this machine; it ends with the process."""
+    from bike_assets.core.simulation import SimulatedCity
+    from bike_assets.simulator.publication import SimulatedPublication
+    from bike_assets.simulator.scenarios import parse_scenarios
+    from bike_assets.simulator.server import PortalSimulator
+
+    city = SimulatedCity(seed, counters, timezone, country)
+    publication = SimulatedPublication(city, fields, parse_scenarios(scenarios), first_day=first_day)
+    server = PortalSimulator(publication, dataset)
+    server.start()
+    return server
+
+
+def last_whole_day(newest: datetime, timezone: str) -> date:
+    """Return the last local day that is published to its end: the newest hour's, where that is the day's last."""
+    next_hour = pd.Timestamp(newest + timedelta(hours=1)).tz_convert(timezone)
+    return next_hour.date() - timedelta(days=1)
+
+
+def read_file(path: Path, fields: "PortalFields", labels: "PortalFields | None") -> pd.DataFrame:
+    """Return the rows of an export file.
 
     Raises:
-        BikeError: the settings do not fit the record, the export cannot be used, or `until` is too long ago.
+        BikeError: it is missing, unreadable or no export.
     """
-    home = recorded_home(settings)
-    if home is not None:
-        return _with_same_file(home, settings)
-    if settings.source == "file":
-        return _describe_file_home(settings)
-    if settings.counts_file is not None:
-        raise BikeError(f"BIKE_COUNTS_FILE is set, and BIKE_SOURCE is {settings.source}: set BIKE_SOURCE=file.")
-    last = min(until or date.max, yesterday(settings.timezone))
-    if last < EARLIEST_LAST_DAY:
-        raise BikeError(f"--until {last} is too long ago: a new home can end on {EARLIEST_LAST_DAY} at the earliest.")
-    return Home(
-        settings.home_folder,
-        "simulator",
-        as_date(pd.Timestamp(last) + pd.Timedelta(days=1) - pd.DateOffset(months=settings.history_months)),
-        None,
-        settings.timezone,
-        seed=settings.seed,
-        counters=settings.simulator_counters,
-        country=settings.holidays_country,
-    )
-
-
-def open_source(home: Home) -> CountsSource:
-    """Return the source of a home."""
-    return FileSource(home) if home.source == "file" else SimulatorSource(home)
-
-
-def newest_day(home: Home) -> date:
-    """Return the last local day that the home's source has so far."""
-    return home.last_day or yesterday(home.timezone)
-
-
-def yesterday(timezone: str) -> date:
-    """Return the last local day that is over: the only question put to the clock, and only about sources."""
-    return (datetime.now(ZoneInfo(timezone)) - timedelta(days=1)).date()
-
-
-def _describe_file_home(settings: Settings) -> Home:
     from bike_assets.core.portal_export import read_export
 
-    if settings.counts_file is None:
-        raise BikeError("BIKE_SOURCE=file needs BIKE_COUNTS_FILE, the path of a portal export (Parquet or CSV).")
-    path = settings.counts_file.expanduser().absolute()
-    days = read_export(path).rows["counted_at"].agg(["min", "max"]).dt.tz_convert(settings.timezone)
+    return read_export(path, fields, labels)
+
+
+def file_days(path: Path, settings: Settings) -> tuple[date, date]:
+    """Return the first and the last local day of which an export file has a usable row.
+
+    Raises:
+        BikeError: it is missing, unreadable or no export.
+    """
+    rows = read_file(path, settings.portal_fields, settings.portal_labels)
+    usable = rows[rows["counter_id"].notna() & rows["bike_count"].notna()]
+    days = usable["counted_at"].agg(["min", "max"]).dt.tz_convert(settings.timezone)
     first, last = (as_date(each.tz_localize(None)) for each in days)
-    return Home(settings.home_folder, "file", first, last, settings.timezone, file=path, digest=_digest(path))
+    return first, last
 
 
-def _with_same_file(home: Home, settings: Settings) -> Home:
-    """Accept the recorded export at the place that the settings name, and refuse another one."""
-    if home.source != "file" or settings.counts_file is None:
-        return home
-    path = settings.counts_file.expanduser().absolute()
-    if _digest(path) != home.digest:
-        raise BikeError(
-            f"The home {home.folder} was made from {home.file}, and {path} is another export: "
-            "choose another BIKE_HOME or start over with make clean."
-        )
-    return replace(home, file=path)
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file's content.
 
-
-def _digest(path: Path) -> str:
+    Raises:
+        BikeError: it cannot be read.
+    """
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise BikeError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _is_text(table: "pa.Table", name: str) -> bool:
+    import pyarrow as pa
+
+    kind = table.schema.field(name).type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))

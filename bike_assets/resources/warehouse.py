@@ -8,8 +8,11 @@ import atexit
 import glob
 import re
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,23 +20,32 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import pandas as pd
 
-from bike_assets.core.local_time import as_date
+from bike_assets.core.local_time import as_date, day_numbers
 from bike_assets.core.schemas import TABLES, Table
+from bike_assets.errors import StepFailedError
 from bike_assets.resources.partition_files import current_file, supersede
+from bike_assets.resources.table_rows import to_arrow
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
 LOCK_TIMEOUT_SECONDS = 60
+WRITER_TIMEOUT_SECONDS = 900
 READ_ATTEMPTS = 3
 
 
+@dataclass(frozen=True)
 class MergeResult:
-    """What a merge did: one of "added", "changed" and "unchanged" for every row, in the rows' order."""
+    """What a merge did.
 
-    def __init__(self, status: np.ndarray) -> None:
-        self.status = status
+    Attributes:
+        status: one of "added", "changed" and "unchanged" for every row, in the rows' order.
+        withdrawn: number of rows that are no longer there, by local day, for the days that were given as whole.
+    """
+
+    status: np.ndarray
+    withdrawn: dict[date, int] = field(default_factory=dict)
 
     def count(self, kind: str) -> int:
         """Number of rows of a kind."""
@@ -53,8 +65,19 @@ class MergeResult:
 class Warehouse(Protocol):
     """What every engine offers."""
 
-    def merge(self, table: Table, rows: pd.DataFrame) -> MergeResult:
-        """Add rows with new keys and replace those that changed; the same rows again change nothing."""
+    def merge(self, table: Table, rows: pd.DataFrame, whole: Collection[date] = ()) -> MergeResult:
+        """Add rows with new keys and replace those that changed; the same rows again change nothing.
+
+        Of the local days in `whole`, the rows are all there are: what else the table has of them is withdrawn.
+        """
+        ...
+
+    def only_writer(self, table: Table) -> AbstractContextManager[None]:
+        """Keep others who ask for the same out while the body reads a source and merges what it says.
+
+        Raises:
+            StepFailedError: another writer held on for too long.
+        """
         ...
 
     def query(self, sql: str, **parameters: Any) -> pd.DataFrame:
@@ -71,7 +94,7 @@ class LocalWarehouse:
         self._database: duckdb.DuckDBPyConnection | None = None
         self._opening = threading.Lock()
 
-    def merge(self, table: Table, rows: pd.DataFrame) -> MergeResult:
+    def merge(self, table: Table, rows: pd.DataFrame, whole: Collection[date] = ()) -> MergeResult:
         """Merge rows partition by partition; each partition changes at once or not at all.
 
         Raises:
@@ -85,7 +108,7 @@ class LocalWarehouse:
         identifying = [*table.key, *([table.partition] if table.partition else [])]
         if rows[identifying].isna().any(axis=None):
             raise ValueError(f"{table.full_name}: a row has no value in one of {', '.join(identifying)}")
-        if rows.empty:
+        if rows.empty and not whole:
             return MergeResult(np.array([], dtype=str))
         from filelock import FileLock
 
@@ -94,7 +117,26 @@ class LocalWarehouse:
         with FileLock(folder / ".lock", timeout=LOCK_TIMEOUT_SECONDS):
             for abandoned in folder.rglob("*.tmp"):
                 abandoned.unlink()
-            return self._merge_files(table, rows)
+            return self._merge_files(table, rows.reset_index(drop=True), whole)
+
+    @contextmanager
+    def only_writer(self, table: Table) -> Iterator[None]:
+        """Hold a lock file of the table; it is free again when this process ends, however it does."""
+        from filelock import FileLock, Timeout
+
+        folder = self._folder(table)
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".writer.lock", timeout=WRITER_TIMEOUT_SECONDS)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise StepFailedError(
+                f"Another run has been writing {table.full_name} for {WRITER_TIMEOUT_SECONDS} s: wait for it to end."
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     def query(self, sql: str, **parameters: Any) -> pd.DataFrame:
         """Run a SELECT over the files as they stand now."""
@@ -118,45 +160,79 @@ class LocalWarehouse:
         with self._connect() as connection:
             return connection.execute(duckdb_sql, parameters or None).df()
 
-    def _merge_files(self, table: Table, rows: pd.DataFrame) -> MergeResult:
-        rows = rows.reset_index(drop=True)
-        groups = rows.groupby(table.partition).groups if table.partition else {None: rows.index}
-        index_of = {self._partition_folder(table, value): index for value, index in groups.items()}
-        known = [file for folder in index_of if (file := current_file(folder))]
-        status = self._compare(table, rows, known) if known else np.full(len(rows), "added")
-        for folder, index in index_of.items():
-            fresh = rows.loc[index[status[index] != "unchanged"]]
-            if not fresh.empty:
-                self._rewrite(table, _to_arrow(table, fresh), folder)
-        return MergeResult(status)
+    def _merge_files(self, table: Table, rows: pd.DataFrame, whole: Collection[date]) -> MergeResult:
+        arrow = to_arrow(table, rows)
+        parts: dict[date | None, np.ndarray] = {None: np.arange(len(rows))}
+        if table.partition:
+            parts = {day: np.array([], dtype=np.int64) for day in whole}
+            parts.update(_positions_by_day(rows[table.partition]))
+        folders = {value: self._partition_folder(table, value) for value in parts}
+        known = [file for folder in folders.values() if (file := current_file(folder))]
+        merged = self._compare(table, arrow, known, whole) if known else MergeResult(np.full(len(rows), "added"))
 
-    def _compare(self, table: Table, rows: pd.DataFrame, paths: list[Path]) -> np.ndarray:
-        """Say of each row whether it is added, changed or unchanged against the files."""
+        def rewrite(value: date | None) -> None:
+            part = parts[value]
+            fresh = part[merged.status[part] != "unchanged"]
+            withdrawn = merged.withdrawn if value is None else merged.withdrawn.get(value)
+            if fresh.size or withdrawn:
+                self._rewrite(table, arrow, fresh, part, folders[value], whole)
+
+        with ThreadPoolExecutor(self.threads) as pool:
+            list(pool.map(rewrite, parts))
+        return merged
+
+    def _compare(self, table: Table, new: "pa.Table", paths: list[Path], whole: Collection[date]) -> MergeResult:
+        """Say of each row whether it is added, changed or unchanged against the files, and what these have beyond."""
         compared = [name for name in table.columns if name not in {*table.key, *table.ignored}]
         differs = " OR ".join(f"old.{name} IS DISTINCT FROM new.{name}" for name in compared)
+        files = {"paths": [_glob_escaped(path) for path in paths]}
+        old = "read_parquet($paths, hive_partitioning = false)"
         with self._connect() as connection:
-            connection.register("new", _to_arrow(table, rows).append_column("position", [range(len(rows))]))
-            compared_rows = connection.execute(
+            connection.register("new", new.append_column("merge_position", [range(len(new))]))
+            status = connection.execute(
                 f"SELECT CASE WHEN old.{table.key[0]} IS NULL THEN 'added' "
                 f"WHEN {'FALSE' if table.write_once else differs} THEN 'changed' ELSE 'unchanged' END AS status "
-                "FROM new LEFT JOIN read_parquet($paths, hive_partitioning = false) AS old "
-                f"ON {' AND '.join(f'old.{name} = new.{name}' for name in table.key)} ORDER BY position",
-                {"paths": [_glob_escaped(path) for path in paths]},
-            )
-            return np.asarray(compared_rows.fetchnumpy()["status"])
+                f"FROM new LEFT JOIN {old} AS old "
+                f"ON {' AND '.join(f'old.{name} = new.{name}' for name in table.key)} ORDER BY merge_position",
+                files,
+            ).fetchnumpy()["status"]
+            if not whole:
+                return MergeResult(np.asarray(status))
+            beyond = connection.execute(
+                f"SELECT day, COUNT(*) AS n FROM {old} AS old ANTI JOIN new USING ({', '.join(table.key)}) "
+                "WHERE list_contains($whole, day) GROUP BY day",
+                {**files, "whole": list(whole)},
+            ).fetchall()
+        return MergeResult(np.asarray(status), dict(beyond))
 
-    def _rewrite(self, table: Table, fresh: "pa.Table", folder: Path) -> None:
-        """Supersede a partition's file by its rows and the fresh ones; a fresh row wins over an old one of its key."""
+    def _rewrite(
+        self,
+        table: Table,
+        rows: "pa.Table",
+        changed: np.ndarray,
+        part: np.ndarray,
+        folder: Path,
+        whole: Collection[date],
+    ) -> None:
+        """Supersede a partition's file by its rows and the changed ones; these win over old ones of their key."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        current = current_file(folder)
+        current, fresh = current_file(folder), _rows_at(rows, changed)
         if current:
+            keys = ", ".join(table.key)
+            still = "TRUE"
+            if whole:
+                still = f"NOT list_contains($whole, day) OR ({keys}) IN (SELECT ({keys}) FROM part)"
             with self._connect() as connection:
                 connection.register("old", pq.read_table(current, partitioning=None))
                 connection.register("fresh", fresh)
-                kept = connection.sql(f"SELECT * FROM old ANTI JOIN fresh USING ({', '.join(table.key)})")
-                fresh = pa.concat_tables([kept.to_arrow_table().cast(fresh.schema), fresh])
+                connection.register("part", _rows_at(rows, part))
+                kept = connection.sql(
+                    f"SELECT * FROM old ANTI JOIN fresh USING ({keys}) WHERE {still}",
+                    params={"whole": list(whole)} if whole else None,
+                ).to_arrow_table()
+                fresh = pa.concat_tables([kept.cast(fresh.schema), fresh])
         supersede(folder, fresh.sort_by([(name, "ascending") for name in table.key]))
 
     def _partition_folder(self, table: Table, value: Any) -> Path:
@@ -200,6 +276,22 @@ class LocalWarehouse:
         return f"SELECT {', '.join(table.columns)} FROM read_parquet([{listed}], {pruning})"
 
 
+def _positions_by_day(days: pd.Series) -> dict[date | None, np.ndarray]:
+    """The positions of the rows of each day."""
+    numbers = day_numbers(days)
+    order = np.argsort(numbers, kind="stable")
+    found, starts = np.unique(numbers[order], return_index=True)
+    parts = np.split(order, starts)[1:]
+    return {as_date(np.datetime64(int(day), "D")): part for day, part in zip(found, parts, strict=True)}
+
+
+def _rows_at(rows: "pa.Table", positions: np.ndarray) -> "pa.Table":
+    """The rows at ascending positions; neighbours, as a day's rows mostly are, need not be copied."""
+    if len(positions) and positions[-1] - positions[0] + 1 == len(positions):
+        return rows.slice(positions[0], len(positions))
+    return rows.take(positions)
+
+
 def _with_source(sql: str, table: Table, source: str) -> str:
     """Read a table's files in the place of its name; an alias that follows the name stays."""
     name = re.escape(table.full_name)
@@ -226,48 +318,3 @@ def _duckdb_sql(sql: str) -> str:
     import sqlglot
 
     return sqlglot.transpile(sql, read="bigquery", write="duckdb")[0]
-
-
-def _arrow_schema(table: Table) -> "pa.Schema":
-    import pyarrow as pa
-
-    types = {
-        "STRING": pa.string(),
-        "INT64": pa.int64(),
-        "FLOAT64": pa.float32() if table.single_precision else pa.float64(),
-        "BOOL": pa.bool_(),
-        "DATE": pa.date32(),
-        "TIMESTAMP": pa.timestamp("us", tz="UTC"),
-    }
-    return pa.schema([(name, types[kind]) for name, kind in table.columns.items()])
-
-
-def _to_arrow(table: Table, rows: pd.DataFrame) -> "pa.Table":
-    import pyarrow as pa
-
-    schema = _arrow_schema(table)
-    arrays = [
-        pa.nulls(len(rows), each.type)
-        if rows[each.name].isna().all()
-        else pa.array(rows[each.name], each.type, from_pandas=True)
-        for each in schema
-    ]
-    return pa.Table.from_arrays(arrays, schema=schema)
-
-
-def one_row(rows: pd.DataFrame) -> dict[str, Any] | None:
-    """Return the first row as plain Python values, missing ones as None; or None when there is no row."""
-    if rows.empty:
-        return None
-    return {str(name): _plain(rows[name].iloc[0]) for name in rows}
-
-
-def _plain(value: Any) -> Any:
-    if pd.isna(value):
-        return None
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def frame(table: Table, rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """Return plain rows as a frame with the table's columns; what a row leaves out is null."""
-    return pd.DataFrame(list(rows), columns=list(table.columns))

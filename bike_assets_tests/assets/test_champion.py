@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from bike_assets.core.schemas import DEPLOYMENT_DECISIONS
-from bike_assets.resources.warehouse import frame
+from bike_assets.resources.table_rows import frame
 from bike_assets_tests.conftest import LAST_DAY, City
 
 

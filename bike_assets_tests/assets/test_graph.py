@@ -2,9 +2,12 @@
 
 import dagster as dg
 import pytest
+import yaml
 
 from bike_assets.assets import PIPELINE
 from bike_assets.build import build_defs
+from bike_assets.full_pass import REPOSITORY
+from bike_assets.settings import Settings
 
 EXPECTED = {
     "raw_counts": {"raw_counts", "counters"},
@@ -57,18 +60,34 @@ def test_days_are_partitioned_and_models_are_not(specs):
 
 def test_every_check_is_described(defs):
     checks = [spec for each in defs.asset_checks for spec in each.check_specs]
-    assert len(checks) >= 9
+    assert len(checks) >= 15
     assert not [spec.name for spec in checks if not spec.description]
 
 
 def test_jobs_schedules_and_sensors_run_without_a_click(defs):
-    assert {job.name for job in defs.jobs} == {"daily", "retrain", "bootstrap"}
+    assert {job.name for job in defs.jobs} == {"ingest", "daily", "retrain", "bootstrap"}
     assert {each.name: each.default_status for each in defs.schedules} == {
-        "daily_refresh": dg.DefaultScheduleStatus.RUNNING
+        "daily_corrections": dg.DefaultScheduleStatus.RUNNING,
+        "daily_refresh": dg.DefaultScheduleStatus.RUNNING,
     }
     assert {each.name: each.default_status for each in defs.sensors} == {
         "retrain_on_decision": dg.DefaultSensorStatus.RUNNING
     }
+
+
+def test_days_are_ingested_one_run_at_a_time(defs):
+    """Forecasts of the day after would else miss the day before; dagster.yaml has the limit for this tag."""
+    limit = yaml.safe_load((REPOSITORY / "dagster.yaml").read_text())["concurrency"]["runs"]["tag_concurrency_limits"]
+    assert limit == [{"key": "bike/one_at_a_time", "value": "days", "limit": 1}]
+    for name in ("ingest", "daily"):
+        assert defs.resolve_job_def(name).tags["bike/one_at_a_time"] == "days"
+
+
+def test_the_source_of_counts_is_opened_by_what_reads_it_and_by_nothing_else(tmp_path):
+    """Looking at the graph asks no portal and claims no home."""
+    settings = Settings(home=tmp_path / "home", source="auto")
+    assert isinstance(build_defs(settings=settings).resources["counts_source"], dg.ResourceDefinition)
+    assert not settings.home_folder.exists()
 
 
 def test_settings_and_resources_can_be_replaced():

@@ -1,23 +1,207 @@
-"""The daily schedule: the day before, in the home's time zone, and nothing that the source does not have."""
+"""The daily schedules: every published day that is not done, oldest first, each once, and a reason for silence."""
 
-from datetime import UTC, datetime
+import dataclasses
+from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
+import pandas as pd
+import pytest
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
-from bike_assets.automation.schedules import daily_refresh
+from bike_assets.automation.schedules import (
+    PARTITION_TAG,
+    RANGE_END_TAG,
+    RANGE_START_TAG,
+    daily_corrections,
+    daily_refresh,
+)
+from bike_assets.core.schemas import INGESTIONS
+from bike_assets.plan import CORRECTED_DAYS
+from bike_assets.resources.table_rows import frame
+from bike_assets_tests.conftest import FIRST_DAY, LAST_DAY, City
+from bike_assets_tests.stub_source import StubSource
 
 
-def tick(at: datetime):
-    return daily_refresh(dg.build_schedule_context(scheduled_execution_time=at))
+def after(days: int) -> date:
+    return LAST_DAY + timedelta(days=days)
 
 
-def test_it_asks_for_the_local_day_before():
-    assert tick(datetime(2021, 10, 8, 8, 30, tzinfo=UTC)).partition_key == "2021-10-07"
+def morning(day: date) -> datetime:
+    """Half past ten in Paris, in summer time."""
+    return datetime(day.year, day.month, day.day, 8, 30, tzinfo=UTC)
 
 
-def test_shortly_after_midnight_in_paris_the_day_before_is_the_local_one():
-    assert tick(datetime(2021, 10, 7, 22, 30, tzinfo=UTC)).partition_key == "2021-10-07"
+def context_at(city: City, at: datetime, resources: dict) -> dg.ScheduleEvaluationContext:
+    repository = city.defs.get_repository_def()
+    return dg.build_schedule_context(city.instance, at, resources=resources, repository_def=repository)
 
 
-def test_days_before_the_home_began_are_skipped_with_a_reason():
-    assert "before this home's first day" in tick(datetime(2021, 1, 1, 9, 30, tzinfo=UTC)).skip_message
+def tick(city: City, at: datetime, newest: date | None):
+    """What the schedule says at a time, while the source has published up to a day."""
+    resources = {
+        "home": city.home,
+        "settings": city.settings,
+        "warehouse": city.resource("warehouse"),
+        "counts_source": StubSource(newest=newest),
+    }
+    return daily_refresh.evaluate_tick(context_at(city, at, resources))
+
+
+def asked(city: City, at: datetime, newest: date | None) -> list[date]:
+    return [date.fromisoformat(request.partition_key) for request in tick(city, at, newest).run_requests]
+
+
+def start_run(city: City, day: date, status: dg.DagsterRunStatus) -> None:
+    """Have a run of the daily job in some state."""
+    repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("bike_assets"), "__repository__")
+    city.instance.create_run_for_job(
+        city.defs.resolve_job_def("daily"),
+        tags={PARTITION_TAG: day.isoformat()},
+        status=status,
+        remote_job_origin=RemoteJobOrigin(repository, "daily"),
+    )
+
+
+def decide(city: City, *days: date) -> None:
+    """Have the last asset of some days materialized."""
+    for day in days:
+        event = dg.AssetMaterialization("retrain_decision", partition=day.isoformat())
+        city.instance.report_runless_asset_event(event)
+
+
+def test_it_asks_for_yesterday_once_it_is_published(city: City):
+    assert asked(city, morning(after(2)), after(1)) == [after(1)]
+
+
+def test_until_yesterday_is_published_it_waits_and_says_so(city: City):
+    told = tick(city, morning(after(2)), LAST_DAY)
+    assert not told.run_requests
+    assert f"every day to {LAST_DAY} is done or under way: the source ends there" in told.skip_message
+
+
+def test_after_days_off_every_missing_day_is_asked_for_oldest_first(city: City):
+    assert asked(city, morning(after(6)), after(5)) == [after(days) for days in (1, 2, 3, 4, 5)]
+
+
+def test_nothing_is_asked_for_beyond_what_the_source_has_published(city: City):
+    assert asked(city, morning(after(9)), after(2)) == [after(1), after(2)]
+
+
+@pytest.mark.parametrize(
+    ("at", "days"),
+    [
+        (datetime(2021, 10, 9, 21, 59, tzinfo=UTC), [after(1)]),
+        (datetime(2021, 10, 9, 22, 0, tzinfo=UTC), [after(1), after(2)]),
+    ],
+    ids=["a minute before midnight in Paris", "midnight in Paris"],
+)
+def test_a_source_ahead_of_the_clock_is_followed_to_yesterday_alone(city: City, at, days):
+    assert asked(city, at, date(2099, 12, 31)) == days
+
+
+def test_a_day_that_is_done_is_not_asked_for(city: City):
+    decide(city, after(1), after(3))
+    assert asked(city, morning(after(4)), after(3)) == [after(2)]
+
+
+def test_once_all_is_done_it_says_so(city: City):
+    decide(city, after(1))
+    told = tick(city, morning(after(2)), after(1))
+    assert not told.run_requests
+    assert f"every day to {after(1)} is done" in told.skip_message
+
+
+@pytest.mark.parametrize("status", ["QUEUED", "NOT_STARTED", "STARTING", "STARTED"])
+def test_a_day_that_is_under_way_is_not_asked_for_twice(city: City, status):
+    start_run(city, after(1), dg.DagsterRunStatus[status])
+    assert asked(city, morning(after(3)), after(2)) == [after(2)]
+    told = tick(city, morning(after(2)), after(1))
+    assert not told.run_requests
+    assert "1 under way" in told.skip_message
+
+
+@pytest.mark.parametrize("status", ["FAILURE", "CANCELED", "SUCCESS"])
+def test_a_day_whose_run_ended_without_its_decision_is_asked_for_again(city: City, status):
+    start_run(city, after(1), dg.DagsterRunStatus[status])
+    assert asked(city, morning(after(2)), after(1)) == [after(1)]
+
+
+def test_the_next_hour_asks_with_another_key_and_the_same_one_with_the_same(city: City):
+    at = morning(after(2))
+    keys = [
+        tick(city, each, after(1)).run_requests[0].run_key
+        for each in (at, at, at + timedelta(hours=1), at + timedelta(days=1))
+    ]
+    assert keys[0] == keys[1]
+    assert len(set(keys)) == 3
+
+
+def test_a_day_that_could_not_be_read_is_asked_for_again(city: City):
+    bad = LAST_DAY - timedelta(days=20)
+    row = {"day": bad, "ingested_at": pd.Timestamp("2030-01-01", tz="UTC"), "unread": "the portal broke off"}
+    city.resource("warehouse").merge(INGESTIONS, frame(INGESTIONS, [row]))
+    assert asked(city, morning(after(2)), after(1)) == [bad, after(1)]
+    read = row | {"ingested_at": pd.Timestamp("2030-01-02", tz="UTC"), "unread": None}
+    city.resource("warehouse").merge(INGESTIONS, frame(INGESTIONS, [read]))
+    assert asked(city, morning(after(2)), after(1)) == [after(1)]
+
+
+def test_a_day_that_the_source_will_no_longer_have_is_not_asked_for_for_ever(city: City):
+    row = {"day": FIRST_DAY, "ingested_at": pd.Timestamp("2030-01-01", tz="UTC"), "unread": "the portal broke off"}
+    city.resource("warehouse").merge(INGESTIONS, frame(INGESTIONS, [row]))
+    months = city.settings.history_months
+    kept_until = (pd.Timestamp(FIRST_DAY) + pd.DateOffset(months=months)).date()
+    decide(city, *(day.date() for day in pd.date_range(after(1), kept_until + timedelta(days=1))))
+    assert asked(city, morning(kept_until + timedelta(days=1)), kept_until) == [FIRST_DAY]
+    assert asked(city, morning(kept_until + timedelta(days=2)), kept_until + timedelta(days=1)) == []
+
+
+def test_a_source_that_has_nothing_is_skipped(city: City):
+    assert "published nothing" in tick(city, morning(after(2)), None).skip_message
+
+
+def test_a_home_before_its_first_pass_is_skipped(tmp_path, open_city):
+    young = open_city(tmp_path)
+    assert "bike materialize does the first pass" in tick(young, morning(after(2)), after(1)).skip_message
+
+
+def test_days_before_the_home_was_ready_are_never_asked_for(city: City):
+    assert not tick(city, morning(FIRST_DAY), LAST_DAY).run_requests
+
+
+def corrections(city: City, at: datetime, **changes):
+    home = dataclasses.replace(city.home, **changes)
+    return daily_corrections.evaluate_tick(context_at(city, at, {"home": home}))
+
+
+def test_the_last_days_that_are_in_are_read_again_every_morning(city: City):
+    [request] = corrections(city, morning(after(1))).run_requests
+    first = LAST_DAY - timedelta(days=CORRECTED_DAYS - 1)
+    assert (request.tags[RANGE_START_TAG], request.tags[RANGE_END_TAG]) == (str(first), str(LAST_DAY))
+    again, tomorrow = (corrections(city, morning(day)).run_requests[0].run_key for day in (after(1), after(2)))
+    assert request.run_key == again != tomorrow
+
+
+def test_a_young_home_is_read_again_from_its_first_day(city: City):
+    first = LAST_DAY - timedelta(days=2)
+    [request] = corrections(city, morning(after(1)), first_day=first).run_requests
+    assert (request.tags[RANGE_START_TAG], request.tags[RANGE_END_TAG]) == (str(first), str(LAST_DAY))
+
+
+def test_a_file_is_not_read_again(city: City):
+    told = corrections(city, morning(after(1)), source="file", last_day=LAST_DAY)
+    assert not told.run_requests
+    assert "does not change" in told.skip_message
+
+
+def test_a_home_without_days_has_none_to_read_again(tmp_path, open_city):
+    assert "no day is in yet" in corrections(open_city(tmp_path), morning(after(1))).skip_message
+
+
+def test_what_is_asked_for_can_be_run(city: City):
+    [request] = corrections(city, morning(after(1))).run_requests
+    job = city.defs.resolve_job_def("ingest")
+    assert job.execute_in_process(instance=city.instance, tags=dict(request.tags)).success
+    read = city.query("SELECT day, rows_added, rows_changed FROM monitoring_audit.ingestions ORDER BY ingested_at, day")
+    assert len(read.tail(CORRECTED_DAYS)["day"].unique()) == CORRECTED_DAYS
+    assert not read.tail(CORRECTED_DAYS)[["rows_added", "rows_changed"]].any(axis=None)

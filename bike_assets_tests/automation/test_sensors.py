@@ -7,7 +7,8 @@ import pytest
 
 from bike_assets.automation.sensors import retrain_on_decision
 from bike_assets.core.schemas import RETRAIN_DECISIONS
-from bike_assets.resources.warehouse import LocalWarehouse, frame
+from bike_assets.resources.table_rows import frame
+from bike_assets.resources.warehouse import LocalWarehouse
 from bike_assets_tests.conftest import LAST_DAY
 
 ASKING = {

@@ -8,9 +8,10 @@ from rich.console import Console
 
 from bike_assets_tests.bench.children import ROOT
 from bike_assets_tests.bench.counts import find_counts
-from bike_assets_tests.bench.figures import summarise
+from bike_assets_tests.bench.figures import summarise, summarise_backfill
 from bike_assets_tests.bench.machine import machine_facts
 from bike_assets_tests.bench.measurements import measure_all
+from bike_assets_tests.bench.portal import measure_backfill
 from bike_assets_tests.bench.report import print_tables, write_json
 
 
@@ -23,10 +24,11 @@ def main() -> None:
         console.print(f"[bold yellow]{counts.remark}[/]")
     options.output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="homes-", dir=options.output.parent) as folder:
+        backfill = measure_backfill(Path(folder).absolute(), options.repeats, console.print)
         measured = measure_all(counts, Path(folder).absolute(), options.repeats, console.print)
-    summary = summarise(measured.measurements)
-    print_tables(console, counts, measured, machine, summary)
-    write_json(options.output, counts, measured, machine, summary)
+    summary = [*summarise(measured.measurements), *summarise_backfill(backfill)]
+    print_tables(console, counts, measured, backfill, machine, summary)
+    write_json(options.output, counts, measured, backfill, machine, summary)
     console.print(f"Written to {options.output}")
 
 

@@ -65,7 +65,7 @@ def _run(
     command = [sys.executable, "-m", f"{__package__}.{module}", *arguments, str(answer)]
     with log.open("wb") as output:
         began = time.perf_counter()
-        child = subprocess.Popen(command, env=_environment(variables), cwd=ROOT, stdout=output, stderr=output)
+        child = subprocess.Popen(command, env=environment(variables), cwd=ROOT, stdout=output, stderr=output)
         _, status, usage = os.wait4(child.pid, 0)
         seconds = time.perf_counter() - began
     child.returncode = os.waitstatus_to_exitcode(status)
@@ -80,8 +80,8 @@ def _run(
     return sample, json.loads(answer.read_text())
 
 
-def _environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """Settings of the caller are left out: what is measured is what a fresh clone does."""
+def environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return a child's environment: settings of the caller are left out, so that a fresh clone is what is measured."""
     return {name: value for name, value in os.environ.items() if not name.startswith("BIKE_")} | dict(variables)
 
 

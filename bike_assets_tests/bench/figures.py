@@ -8,7 +8,9 @@ from bike_assets_tests.bench.children import Sample
 
 BACKFILL, FEATURES, TRAINING = "backfill", "features", "training"
 DAILY_WITHOUT_DRIFT, DAILY_WITH_DRIFT, EMPTY = "daily_without_drift", "daily_with_drift", "empty_run"
+BARE_DUCKDB, PORTAL_INGESTION, PORTAL_RUN = "bare_duckdb", "portal_ingestion", "portal_run"
 AIM_RATIO = 3.0
+AIM_INGESTION_PEAK_MIB = 1024.0
 AIM_PEAK_MIB = 2048.0
 
 
@@ -84,3 +86,14 @@ def summarise(measurements: list[Measurement]) -> list[Aimed]:
             ratio = by_name[name].median(figure) / empty.median(figure)
             ratios.append(Aimed(f"{name} / {EMPTY}, {what}", ratio, aim))
     return [*ratios, Aimed("largest peak memory, MiB", max(each.peak_mib for each in measurements), AIM_PEAK_MIB)]
+
+
+def summarise_backfill(measurements: list[Measurement]) -> list[Aimed]:
+    """Return how often the bare DuckDB's time the portal's counts take, without imports, and the peak."""
+    by_name = {each.name: each for each in measurements}
+    bare = by_name[BARE_DUCKDB].median("run_seconds")
+    return [
+        Aimed(f"{PORTAL_INGESTION} / {BARE_DUCKDB}", by_name[PORTAL_INGESTION].median("run_seconds") / bare, AIM_RATIO),
+        Aimed(f"{PORTAL_RUN} / {BARE_DUCKDB}", by_name[PORTAL_RUN].median("run_seconds") / bare, None),
+        Aimed("backfill's peak memory, MiB", by_name[PORTAL_RUN].peak_mib, AIM_INGESTION_PEAK_MIB),
+    ]

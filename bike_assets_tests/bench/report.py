@@ -12,11 +12,17 @@ from bike_assets_tests.bench.counts import Counts
 from bike_assets_tests.bench.figures import Aimed, Measurement
 from bike_assets_tests.bench.measurements import Measured
 
+BACKFILL_LABEL = "synthetic"
 VERDICTS = {None: "", True: "[green]met[/]", False: "[yellow]not met[/]"}
 
 
 def print_tables(
-    console: Console, counts: Counts, measured: Measured, machine: dict[str, Any], summary: list[Aimed]
+    console: Console,
+    counts: Counts,
+    measured: Measured,
+    backfill: list[Measurement],
+    machine: dict[str, Any],
+    summary: list[Aimed],
 ) -> None:
     """Print machine, figures, and aims."""
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
@@ -27,6 +33,7 @@ def print_tables(
     console.print(f"[dim]{versions}[/]")
     console.print(f"Counts: [bold]{counts.label}[/], {counts.file.name if counts.file else 'the simulator'}\n")
     console.print(_figures(measured.measurements, counts.label))
+    console.print(_figures(backfill, BACKFILL_LABEL))
     console.print(_aims(summary))
 
 
@@ -58,7 +65,14 @@ def _aims(summary: list[Aimed]) -> Table:
     return table
 
 
-def write_json(path: Path, counts: Counts, measured: Measured, machine: dict[str, Any], summary: list[Aimed]) -> None:
+def write_json(
+    path: Path,
+    counts: Counts,
+    measured: Measured,
+    backfill: list[Measurement],
+    machine: dict[str, Any],
+    summary: list[Aimed],
+) -> None:
     """Write everything; the export is named without its folder."""
     values = {
         "machine": machine,
@@ -69,6 +83,7 @@ def write_json(path: Path, counts: Counts, measured: Measured, machine: dict[str
             "day_of_daily_pass": measured.day.isoformat(),
         },
         "measurements": [{"label": counts.label, **each.as_json()} for each in measured.measurements],
+        "backfill": [{"label": BACKFILL_LABEL, **each.as_json()} for each in backfill],
         "aims": [each.as_json() for each in summary],
     }
     path.write_text(json.dumps(values, indent=2) + "\n")

@@ -21,15 +21,19 @@ DRIFT = "drift_report"
 def last_whole_day(_: argparse.Namespace) -> dict[str, Any]:
     """Tell the last local day that the source has to its last hour, and where a home begins that ends before it."""
     from bike_assets.core.local_time import hours_of
-    from bike_assets.resources.counts_source import newest_day, open_home, open_source
+    from bike_assets.resources.counts_source import open_source
+    from bike_assets.resources.home_source import outline_home
     from bike_assets.settings import load_settings
 
     settings = load_settings()
-    home = open_home(settings)
-    day = newest_day(home)
-    hours = open_source(home).read(day, day).rows["counted_at"].nunique()
+    home = outline_home(settings)
+    source = open_source(home, settings)
+    day = source.newest_day()
+    if day is None:
+        raise SystemExit("the source has no day")
+    hours = source.read(day, day).rows["counted_at"].nunique()
     whole = day if hours == len(hours_of(day, home.timezone)) else day - timedelta(days=1)
-    first_day = open_home(settings, whole - timedelta(days=1)).first_day
+    first_day = outline_home(settings, whole - timedelta(days=1)).first_day
     return {"day": whole.isoformat(), "first_day": first_day.isoformat()}
 
 
@@ -80,12 +84,11 @@ def _seconds_of_run(plan: "Plan", step: Any) -> float:
 def _plan(until: date) -> "Iterator[Plan]":
     """Open the home, claim it and plan it, as a full pass does."""
     from bike_assets.full_pass import dagster_instance, load_definitions
-    from bike_assets.resources.counts_source import open_home
+    from bike_assets.resources.home_source import claim_home
     from bike_assets.settings import load_settings
 
     settings = load_settings()
-    home = open_home(settings, until)
-    home.claim()
+    home = claim_home(settings, until)
     with dagster_instance(home) as instance:
         definitions = load_definitions(settings)
         from bike_assets.plan import Plan

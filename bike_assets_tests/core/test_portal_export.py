@@ -8,16 +8,25 @@ import pandas as pd
 import pytest
 
 from bike_assets.core.local_time import days_between, hours_of
-from bike_assets.core.portal_export import LABELS, MOST_AN_HOUR, read_export
+from bike_assets.core.portal_export import read_export
+from bike_assets.core.portal_fields import PortalFields
+from bike_assets.core.published import MOST_AN_HOUR
 from bike_assets.errors import BikeError
+from bike_assets.settings import Settings
 
 RECORDS = [
     ("100-1", "1 rue A N-S", "100", "1 rue A", "3", "2021-03-28T01:00:00+01:00", "48.846,2.375"),
     ("100-2", "1 rue A S-N", "100", "1 rue A", "0", "2021-03-28T01:00:00+01:00", "48.846,2.375"),
     ("200-1", "2 quai Été", "200", "2 quai É", "12", "2021-03-28T03:00:00+02:00", "48.9,2.25"),
 ]
-NAMES = list(LABELS.values())
-POSITIONS = {name: position for position, name in enumerate(NAMES)}
+FIELDS, TITLES = Settings().portal_fields, Settings().portal_labels
+ORDER = ("counter_id", "counter_name", "site_id", "site_name", "bike_count", "counted_at", "coordinates")
+NAMES = [FIELDS.by_column[column] for column in ORDER]
+LABELS = {TITLES.by_column[column]: FIELDS.by_column[column] for column in ORDER}
+
+
+def read(path: Path) -> pd.DataFrame:
+    return read_export(path, FIELDS, TITLES)
 
 
 def changed(record: tuple, **values: str) -> tuple:
@@ -60,7 +69,7 @@ def plain(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def test_labels_in_csv_are_read_into_the_vocabulary_of_the_warehouse(csv):
-    rows = read_export(csv()).rows
+    rows = read(csv())
     assert rows.iloc[2].to_dict() == {
         "counter_id": "200-1",
         "counter_name": "2 quai Été",
@@ -70,12 +79,13 @@ def test_labels_in_csv_are_read_into_the_vocabulary_of_the_warehouse(csv):
         "longitude": 2.25,
         "counted_at": pd.Timestamp("2021-03-28T01:00Z"),
         "bike_count": 12,
+        "is_readable": True,
     }
     assert list(rows["counted_at"].dt.hour) == [0, 0, 1]
 
 
 def test_every_form_of_an_export_gives_the_same_rows(csv, parquet):
-    expected = plain(read_export(parquet()).rows)
+    expected = plain(read(parquet()))
     forms = [
         {"header": tuple(LABELS)},
         {"header": tuple(NAMES)},
@@ -85,15 +95,15 @@ def test_every_form_of_an_export_gives_the_same_rows(csv, parquet):
         {"header": tuple(f'"{label}"' for label in LABELS), "start": "\ufeff"},
     ]
     for form in forms:
-        pd.testing.assert_frame_equal(plain(read_export(csv(**form)).rows), expected)
+        pd.testing.assert_frame_equal(plain(read(csv(**form))), expected)
 
 
 def test_columns_in_another_order_and_columns_that_nobody_asked_for_do_no_harm(csv):
     order = [*reversed(range(len(NAMES)))]
     records = [(*(record[position] for position in order), "https://photo") for record in RECORDS]
     header = (*(list(LABELS)[position] for position in order), "Lien vers photo du site de comptage")
-    found = read_export(csv(records, header)).rows
-    pd.testing.assert_frame_equal(plain(found), plain(read_export(csv()).rows))
+    found = read(csv(records, header))
+    pd.testing.assert_frame_equal(plain(found), plain(read(csv())))
 
 
 @pytest.mark.parametrize("column", NAMES)
@@ -101,7 +111,7 @@ def test_a_missing_column_is_named(csv, column):
     header = tuple(label for label, name in LABELS.items() if name != column)
     records = [tuple(value for name, value in zip(NAMES, record, strict=True) if name != column) for record in RECORDS]
     with pytest.raises(BikeError, match=rf"columns {column} are missing") as refusal:
-        read_export(csv(records, header))
+        read(csv(records, header))
     assert "export.csv" in str(refusal.value)
 
 
@@ -109,7 +119,7 @@ def test_another_table_is_refused_with_what_was_found(tmp_path):
     path = tmp_path / "weather.parquet"
     pd.DataFrame({"temperature": [281.5], "wind": [3.0]}).to_parquet(path)
     with pytest.raises(BikeError, match=r"weather\.parquet.*id_compteur.*sum_counts.*found: temperature, wind"):
-        read_export(path)
+        read(path)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +141,7 @@ def test_another_table_is_refused_with_what_was_found(tmp_path):
 def test_a_wrong_value_is_refused_by_file_line_and_value(csv, column, value):
     records = [*RECORDS, changed(RECORDS[0], **{column: value}), changed(RECORDS[1], **{column: value})]
     with pytest.raises(BikeError) as refusal:
-        read_export(csv(records))
+        read(csv(records))
     message = str(refusal.value)
     assert "export.csv, line 5:" in message
     assert f"{column} is '{value}'" in message
@@ -141,60 +151,55 @@ def test_a_wrong_value_is_refused_by_file_line_and_value(csv, column, value):
 @pytest.mark.parametrize("value", [-1.0, 2.5, MOST_AN_HOUR + 1.0, 1e30, float("inf"), float("-inf")])
 def test_a_wrong_count_in_parquet_is_refused_by_its_row(parquet, value):
     with pytest.raises(BikeError, match=r"export\.parquet, row 3: sum_counts is " + re.escape(repr(str(value)))):
-        read_export(parquet(sum_counts=[3.0, 0.0, value]))
+        read(parquet(sum_counts=[3.0, 0.0, value]))
 
 
 def test_the_greatest_count_and_outliers_below_it_are_rows(csv, parquet):
     counts = [str(MOST_AN_HOUR), "99999", "0"]
     records = [changed(record, sum_counts=count) for record, count in zip(RECORDS, counts, strict=True)]
-    assert list(read_export(csv(records)).rows["bike_count"]) == [1_000_000, 99_999, 0]
-    assert list(read_export(parquet(records)).rows["bike_count"]) == [1_000_000, 99_999, 0]
+    assert list(read(csv(records))["bike_count"]) == [1_000_000, 99_999, 0]
+    assert list(read(parquet(records))["bike_count"]) == [1_000_000, 99_999, 0]
 
 
 def test_a_refused_count_tells_the_greatest_that_is_accepted(csv):
     with pytest.raises(BikeError, match="expected a whole number of bikes from 0 to 1,000,000"):
-        read_export(csv([changed(RECORDS[0], sum_counts="1000001")]))
+        read(csv([changed(RECORDS[0], sum_counts="1000001")]))
 
 
 def test_a_wrong_value_after_a_blank_line_has_the_line_of_the_file(csv):
     blank = ("",)
     with pytest.raises(BikeError, match="line 4: sum_counts is 'x'"):
-        read_export(csv([RECORDS[0], blank, changed(RECORDS[1], sum_counts="x")]))
+        read(csv([RECORDS[0], blank, changed(RECORDS[1], sum_counts="x")]))
 
 
-def test_rows_without_a_counter_or_a_count_are_counted_and_left_out(csv, parquet):
-    holes = [changed(RECORDS[0], id_compteur=""), changed(RECORDS[1], sum_counts="")]
-    found = read_export(csv([*RECORDS, *holes]))
-    assert len(found.rows) == 3
-    assert list(found.incomplete) == [pd.Timestamp("2021-03-28T00:00Z")] * 2
-    nulls = read_export(parquet(id_compteur=["100-1", None, "200-1"], sum_counts=[3, 4, None]))
-    assert list(nulls.rows["counter_id"]) == ["100-1"]
-    assert list(nulls.incomplete) == [pd.Timestamp("2021-03-28T00:00Z"), pd.Timestamp("2021-03-28T01:00Z")]
+def test_rows_without_a_counter_a_count_or_a_date_are_rows_with_a_gap(csv, parquet):
+    holes = [{"id_compteur": ""}, {"sum_counts": ""}, {"date": ""}]
+    found = read(csv([*RECORDS, *(changed(RECORDS[0], **hole) for hole in holes)]))
+    assert len(found) == 6
+    assert found["counter_id"].isna().tolist() == [False, False, False, True, False, False]
+    assert found["bike_count"].isna().tolist() == [False, False, False, False, True, False]
+    assert found["counted_at"].isna().tolist() == [False, False, False, False, False, True]
+    nulls = read(parquet(id_compteur=["100-1", None, "200-1"], sum_counts=[3, 4, None]))
+    assert nulls["counter_id"].isna().tolist() == [False, True, False]
+    assert nulls["bike_count"].isna().tolist() == [False, False, True]
 
 
-def test_a_row_without_a_date_is_counted_too(csv):
-    found = read_export(csv([*RECORDS, changed(RECORDS[0], date="")]))
-    assert len(found.rows) == 3
-    assert found.incomplete.isna().tolist() == [True]
-
-
-def test_of_two_rows_of_a_counter_and_hour_the_last_wins(csv):
+def test_two_rows_of_a_counter_and_hour_are_both_there_in_the_order_of_the_file(csv):
     correction = changed(RECORDS[0], sum_counts="8", date="2021-03-28T00:00:00+00:00")
-    found = read_export(csv([*RECORDS, correction]))
-    assert found.duplicates == 1
-    assert len(found.rows) == 3
-    assert found.rows.set_index("counter_id").loc["100-1", "bike_count"] == 8
+    found = read(csv([*RECORDS, correction]))
+    same = found[(found["counter_id"] == "100-1") & (found["counted_at"] == pd.Timestamp("2021-03-28T00:00Z"))]
+    assert same["bike_count"].tolist() == [3, 8]
 
 
 def test_the_two_hours_of_the_autumn_night_are_two_rows(csv):
     records = [changed(RECORDS[0], date=f"2020-10-25T02:00:00+0{offset}:00") for offset in (2, 1)]
-    found = read_export(csv(records))
-    assert found.duplicates == 0
-    assert list(found.rows["counted_at"].dt.hour) == [0, 1]
+    found = read(csv(records))
+    assert not found.duplicated(["counter_id", "counted_at"]).any()
+    assert list(found["counted_at"].dt.hour) == [0, 1]
 
 
 def test_ids_published_as_whole_numbers_are_text(parquet):
-    rows = read_export(parquet(id_compteur=[1, 2, 3], id=[100.0, 100.0, None])).rows
+    rows = read(parquet(id_compteur=[1, 2, 3], id=[100.0, 100.0, None]))
     assert list(rows["counter_id"]) == ["1", "2", "3"]
     assert rows["site_id"].iloc[0] == "100"
     assert rows["site_id"].isna().tolist() == [False, False, True]
@@ -202,23 +207,42 @@ def test_ids_published_as_whole_numbers_are_text(parquet):
 
 def test_coordinates_are_text_or_a_record_or_unknown(parquet):
     points = [{"lat": 48.846, "lon": 2.375}, {"lat": 48.846, "lon": 2.375}, None]
-    rows = read_export(parquet(coordinates=points)).rows
+    rows = read(parquet(coordinates=points))
     assert rows["latitude"].iloc[0] == 48.846
     assert rows["longitude"].iloc[0] == 2.375
     assert rows[["latitude", "longitude"]].iloc[2].isna().all()
-    odd = read_export(parquet(coordinates=["48.846,2.375", "somewhere", ""])).rows
+    odd = read(parquet(coordinates=["48.846,2.375", "somewhere", ""]))
     assert odd["latitude"].isna().tolist() == [False, True, True]
+
+
+def test_an_export_of_another_portal_is_read_by_its_fields(tmp_path):
+    path = tmp_path / "export.csv"
+    path.write_text("station,passages,heure\n7,12,2021-03-28T01:00:00+01:00\n8,0,2021-03-28T01:00:00+01:00\n")
+    rows = read_export(path, PortalFields(counter_id="station", bike_count="passages", counted_at="heure"))
+    assert rows["counter_id"].tolist() == rows["counter_name"].tolist() == rows["site_id"].tolist() == ["7", "8"]
+    assert rows["bike_count"].tolist() == [12, 0]
+    assert rows["latitude"].isna().all()
+
+
+def test_a_refusal_speaks_of_the_columns_of_that_portal(tmp_path):
+    fields = PortalFields(counter_id="station", bike_count="passages", counted_at="heure", site_name="lieu")
+    path = tmp_path / "export.csv"
+    path.write_text("station,passages,heure\n7,many,2021-03-28T01:00:00+01:00\n")
+    with pytest.raises(BikeError, match="columns lieu are missing"):
+        read_export(path, fields)
+    with pytest.raises(BikeError, match="line 2: passages is 'many'"):
+        read_export(path, fields.model_copy(update={"site_name": None}))
 
 
 @pytest.mark.parametrize("name", ["export.csv", "export.parquet"])
 def test_a_missing_file_is_named_with_the_setting(tmp_path, name):
     with pytest.raises(BikeError, match=rf"{name} does not exist.*BIKE_COUNTS_FILE"):
-        read_export(tmp_path / name)
+        read(tmp_path / name)
 
 
 def test_a_folder_is_no_export(tmp_path):
     with pytest.raises(BikeError, match="is not a file"):
-        read_export(tmp_path)
+        read(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"Identifiant du compteur;Nom du compteur\n1;2\n" * 9])
@@ -226,40 +250,41 @@ def test_what_is_not_parquet_is_refused_by_name(tmp_path, content):
     path = tmp_path / "export.parquet"
     path.write_bytes(content)
     with pytest.raises(BikeError, match=r"export\.parquet is not a readable Parquet file"):
-        read_export(path)
+        read(path)
 
 
 def test_a_cut_off_parquet_file_is_refused_by_name(parquet):
     path = parquet()
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(BikeError, match=r"export\.parquet is not a readable Parquet file"):
-        read_export(path)
+        read(path)
 
 
 def test_an_empty_csv_and_one_without_rows_are_refused(tmp_path, csv):
     empty = tmp_path / "empty.csv"
     empty.touch()
     with pytest.raises(BikeError, match=r"empty\.csv is not a portal export"):
-        read_export(empty)
+        read(empty)
     with pytest.raises(BikeError, match="no rows"):
-        read_export(csv([]))
+        read(csv([]))
 
 
 def test_an_export_of_holes_only_is_refused(csv):
     with pytest.raises(BikeError, match="no row with a counter, a date and a count"):
-        read_export(csv([changed(record, sum_counts="") for record in RECORDS]))
+        read(csv([changed(record, sum_counts="") for record in RECORDS]))
 
 
 def test_a_csv_in_another_encoding_is_refused_by_name(csv):
     with pytest.raises(BikeError, match=r"export\.csv is not a readable CSV file"):
-        read_export(csv(encoding="latin-1"))
+        read(csv(encoding="latin-1"))
 
 
 @pytest.fixture(scope="module")
 def real(shared_data) -> pd.DataFrame:
-    export = read_export(shared_data / "paris_counts_2020-09_2021-06.parquet")
-    assert (len(export.incomplete), export.duplicates) == (0, 0)
-    return export.rows
+    rows = read(shared_data / "paris_counts_2020-09_2021-06.parquet")
+    assert rows.notna().all(axis=None)
+    assert not rows.duplicated(["counter_id", "counted_at"]).any()
+    return rows
 
 
 def test_the_real_counts_are_read_whole(real):
@@ -272,13 +297,13 @@ def test_the_real_counts_are_read_whole(real):
 
 
 def test_the_labelled_csv_gives_the_same_rows_as_the_same_hours_of_the_parquet(real, shared_data):
-    labelled = read_export(shared_data / "portal_export_labels_2021-03-27_29.csv").rows
+    labelled = read(shared_data / "portal_export_labels_2021-03-27_29.csv")
     same_hours = real[real["counted_at"].isin(set(labelled["counted_at"]))]
     pd.testing.assert_frame_equal(plain(labelled), plain(same_hours))
 
 
 def test_the_labelled_csv_has_the_23_hours_of_the_spring_day(shared_data):
-    labelled = read_export(shared_data / "portal_export_labels_2021-03-27_29.csv").rows
+    labelled = read(shared_data / "portal_export_labels_2021-03-27_29.csv")
     for day, hours in zip(days_between(date(2021, 3, 28), date(2021, 3, 29)), (23, 24), strict=True):
         expected = hours_of(day, "Europe/Paris")["counted_at"]
         assert len(expected) == hours

@@ -32,13 +32,8 @@ from bike_assets.core.schemas import (
     Table,
 )
 from bike_assets.resources.partition_files import KEPT_FOR_READERS_SECONDS
-from bike_assets.resources.warehouse import (
-    READ_ATTEMPTS,
-    LocalWarehouse,
-    MergeResult,
-    frame,
-    one_row,
-)
+from bike_assets.resources.table_rows import frame, one_row
+from bike_assets.resources.warehouse import READ_ATTEMPTS, LocalWarehouse, MergeResult
 
 ZONE = "Europe/Paris"
 DAYS = (date(2025, 3, 29), date(2025, 3, 30), date(2025, 3, 31))
@@ -62,6 +57,7 @@ def counts(days=DAYS, counters=("a", "b"), bikes: int = 7, ingested: str = "2025
         latitude=48.85,
         longitude=np.nan,
         bike_count=bikes + rows["hour"],
+        is_outlier=False,
         ingested_at=pd.Timestamp(ingested, tz="UTC"),
     )
 
@@ -636,7 +632,9 @@ def test_local_days_in_sql_know_the_change_of_clocks(filled):
 
 
 def test_tables_are_joined(filled):
-    filled.merge(INGESTIONS, frame(INGESTIONS, [{"day": DAYS[1], "source": "here", "rows_read": 5}]))
+    read_at = pd.Timestamp("2025-04-01T08:30Z")
+    row = {"day": DAYS[1], "ingested_at": read_at, "source": "here", "rows_read": 5}
+    filled.merge(INGESTIONS, frame(INGESTIONS, [row]))
     joined = filled.query(
         "SELECT i.source, COUNT(*) AS n FROM monitoring_audit.ingestions AS i "
         "JOIN bike_traffic_raw.comptage_velo AS c ON c.day = i.day GROUP BY i.source"

@@ -12,7 +12,13 @@ import pytest
 
 from bike_assets_tests.conftest import poll
 
-QUICK = {"BIKE_QUICK": "1", "BIKE_SIMULATOR_COUNTERS": "6", "BIKE_HISTORY_MONTHS": "4", "BIKE_SEED": "7"}
+QUICK = {
+    "BIKE_SOURCE": "simulator",
+    "BIKE_QUICK": "1",
+    "BIKE_SIMULATOR_COUNTERS": "6",
+    "BIKE_HISTORY_MONTHS": "4",
+    "BIKE_SEED": "7",
+}
 REPOSITORY = Path(__file__).parent.parent.parent
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bike_assets.resources.warehouse import LocalWarehouse
 from bike_assets_tests.whole.conftest import REPOSITORY, environment
 
 BIKE = [sys.executable, "-m", "bike_assets.cli"]
@@ -106,3 +107,19 @@ def test_the_real_year_gives_the_stated_figures(shared_data, tmp_path):
         assert status["champion"]["r2_current"] > 0.91
         assert status["performance"]["r2"] > status["performance"]["naive_r2"]
         assert status["decision"]["day"] == "2021-06-30"
+
+
+@pytest.mark.verify
+@pytest.mark.timeout(1800)
+def test_the_simulated_city_is_about_as_hard_to_forecast_as_the_real_one(tmp_path):
+    """The real counts of 2020-09 to 2021-06 give these R²; the synthetic ones may differ by 0.05."""
+    real = {"r2_baseline": 0.919, "r2_current": 0.926, "naive_r2_baseline": 0.878, "naive_r2_current": 0.898}
+    settings = environment(
+        tmp_path, BIKE_SOURCE="simulator", BIKE_QUICK="0", BIKE_SIMULATOR_COUNTERS="64", BIKE_HISTORY_MONTHS="13",
+        BIKE_SEED="20",
+    )  # fmt: skip
+    subprocess.run([*BIKE, "materialize"], env=settings, cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL)
+    decisions = LocalWarehouse(tmp_path / "warehouse").query(
+        f"SELECT {', '.join(real)} FROM monitoring_audit.deployment_decisions"
+    )
+    assert decisions.iloc[0].to_dict() == pytest.approx(real, abs=0.05)

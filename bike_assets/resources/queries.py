@@ -1,6 +1,7 @@
-"""Questions that several assets put to the warehouse. What is made of the answers belongs to the assets and `core`."""
+"""Questions that several parts put to the warehouse. What is made of the answers belongs to those who ask."""
 
 from collections.abc import Iterable
+from datetime import date
 
 import pandas as pd
 
@@ -8,17 +9,26 @@ from bike_assets.core.features import CountCube, build_cube, history_start
 from bike_assets.core.local_time import as_date, hours_in_days
 from bike_assets.core.schemas import HOURLY_FEATURES
 from bike_assets.core.splits import Baseline, Span
-from bike_assets.resources.warehouse import Warehouse, frame, one_row
+from bike_assets.resources.table_rows import frame, one_row
+from bike_assets.resources.warehouse import Warehouse
 
 TRAIN_BASELINE, TEST_BASELINE = "train_baseline", "test_baseline"
 TRAIN_CURRENT, TEST_CURRENT = "train_current", "test_current"
+NEWEST_READINGS = (
+    "SELECT * FROM monitoring_audit.ingestions WHERE day BETWEEN @first AND @last "
+    "QUALIFY ROW_NUMBER() OVER (PARTITION BY day ORDER BY ingested_at DESC) = 1 ORDER BY day"
+)
+NEWEST_WHOLE_READINGS = (
+    "SELECT * FROM monitoring_audit.ingestions WHERE unread IS NULL "
+    "QUALIFY ROW_NUMBER() OVER (PARTITION BY day ORDER BY ingested_at DESC) = 1 ORDER BY day"
+)
 
 
 def read_counts(warehouse: Warehouse, span: Span) -> pd.DataFrame:
-    """Return counter_id, counted_at (UTC), day and bike_count of some local days."""
+    """Return counter_id, counted_at (UTC), day and bike_count of some local days, outliers left out."""
     return warehouse.query(
         "SELECT counter_id, counted_at, day, bike_count FROM bike_traffic_raw.comptage_velo "
-        "WHERE day BETWEEN @first AND @last",
+        "WHERE day BETWEEN @first AND @last AND NOT is_outlier",
         first=span.first,
         last=span.last,
     )
@@ -48,10 +58,17 @@ def read_features(warehouse: Warehouse, spans: Iterable[Span], horizon: int | No
 
 def whole_days(warehouse: Warehouse, timezone: str) -> Span | None:
     """Return the span from the first to the last local day of which every hour was published by some counter."""
-    days = warehouse.query("SELECT day, hours FROM monitoring_audit.ingestions ORDER BY day")
+    days = warehouse.query(NEWEST_WHOLE_READINGS)
     days["whole"] = days["hours"].to_numpy() == hours_in_days(days["day"], timezone)
     whole = days.loc[days["whole"], "day"]
     return Span(as_date(whole.iloc[0]), as_date(whole.iloc[-1])) if len(whole) else None
+
+
+def unread_days(warehouse: Warehouse, span: Span) -> dict[date, str]:
+    """Return the days of a span whose newest reading left them as they were, each with the reason."""
+    readings = warehouse.query(NEWEST_READINGS, first=span.first, last=span.last)
+    bad = readings[readings["unread"].notna()]
+    return {as_date(day): why for day, why in zip(bad["day"], bad["unread"], strict=True)}
 
 
 def recorded_split(warehouse: Warehouse, name: str) -> dict | None:

@@ -1,0 +1,112 @@
+"""What a reading of a source amounts to, day by day: rows to keep, rows to leave out, an audit row. Reads no source.
+
+What is wrong with a single row belongs to `core.published`, what a counter's history says to `core.plausibility`.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+
+from bike_assets.core.local_time import day_numbers, days_between, local_days
+from bike_assets.core.plausibility import OutlierRule, are_outliers, busiest_hours, counters_in_week_before, together
+from bike_assets.core.published import INCOMPLETE, Problem, problems_of
+from bike_assets.core.splits import Span
+
+MOST_SHRINKAGE = 0.5
+"""A day that loses more of its rows at once is not believed: publishers correct rows, and do not take back days."""
+COUNTED = {
+    "rows_without_counter": tuple(str(problem) for problem in INCOMPLETE),
+    "rows_negative": (str(Problem.NEGATIVE_COUNT),),
+    "rows_in_future": (str(Problem.IN_THE_FUTURE),),
+    "rows_unreadable": (
+        str(Problem.UNREADABLE_COUNT),
+        str(Problem.IMPLAUSIBLE_COUNT),
+        str(Problem.OFF_THE_HOUR),
+        str(Problem.UNREADABLE_TIME),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read for some days.
+
+    Attributes:
+        rows: rows of `comptage_velo` but for ingested_at; one a counter and hour, the last published wins.
+        rejected: rows of `rejected_counts` but for ingested_at.
+        days: by local day rows_reported, rows_read, rows_kept, the counts of `COUNTED`, rows_duplicated, outliers,
+            hours, counters and counters_before; days without rows too.
+        busiest: `busiest_hours` of the rows.
+    """
+
+    rows: pd.DataFrame
+    rejected: pd.DataFrame
+    days: pd.DataFrame
+    busiest: pd.DataFrame
+
+
+def digest_reading(
+    span: Span, published: pd.DataFrame, read_at: datetime, history: pd.DataFrame, rule: OutlierRule, timezone: str
+) -> Reading:
+    """Sort published rows into those to keep and those to leave out, and count both by day.
+
+    Args:
+        span: the local days that were read.
+        published: all rows of these days, as `core.published.arrange` gives them.
+        read_at: when they were read, by the source's clock.
+        history: `busiest_hours` of the 56 days before, as far as there are any.
+        rule: what an outlier is.
+        timezone: zone of the local days.
+    """
+    published = published.assign(day=local_days(published["counted_at"], timezone))
+    problems = problems_of(published, read_at)
+    is_usable = (problems == "").to_numpy()
+    usable = published[is_usable]
+    rows = usable.drop_duplicates(["counter_id", "counted_at"], keep="last").reset_index(drop=True)
+    rows["bike_count"] = rows["bike_count"].astype("int64")
+    busiest = busiest_hours(rows)
+    rows["is_outlier"] = are_outliers(rows, busiest, history, rule)
+    rejected = published[~is_usable].assign(problem=problems[~is_usable])
+    rejected = rejected.assign(position=rejected.groupby("day").cumcount()).reset_index(drop=True)
+    days = empty_days(span)
+    days["rows_read"] = rows_by_day(span, published)
+    days["rows_reported"] = days["rows_read"]
+    days["rows_kept"] = rows_by_day(span, rows)
+    days["rows_duplicated"] = rows_by_day(span, usable) - days["rows_kept"]
+    for name, counted in COUNTED.items():
+        days[name] = rows_by_day(span, rejected[rejected["problem"].isin(counted)])
+    days["outliers"] = rows_by_day(span, rows[rows["is_outlier"]])
+    days["hours"] = rows_by_day(span, rows[["day", "counted_at"]].drop_duplicates())
+    days["counters"] = rows_by_day(span, busiest)
+    days["counters_before"] = counters_in_week_before(days["day"], together(history, busiest))
+    return Reading(rows, rejected, days, busiest)
+
+
+def rows_by_day(span: Span, rows: pd.DataFrame) -> np.ndarray:
+    """Return the number of rows of each local day of a span; rows without a day do not count."""
+    numbers = day_numbers(rows["day"][rows["day"].notna()]) - day_numbers([span.first])[0]
+    return np.bincount(numbers, minlength=span.days)[: span.days]
+
+
+def empty_days(span: Span) -> pd.DataFrame:
+    """Return one row a local day of a span, with its day alone."""
+    return pd.DataFrame({"day": pd.to_datetime(days_between(span.first, span.last)).astype("datetime64[s]")})
+
+
+def unbelievable_days(days: pd.DataFrame, rows_known: pd.Series) -> pd.Series:
+    """Say of each day that lost most of its rows why it is left as it was; missing for the others.
+
+    Args:
+        days: as in a `Reading`.
+        rows_known: rows of the table by local day, before.
+    """
+    known = days["day"].map(rows_known).fillna(0).astype("int64")
+    told = [
+        f"the source now publishes {left:,} of the {before:,} rows that it had: they are kept"
+        if before and left < before * (1 - MOST_SHRINKAGE)
+        else None
+        for left, before in zip(days["rows_kept"], known, strict=True)
+    ]
+    return pd.Series(told, days.index, dtype=object)

@@ -1,0 +1,164 @@
+"""Rows as a source published them: our columns, readable types, and what is wrong with a row.
+
+Portals and export files both come through here. Fetching rows, and what is done about wrong ones, belong elsewhere.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from pandera.pandas import DataFrameSchema
+
+MOST_AN_HOUR = 1_000_000
+"""No street carries more bikes an hour; what is above is no count. Outliers below it are real rows."""
+TEXTS = ("counter_id", "counter_name", "site_id", "site_name")
+WKB_POINT_BYTES = 21
+
+
+class Problem(StrEnum):
+    """Why a published row cannot be used."""
+
+    NO_COUNTER = "no counter"
+    NO_COUNT = "no count"
+    NO_TIME = "no time"
+    UNREADABLE_TIME = "unreadable time"
+    UNREADABLE_COUNT = "no whole number of bikes"
+    NEGATIVE_COUNT = "negative count"
+    IMPLAUSIBLE_COUNT = "more bikes than any street carries"
+    OFF_THE_HOUR = "not the start of an hour"
+    IN_THE_FUTURE = "in the future"
+
+
+INCOMPLETE = (Problem.NO_COUNTER, Problem.NO_COUNT, Problem.NO_TIME)
+"""Gaps that publishers are known to leave: such rows are left out and counted. Every other problem is an error."""
+
+
+def arrange(raw: pd.DataFrame) -> pd.DataFrame:
+    """Give published rows their types; nothing is dropped.
+
+    Args:
+        raw: columns by our names, values as published; of the columns of a `PortalFields`, the optional ones may miss.
+
+    Returns:
+        counter_id, counter_name, site_id, site_name (categories), latitude, longitude (degrees), counted_at (UTC),
+        bike_count (float64, bikes an hour; NaN where missing), and is_readable: False where a time or a count is
+        published and cannot be read.
+    """
+    times, counts = _times(raw["counted_at"]), _counts(raw["bike_count"])
+    texts = {name: _text(raw[name]) for name in TEXTS if name in raw}
+    texts.setdefault("counter_name", texts["counter_id"])
+    texts.setdefault("site_id", texts["counter_id"])
+    texts.setdefault("site_name", texts["counter_name"])
+    latitude, longitude = _coordinates(raw.get("coordinates", pd.Series(None, raw.index, dtype=object)))
+    unreadable = (times.isna() & raw["counted_at"].notna()) | (counts.isna() & raw["bike_count"].notna())
+    return pd.DataFrame({name: texts[name] for name in TEXTS}).assign(
+        latitude=latitude, longitude=longitude, counted_at=times, bike_count=counts, is_readable=~unreadable
+    )
+
+
+def problems_of(rows: pd.DataFrame, read_at: datetime) -> pd.Series:
+    """Return for each row why it cannot be used, or "" (a `Problem`'s text).
+
+    Args:
+        rows: as `arrange` gives them.
+        read_at: when the source was read, by the source's clock: later hours are not over.
+    """
+    import pandera.errors
+
+    problems = pd.Series("", rows.index, dtype=object)
+    readable, no_time, no_count = rows["is_readable"], rows["counted_at"].isna(), rows["bike_count"].isna()
+    for found, problem in (
+        (no_count & readable, Problem.NO_COUNT),
+        (no_time & readable, Problem.NO_TIME),
+        (rows["counter_id"].isna(), Problem.NO_COUNTER),
+        (no_count & ~readable, Problem.UNREADABLE_COUNT),
+        (no_time & ~readable, Problem.UNREADABLE_TIME),
+    ):
+        if found.any():
+            problems[found] = str(problem)
+    complete = rows.loc[problems == "", ["counted_at", "bike_count"]]
+    complete = complete.assign(ahead=complete["counted_at"] >= pd.Timestamp(read_at))
+    try:
+        usable_rows().validate(complete, lazy=True)
+    except pandera.errors.SchemaErrors as errors:
+        cases = errors.failure_cases.drop_duplicates("index")
+        problems[cases["index"]] = cases["check"].to_numpy()
+    return problems
+
+
+@lru_cache(maxsize=1)
+def usable_rows() -> "DataFrameSchema":
+    """Return the schema of rows that can be counted on; each check is named after the problem that it finds."""
+    import pandera.pandas as pa
+
+    def found(problem: Problem, check: pa.Check) -> pa.Check:
+        check.error = str(problem)
+        return check
+
+    return pa.DataFrameSchema(
+        {
+            "counted_at": pa.Column(
+                checks=found(Problem.OFF_THE_HOUR, pa.Check(lambda times: times == times.dt.floor("h")))
+            ),
+            "bike_count": pa.Column(
+                checks=[
+                    found(Problem.UNREADABLE_COUNT, pa.Check(lambda counts: counts % 1 == 0)),
+                    found(Problem.NEGATIVE_COUNT, pa.Check.ge(0)),
+                    found(Problem.IMPLAUSIBLE_COUNT, pa.Check.le(MOST_AN_HOUR)),
+                ]
+            ),
+            "ahead": pa.Column(bool, checks=found(Problem.IN_THE_FUTURE, pa.Check.eq(False))),
+        }
+    )
+
+
+def _times(values: pd.Series) -> pd.Series:
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        return values.dt.tz_convert("UTC").astype("datetime64[us, UTC]")
+    form = None if pd.api.types.is_datetime64_any_dtype(values) else "ISO8601"
+    return pd.to_datetime(values, utc=True, errors="coerce", format=form).astype("datetime64[us, UTC]")
+
+
+def _counts(values: pd.Series) -> pd.Series:
+    numbers = pd.to_numeric(values, errors="coerce").astype("float64")
+    return numbers.where(np.isfinite(numbers))
+
+
+def _text(values: pd.Series) -> pd.Series:
+    """Ids are published as text or as whole numbers."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return values
+    if pd.api.types.is_numeric_dtype(values):
+        values = values.astype("Int64").astype("string")
+    return values.astype("category")
+
+
+def _coordinates(values: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Split points into two arrays of degrees; what is no point is unknown."""
+    if not isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.map(_point_text).astype("category")
+    codes, texts = values.cat.codes.to_numpy(), values.cat.categories
+    points = np.array([_point(text) for text in texts] + [(np.nan, np.nan)]).reshape(-1, 2)
+    return points[codes, 0], points[codes, 1]
+
+
+def _point_text(value: object) -> object:
+    if isinstance(value, dict):
+        return f"{value.get('lat')},{value.get('lon')}"
+    if isinstance(value, bytes) and len(value) == WKB_POINT_BYTES:
+        longitude, latitude = np.frombuffer(value, "<f8" if value[0] else ">f8", count=2, offset=5)
+        return f"{latitude},{longitude}"
+    return value
+
+
+def _point(text: str) -> tuple[float, float]:
+    latitude, _, longitude = str(text).partition(",")
+    try:
+        return float(latitude), float(longitude)
+    except ValueError:
+        return np.nan, np.nan

@@ -1,0 +1,162 @@
+"""One source into one warehouse: some local days are read, judged, merged and written to the audit table.
+
+This is what the asset `raw_counts` does. What rows amount to belongs to `core.ingestion`, asking a source to
+`resources.counts_source`, merging to the warehouse.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta
+
+import pandas as pd
+
+from bike_assets.core.ingestion import digest_reading, empty_days, rows_by_day, unbelievable_days
+from bike_assets.core.local_time import as_date
+from bike_assets.core.plausibility import HISTORY_DAYS, OutlierRule, together
+from bike_assets.core.schemas import COMPTAGE_VELO, INGESTIONS, REJECTED_COUNTS
+from bike_assets.core.splits import Span
+from bike_assets.errors import UnreliableAnswerError
+from bike_assets.resources.counts_source import CountsBatch, CountsSource
+from bike_assets.resources.warehouse import Warehouse
+
+CHUNK_DAYS = 31
+"""Days that are read at once: few requests, and bounded memory."""
+HOPELESS_DAYS = 3
+"""So many single days that cannot be read, and none that can, are the source's fault and not the days'."""
+
+
+NOTHING_YET = "the source has published nothing for this day yet"
+Outcome = CountsBatch | UnreliableAnswerError
+
+
+class Ingestion:
+    """Ingests days, oldest first, from one source.
+
+    Args:
+        source: where to read.
+        warehouse: where to write.
+        timezone: zone of the local days.
+        rule: what an outlier is.
+        run_id: the run that the audit rows name.
+    """
+
+    def __init__(
+        self, source: CountsSource, warehouse: Warehouse, timezone: str, rule: OutlierRule, run_id: str
+    ) -> None:
+        self._source, self._warehouse, self._timezone, self._rule = source, warehouse, timezone, rule
+        self._run_id = run_id
+        self._history: pd.DataFrame | None = None
+        self._rows_known = pd.Series(dtype="int64")
+
+    def ingest(self, span: Span, tell: Callable[[int, date], None] = lambda done, last: None) -> pd.DataFrame:
+        """Make the table hold what the source has for some days, and return the audit rows, one a day.
+
+        A day that cannot be read whole is left as it was, and its audit row says why. Readers and writers of the same
+        days wait for each other, so what was read last is what stays.
+
+        Args:
+            span: the local days; the oldest come first, and the next ones are read while some are written.
+            tell: told after each part of how many days are done, and the last of them.
+
+        Raises:
+            SourceUnavailableError: the source did not answer or refused; days before that are ingested.
+            UnreliableAnswerError: several days in a row, and none before them, could not be read.
+        """
+        audits: list[pd.DataFrame] = []
+        chunks = span.chunks(CHUNK_DAYS)
+        with self._warehouse.only_writer(COMPTAGE_VELO), ThreadPoolExecutor(1) as reader:
+            self._rows_known = self._rows_by_day(span)
+            ahead = reader.submit(self._source.read, chunks[0].first, chunks[0].last)
+            for number, chunk in enumerate(chunks, start=1):
+                outcome = _outcome(ahead)
+                if number < len(chunks):
+                    ahead = reader.submit(self._source.read, chunks[number].first, chunks[number].last)
+                audits.append(self._settle(chunk, outcome))
+                tell((chunk.last - span.first).days + 1, chunk.last)
+        return pd.concat(audits, ignore_index=True)
+
+    def _settle(self, span: Span, outcome: Outcome) -> pd.DataFrame:
+        """Merge a part that was read, or as much of it as can be read in smaller parts, and write its audit rows."""
+        parts: list[pd.DataFrame] = []
+        for days, batch in self._smaller(span, outcome):
+            parts.append(self._take(days, batch) if isinstance(batch, CountsBatch) else _unread(days, batch))
+            bad = [part["unread"].iloc[0] for part in parts if part["unread"].notna().all() and len(part) == 1]
+            if len(bad) == len(parts) >= HOPELESS_DAYS:
+                raise UnreliableAnswerError(f"No day from {span.first} on can be read: {bad[-1]}")
+        audit = pd.concat(parts, ignore_index=True)
+        audit = audit.assign(source=self._source.description, run_id=self._run_id, ingested_at=datetime.now(UTC))
+        self._warehouse.merge(INGESTIONS, audit)
+        return audit
+
+    def _smaller(self, span: Span, outcome: Outcome) -> Iterator[tuple[Span, Outcome]]:
+        """Yield what was read, and where that cannot be believed, its halves, down to the single days at fault."""
+        if isinstance(outcome, CountsBatch) or span.days == 1:
+            yield span, outcome
+            return
+        middle = span.first + timedelta(days=span.days // 2)
+        for half in (Span(span.first, middle - timedelta(days=1)), Span(middle, span.last)):
+            yield from self._smaller(half, self._read(half))
+
+    def _read(self, span: Span) -> Outcome:
+        try:
+            return self._source.read(span.first, span.last)
+        except UnreliableAnswerError as error:
+            return error
+
+    def _take(self, span: Span, batch: CountsBatch) -> pd.DataFrame:
+        history = self._history_before(span)
+        reading = digest_reading(span, batch.rows, batch.read_at, history, self._rule, self._timezone)
+        self._history = together(history, reading.busiest)
+        days = reading.days.assign(unread=self._why_unread(reading.days))
+        merged = [as_date(day) for day in days.loc[days["unread"].isna(), "day"]]
+        ingested_at = datetime.now(UTC)
+        rejected = reading.rejected[reading.rejected["day"].isin(pd.to_datetime(merged))]
+        self._warehouse.merge(REJECTED_COUNTS, rejected.assign(ingested_at=ingested_at), whole=merged)
+        rows = reading.rows[reading.rows["day"].isin(pd.to_datetime(merged))].assign(ingested_at=ingested_at)
+        result = self._warehouse.merge(COMPTAGE_VELO, rows, whole=merged)
+        for name, status in (("rows_added", "added"), ("rows_changed", "changed")):
+            days[name] = rows_by_day(span, rows[result.status == status])
+        days["rows_withdrawn"] = [result.withdrawn.get(as_date(day), 0) for day in days["day"]]
+        return days
+
+    def _why_unread(self, days: pd.DataFrame) -> pd.Series:
+        """Say of days without rows, or that lost most of theirs, why they are left as they were."""
+        told = unbelievable_days(days, self._rows_known)
+        ahead = (days["rows_read"] == 0) & told.isna()
+        if ahead.any():
+            newest = self._source.newest_day()
+            told[ahead & (newest is None or days["day"] > pd.Timestamp(newest))] = NOTHING_YET
+        return told
+
+    def _rows_by_day(self, span: Span) -> pd.Series:
+        known = self._warehouse.query(
+            "SELECT day, COUNT(*) AS n FROM bike_traffic_raw.comptage_velo "
+            "WHERE day BETWEEN @first AND @last GROUP BY day",
+            first=span.first,
+            last=span.last,
+        )
+        return known.set_index("day")["n"]
+
+    def _history_before(self, span: Span) -> pd.DataFrame:
+        """The busiest hours of the 56 days before a span; asked for once, and kept up from what is read."""
+        start = pd.Timestamp(span.first - timedelta(days=HISTORY_DAYS))
+        if self._history is None:
+            self._history = self._warehouse.query(
+                "SELECT day, counter_id, MAX(bike_count) AS busiest FROM bike_traffic_raw.comptage_velo "
+                "WHERE day BETWEEN @first AND @last GROUP BY day, counter_id",
+                first=start.date(),
+                last=span.first - timedelta(days=1),
+            )
+        self._history = self._history[self._history["day"] >= start]
+        return self._history
+
+
+def _outcome(reading: "Future[CountsBatch]") -> Outcome:
+    try:
+        return reading.result()
+    except UnreliableAnswerError as error:
+        return error
+
+
+def _unread(span: Span, error: UnreliableAnswerError) -> pd.DataFrame:
+    return empty_days(span).assign(unread=str(error)).reindex(columns=list(INGESTIONS.columns))

@@ -1,0 +1,65 @@
+"""Rows on their way into and out of a warehouse: frames, Arrow tables and plain values. Engines are in `warehouse`."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from bike_assets.core.schemas import Table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def _arrow_schema(table: Table) -> "pa.Schema":
+    import pyarrow as pa
+
+    types = {
+        "STRING": pa.string(),
+        "INT64": pa.int64(),
+        "FLOAT64": pa.float32() if table.single_precision else pa.float64(),
+        "BOOL": pa.bool_(),
+        "DATE": pa.date32(),
+        "TIMESTAMP": pa.timestamp("us", tz="UTC"),
+    }
+    return pa.schema([(name, types[kind]) for name, kind in table.columns.items()])
+
+
+def to_arrow(table: Table, rows: pd.DataFrame) -> "pa.Table":
+    """Return a frame as an Arrow table with the table's columns and types."""
+    import pyarrow as pa
+
+    schema = _arrow_schema(table)
+    return pa.Table.from_arrays([_to_array(rows[each.name], each.type) for each in schema], schema=schema)
+
+
+def _to_array(values: pd.Series, kind: "pa.DataType") -> "pa.Array":
+    import pyarrow as pa
+
+    if values.isna().all():
+        return pa.nulls(len(values), kind)
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        codes = pa.array(values.cat.codes.to_numpy(), pa.int32(), mask=values.isna().to_numpy())
+        return pa.DictionaryArray.from_arrays(
+            codes, pa.array(values.cat.categories.to_numpy(object), pa.string())
+        ).cast(kind)
+    return pa.array(values, kind, from_pandas=True)
+
+
+def one_row(rows: pd.DataFrame) -> dict[str, Any] | None:
+    """Return the first row as plain Python values, missing ones as None; or None when there is no row."""
+    if rows.empty:
+        return None
+    return {str(name): _plain(rows[name].iloc[0]) for name in rows}
+
+
+def _plain(value: Any) -> Any:
+    if pd.isna(value):
+        return None
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def frame(table: Table, rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """Return plain rows as a frame with the table's columns; what a row leaves out is null."""
+    return pd.DataFrame(list(rows), columns=list(table.columns))

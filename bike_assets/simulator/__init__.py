@@ -1,0 +1,1 @@
+"""A local server that speaks the protocol of the portal, over simulated or replayed counts."""

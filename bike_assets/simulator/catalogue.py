@@ -1,0 +1,38 @@
+"""What the simulated portal can be asked to play, by name, as help texts and refusals list it.
+
+What a scenario does is in `scenarios`, what a fault does in `faults`; neither is imported here, so that the command
+line stays quick.
+"""
+
+SCENARIOS = {
+    "reversed_week": "weekends look like working days, and working days like weekends",
+    "level_shift": "every count is 0.6 of what it would be",
+    "outliers": "rare counts of 6,390 to 11,577 bikes an hour",
+    "vanished_counters": "a few counters are gone",
+    "renamed_counters": "a few counters have another name and the same id",
+    "new_counters": "a few counters more",
+    "outages": "whole sites are silent for some days, and single hours are missing everywhere",
+    "null_ids": "about 4 % of the rows have no counter id, site and coordinates, and a wrong name",
+    "corrections": "about 1 % of the counts are put right 3 days after their day",
+    "late_rows": "about 3 % of a day's rows appear 2 days later than the others",
+}
+"""In the order in which they are applied: what hides rows for a while comes last."""
+
+FAULTS = {
+    "quota": "429 as at the end of a day's quota; the header gives the reset as a date",
+    "quota_without_headers": "429 that does not tell when the quota is reset",
+    "error_500": "500, an internal error",
+    "error_503": "503, unavailable",
+    "timeout": "the request is accepted and never answered",
+    "reset": "the connection is reset before an answer",
+    "truncated": "the connection ends in the middle of the body",
+    "truncated_clean": "a cut body that ends as HTTP wants it, in text formats at the end of a row",
+    "in_stream_error": "200, and in the middle of an export the text of an error",
+    "malformed_json": "200, and a body that cannot be parsed",
+    "html": "200, and a page for people",
+    "duplicate_rows": "some rows of an export come twice",
+    "replaced_rows": "some rows of an export come twice, in the place of others",
+    "wrong_total_count": "total_count is too high",
+    "low_total_count": "total_count is too low",
+    "missing_field": "an export lacks the last of the fields asked for",
+}

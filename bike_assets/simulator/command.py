@@ -1,0 +1,112 @@
+"""`bike simulator`: the simulated portal as a program of its own, until somebody ends it.
+
+How it is asked belongs to `cli`, what it answers to the other modules of this package.
+"""
+
+import signal
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from rich.markup import escape
+
+from bike_assets.core.simulation import SimulatedCity
+from bike_assets.errors import BikeError
+from bike_assets.settings import PARIS, Settings
+from bike_assets.simulator.clock import Clock
+from bike_assets.simulator.publication import Publication, ReplayedPublication, SimulatedPublication
+from bike_assets.simulator.scenarios import Scenario, parse_scenarios
+from bike_assets.simulator.server import PortalSimulator
+from bike_assets.terminal import console
+
+
+@dataclass(frozen=True)
+class SimulatorOptions:
+    """What `bike simulator` was asked for.
+
+    Attributes:
+        host: address to bind to.
+        port: 0 for a free one.
+        counts: an export to replay; None for a simulated city.
+        clock: what the portal's clock shows at the start; None for the real time.
+        months: how far back the simulated city's counts go; None for the portal's 13.
+        scenarios: names with commas between them; None for those of the settings.
+        faults: names of what goes wrong for ever.
+        quota: requests in a UTC day; None for any number.
+    """
+
+    host: str
+    port: int
+    counts: Path | None
+    clock: datetime | None
+    months: int | None
+    scenarios: str | None
+    faults: Sequence[str]
+    quota: int | None
+
+
+def run_simulator(settings: Settings, options: SimulatorOptions) -> None:
+    """Serve until an interrupt or a termination, which ends as KeyboardInterrupt.
+
+    Raises:
+        BikeError: an option cannot be used, or the port is in use.
+    """
+    if options.counts and options.scenarios:
+        raise BikeError("--scenarios happen to the simulated city: they cannot be had with --counts.")
+    if options.counts and options.months:
+        raise BikeError("--months is of the simulated city: with --counts, the file says which days there are.")
+    scenarios = [] if options.counts else _scenarios(settings, options)
+    portal = PortalSimulator(
+        _publication(settings, options, scenarios),
+        settings.portal_dataset,
+        host=options.host,
+        port=options.port,
+        clock=Clock(options.clock),
+        daily_quota=options.quota,
+        labels=settings.portal_labels,
+    )
+    for fault in options.faults:
+        portal.fail(fault, times=None)
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, _interrupt)
+    with portal:
+        console.print(f"[bold]Portal[/]     {portal.url} with the dataset {escape(settings.portal_dataset)}")
+        console.print(f"[bold]Counts[/]     {escape(_described(settings, options, portal))}")
+        console.print(f"[bold]Scenarios[/]  {', '.join(map(_told, scenarios)) or 'none'}")
+        console.print(f"[bold]Faults[/]     {', '.join(options.faults) or 'none'}")
+        source = "paris" if settings.city_file == PARIS else "portal"
+        console.print(f"[bold]Use it[/]     BIKE_SOURCE={source} BIKE_PORTAL_URL={portal.url} make run")
+        threading.Event().wait()
+
+
+def _interrupt(number: int, _: object) -> None:
+    raise KeyboardInterrupt(signal.Signals(number).name)
+
+
+def _scenarios(settings: Settings, options: SimulatorOptions) -> list[Scenario]:
+    return parse_scenarios(settings.simulator_scenarios if options.scenarios is None else options.scenarios)
+
+
+def _publication(settings: Settings, options: SimulatorOptions, scenarios: Sequence[Scenario]) -> Publication:
+    if options.counts:
+        return ReplayedPublication(
+            options.counts.expanduser(), settings.portal_fields, settings.timezone, settings.portal_labels
+        )
+    city = SimulatedCity(settings.seed, settings.simulator_counters, settings.timezone, settings.holidays_country)
+    return SimulatedPublication(city, settings.portal_fields, scenarios, months=options.months)
+
+
+def _described(settings: Settings, options: SimulatorOptions, portal: PortalSimulator) -> str:
+    whose = str(options.counts) if options.counts else f"{settings.simulator_counters} invented counters"
+    span = portal.span()
+    if span is None:
+        return f"{whose}, nothing published yet"
+    first, last = (hour.astimezone(ZoneInfo(settings.timezone)).date() for hour in span)
+    return f"{whose}, {first} to {last}"
+
+
+def _told(scenario: Scenario) -> str:
+    return scenario.name + (f" from {scenario.since} on" if scenario.since else "")

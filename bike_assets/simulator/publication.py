@@ -1,0 +1,216 @@
+"""What the portal has published at a moment: simulated, replayed from an export, or put there by a test.
+
+All keep the portal's rule: a local day is published once it is over. How rows become answers is elsewhere.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from bike_assets.core.local_time import as_date, days_between, utc_bounds
+from bike_assets.core.portal_fields import PortalFields
+from bike_assets.simulator.scenarios import SETTLED_AGE, PublishedDay, Scenario, apply_scenarios
+from bike_assets.simulator.tables import as_portal_table, portal_schema, rows_between
+
+if TYPE_CHECKING:
+    from bike_assets.core.simulation import SimulatedCity
+
+ROLLING_MONTHS = 13
+CACHED_DAYS = 70
+HOUR, TICK = timedelta(hours=1), timedelta(microseconds=1)
+EARLIEST, LATEST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
+COLUMNS = (
+    "counter_id", "counter_name", "site_id", "site_name", "latitude", "longitude", "counted_at", "bike_count",
+)  # fmt: skip
+
+
+class Publication(Protocol):
+    """What every publication offers.
+
+    Attributes:
+        fields: the portal's name for each of our columns.
+    """
+
+    fields: PortalFields
+
+    def published(self, start: datetime, end: datetime, now: datetime) -> pa.Table:
+        """Return the rows with start <= counted_at < end (UTC) as they are published at `now`, in order of time."""
+        ...
+
+    def span(self, now: datetime) -> tuple[datetime, datetime] | None:
+        """Return the first and the last hour that can be published at `now`; None when there is none."""
+        ...
+
+
+class SimulatedPublication:
+    """A simulated city's counts up to yesterday.
+
+    Args:
+        city: draws the counts.
+        fields: the portal's names.
+        scenarios: what happens to the counts.
+        first_day: the first local day, for good.
+        months: without a first day, how many months back from today the window begins; 13 by default.
+    """
+
+    def __init__(
+        self,
+        city: "SimulatedCity",
+        fields: PortalFields,
+        scenarios: Sequence[Scenario] = (),
+        first_day: date | None = None,
+        months: int | None = None,
+    ) -> None:
+        self.fields = fields
+        self._city, self._scenarios = city, tuple(scenarios)
+        self._first_day, self._months = first_day, months or ROLLING_MONTHS
+        self._zone = ZoneInfo(city.timezone)
+        self._cache: OrderedDict[tuple[date, int], pa.Table] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def published(self, start: datetime, end: datetime, now: datetime) -> pa.Table:
+        """Draw the days, with what the scenarios make of them at `now`."""
+        first, last = self._days(now)
+        days = days_between(max(first, self._local_day(start)), min(last, self._local_day(end - TICK)))
+        today = self._local_day(now)
+        empty = portal_schema(self.fields).empty_table()
+        table = pa.concat_tables([empty, *(self._day(day, (today - day).days) for day in days)])
+        return rows_between(table, self.fields, start, end)
+
+    def span(self, now: datetime) -> tuple[datetime, datetime] | None:
+        """Return the first hour of the first day and the last one of yesterday."""
+        first, last = self._days(now)
+        if first > last:
+            return None
+        start, end = utc_bounds(first, self._city.timezone)[0], utc_bounds(last, self._city.timezone)[1]
+        return start.to_pydatetime(), end.to_pydatetime() - HOUR
+
+    def _days(self, now: datetime) -> tuple[date, date]:
+        today = self._local_day(now)
+        first = self._first_day or as_date(pd.Timestamp(today) - pd.DateOffset(months=self._months))
+        return first, today - timedelta(days=1)
+
+    def _local_day(self, moment: datetime) -> date:
+        return moment.astimezone(self._zone).date()
+
+    def _day(self, day: date, age: int) -> pa.Table:
+        key = day, min(age, SETTLED_AGE)
+        with self._lock:
+            if key not in self._cache:
+                rows = self._city.counts(day, day)
+                rows = apply_scenarios(self._scenarios, rows, PublishedDay(day, age, self._city))
+                self._cache[key] = as_portal_table(rows, self.fields)
+            self._cache.move_to_end(key)
+            if len(self._cache) > CACHED_DAYS:
+                self._cache.popitem(last=False)
+            return self._cache[key]
+
+
+class ReplayedPublication:
+    """An export file's rows, each local day once it is over.
+
+    Args:
+        path: the export; read whole, once.
+        fields: the portal's names, in the file and as they are published again.
+        timezone: zone of the local days.
+        labels: titles that a CSV file may have instead of the names.
+
+    Raises:
+        BikeError: the file cannot be used.
+    """
+
+    def __init__(self, path: Path, fields: PortalFields, timezone: str, labels: PortalFields | None = None) -> None:
+        from bike_assets.core.portal_export import read_export
+
+        self.fields = fields
+        self._timezone = timezone
+        rows = read_export(path, fields, labels)
+        self._table = _as_table(rows[rows["counted_at"].notna()], fields)
+
+    def published(self, start: datetime, end: datetime, now: datetime) -> pa.Table:
+        """Return a slice of the file's rows."""
+        return rows_between(self._table, self.fields, start, min(end, _start_of_today(now, self._timezone)))
+
+    def span(self, now: datetime) -> tuple[datetime, datetime] | None:
+        """Return the first and the last hour in the file of a day that is over."""
+        return _span(self.published(EARLIEST, LATEST, now), self.fields)
+
+
+class PublishedTable:
+    """What a test publishes row by row; as everywhere, a local day's rows show once it is over.
+
+    Args:
+        fields: the portal's names.
+        timezone: zone of the local days.
+    """
+
+    def __init__(self, fields: PortalFields, timezone: str) -> None:
+        self.fields = fields
+        self._timezone = timezone
+        self._rows = pd.DataFrame(columns=list(COLUMNS))
+        self._table = portal_schema(fields).empty_table()
+        self._lock = threading.Lock()
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """A copy of all rows, in the order in which they were put."""
+        with self._lock:
+            return self._rows.copy()
+
+    def put(self, rows: pd.DataFrame) -> None:
+        """Add rows, also such as are there already.
+
+        Args:
+            rows: counted_at (UTC) and any of our other columns; what is missing is null.
+        """
+        with self._lock:
+            added = rows.reindex(columns=list(COLUMNS))
+            self._replace(added if self._rows.empty else pd.concat([self._rows, added], ignore_index=True))
+
+    def withdraw(self, chosen: pd.Series | Callable[[pd.DataFrame], pd.Series]) -> None:
+        """Take rows away.
+
+        Args:
+            chosen: whether each of `rows` goes, or a function of `rows` that says so.
+        """
+        with self._lock:
+            gone = chosen(self._rows) if callable(chosen) else chosen
+            self._replace(self._rows[~np.asarray(gone, dtype=bool)].reset_index(drop=True))
+
+    def published(self, start: datetime, end: datetime, now: datetime) -> pa.Table:
+        """Return the rows there are."""
+        with self._lock:
+            table = self._table
+        return rows_between(table, self.fields, start, min(end, _start_of_today(now, self._timezone)))
+
+    def span(self, now: datetime) -> tuple[datetime, datetime] | None:
+        """Return the first and the last hour there is."""
+        return _span(self.published(EARLIEST, LATEST, now), self.fields)
+
+    def _replace(self, rows: pd.DataFrame) -> None:
+        self._rows, self._table = rows, _as_table(rows, self.fields)
+
+
+def _as_table(rows: pd.DataFrame, fields: PortalFields) -> pa.Table:
+    return (
+        as_portal_table(rows.reindex(columns=list(COLUMNS)), fields)
+        if len(rows)
+        else portal_schema(fields).empty_table()
+    )
+
+
+def _start_of_today(now: datetime, timezone: str) -> datetime:
+    return utc_bounds(now.astimezone(ZoneInfo(timezone)).date(), timezone)[0].to_pydatetime()
+
+
+def _span(table: pa.Table, fields: PortalFields) -> tuple[datetime, datetime] | None:
+    times = table[fields.counted_at]
+    return (times[0].as_py(), times[-1].as_py()) if len(times) else None

@@ -1,0 +1,59 @@
+"""How the portal says no: statuses and bodies, worded as it words them. When it does is decided elsewhere."""
+
+from datetime import datetime
+from typing import Any
+
+
+class RefusalError(Exception):
+    """A request that the portal does not answer as asked."""
+
+    def __init__(self, status: int, body: dict[str, Any]) -> None:
+        super().__init__(status, body)
+        self.status, self.body = status, body
+
+
+def invalid_parameter(told: str) -> RefusalError:
+    """Refuse a parameter's value."""
+    return _refusal(400, "InvalidRESTParameterError", told)
+
+
+def outside_bounds(name: str, value: int, bounds: str) -> RefusalError:
+    """Refuse a number, such as limit, that lies outside of its bounds."""
+    return invalid_parameter(f"Invalid value for {name} API parameter: {value} was found but {bounds} is expected.")
+
+
+def malformed_query(problem: str, clause: str) -> RefusalError:
+    """Refuse a clause that cannot be understood."""
+    told = f"ODSQL query is malformed: {problem}. Clause(s) containing the error(s): {clause}."
+    return _refusal(400, "ODSQLError", told)
+
+
+def unparsable_date(text: str) -> RefusalError:
+    """Answer a date that is none: the portal breaks over it instead of refusing it."""
+    return _refusal(503, "ServiceUnavailable", f"The service is unavailable: {text!r}.")
+
+
+def not_found(told: str) -> RefusalError:
+    """Answer for what is not there."""
+    return _refusal(404, "NotFound", told)
+
+
+def too_many_requests(limit: int, reset: datetime | None) -> dict[str, Any]:
+    """Return the body of a 429; a portal that does not know its client gives no time of reset."""
+    body = {
+        "errorcode": 10005 if reset is None else 10002,
+        "limit_time_unit": "day",
+        "call_limit": limit,
+        "error": "Too many requests on the domain. Please contact the domain administrator.",
+    }
+    return body if reset is None else {**body, "reset_time": f"{reset:%Y-%m-%dT%H:%M:%SZ}"}
+
+
+def in_stream(error: RefusalError) -> str:
+    """Return an error as it stands inside a body that has begun."""
+    told, code = error.body["message"], error.body["error_code"]
+    return f"Streaming interrupted due to the following error: {told} (error_code: {code})"
+
+
+def _refusal(status: int, code: str, told: str) -> RefusalError:
+    return RefusalError(status, {"error_code": code, "message": told})

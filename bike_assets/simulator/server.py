@@ -1,0 +1,265 @@
+"""The simulated portal as an HTTP server: sockets, headers, the quota, and the faults of a connection.
+
+What is answered belongs to `explore`. It is a plain server of threads, because faults need the socket itself.
+"""
+
+import select
+import socket
+import socketserver
+import struct
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterable
+from datetime import datetime
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from bike_assets.core.portal_fields import PortalFields
+from bike_assets.errors import BikeError
+from bike_assets.simulator.answers import Answer, json_answer
+from bike_assets.simulator.clock import Clock, Quota, QuotaState
+from bike_assets.simulator.dataset import dataset_of
+from bike_assets.simulator.explore import Explore, route_of
+from bike_assets.simulator.faults import RATE_HEADERS, Fault, FaultQueue, Where
+from bike_assets.simulator.publication import Publication
+from bike_assets.simulator.refusals import too_many_requests
+
+REMEMBERED = 1000
+POLL_SECONDS = 0.01
+NO_ANSWER = 0
+"""Status under which a request without an answer is remembered."""
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class PortalSimulator:
+    """A portal on this machine, running from `start` to `stop` or inside of a with statement.
+
+    Args:
+        publication: the rows.
+        dataset: the identifier under which they are published.
+        host: address to bind to.
+        port: 0 for a free one, which a later start keeps.
+        clock: the portal's time; the real one by default.
+        daily_quota: requests allowed in a UTC day; None for any number.
+        labels: titles of the fields in a CSV export with labels.
+
+    Attributes:
+        url: the address, once started.
+        clock: the portal's time.
+        requests: the last 1,000: path, parameters and status (0 where nothing was answered).
+    """
+
+    def __init__(
+        self,
+        publication: Publication,
+        dataset: str,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        clock: Clock | None = None,
+        daily_quota: int | None = None,
+        labels: PortalFields | None = None,
+    ) -> None:
+        self.url = ""
+        self.clock = clock or Clock()
+        self.requests: deque[tuple[str, dict[str, str], int]] = deque(maxlen=REMEMBERED)
+        self.stopping = threading.Event()
+        self._publication = publication
+        self._explore = Explore(publication, dataset, dataset_of(publication.fields, labels))
+        self._faults = FaultQueue()
+        self._quota = Quota(daily_quota)
+        self._host, self._port = host, port
+        self._server: _Server | None = None
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> "PortalSimulator":
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Begin to answer.
+
+        Raises:
+            BikeError: the port is in use, or the address not this machine's.
+        """
+        try:
+            self._server = _Server((self._host, self._port), self)
+        except OSError as error:
+            raise BikeError(f"The simulator cannot listen on {self._host}:{self._port}: {error.strerror}.") from None
+        self._port = self._server.server_address[1]
+        self.url = f"http://{self._host}:{self._port}"
+        self.stopping.clear()
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(POLL_SECONDS,), daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End every connection and stop listening; does nothing when it is not running."""
+        if self._server is None or self._thread is None:
+            return
+        self.stopping.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.close_connections()
+        self._server.server_close()
+        self._server = self._thread = None
+
+    def span(self) -> tuple[datetime, datetime] | None:
+        """Return the first and the last hour (UTC) that are published now; None when there is none."""
+        return self._publication.span(self.clock.now())
+
+    def fail(self, fault: str, times: int | None = 1, on: Where = "any") -> None:
+        """Queue a fault; each request takes the first that fits.
+
+        Args:
+            fault: its name in the catalogue.
+            times: how many requests it is for; None for ever, taking turns with the faults queued behind it.
+            on: the endpoint that it is for.
+
+        Raises:
+            BikeError: no fault has this name, or it cannot occur at this endpoint.
+        """
+        self._faults.add(fault, times, on)
+
+    def heal(self) -> None:
+        """Forget all faults to come."""
+        self._faults.clear()
+
+    def handle(self, path: str, params: dict[str, str]) -> tuple[Answer, Fault | None]:
+        """Return the answer to a request, and what is wrong with it, if anything."""
+        now = self.clock.now()
+        state = self._quota.spend(now)
+        route = route_of(path)
+        fault = self._faults.take(route.endpoint) if route and not state.exceeded else None
+        if state.exceeded:
+            answer = json_answer(429, too_many_requests(state.limit, state.reset))
+        elif fault and fault.instead:
+            answer = fault.instead(now)
+        else:
+            answer = self._explore.answer(route, params, now, fault)
+            if route and fault and fault.body and answer.status == 200:
+                answer.parts = [fault.body(b"".join(answer.parts), route.format)]
+        answer.headers = {**_rate_headers(state), **answer.headers}
+        return answer, fault
+
+
+def _rate_headers(state: QuotaState) -> dict[str, str | None]:
+    values = state.limit, state.remaining, int(state.reset.timestamp())
+    return dict(zip(RATE_HEADERS, map(str, values), strict=True))
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, address: tuple[str, int], simulator: PortalSimulator) -> None:
+        self.simulator = simulator
+        self.abrupt: set[socket.socket] = set()
+        """Connections that are closed without a farewell."""
+        self._open: set[socket.socket] = set()
+        super().__init__(address, _Handler)
+
+    def server_bind(self) -> None:
+        # The method of HTTPServer asks a name server for the name of the host, which can take seconds.
+        socketserver.TCPServer.server_bind(self)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._open.discard(request)
+        if request in self.abrupt:
+            self.abrupt.discard(request)
+            self.close_request(request)
+        else:
+            super().shutdown_request(request)
+
+    def close_connections(self) -> None:
+        for connection in list(self._open):
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_version = "simulated-portal"
+    sys_version = ""
+    wbufsize = -1
+    disable_nagle_algorithm = True
+    server: _Server
+
+    def do_GET(self) -> None:
+        simulator = self.server.simulator
+        address = urlsplit(self.path)
+        path, params = unquote(address.path), dict(parse_qsl(address.query, keep_blank_values=True))
+        answer, fault = simulator.handle(path, params)
+        broken = fault.connection if fault else ""
+        answered = broken not in {"timeout", "reset"}
+        simulator.requests.append((path, params, answer.status if answered else NO_ANSWER))
+        if broken == "timeout":
+            self._stay_silent(simulator.stopping)
+        elif broken == "reset":
+            self._reset()
+        else:
+            self._send(answer, cut=broken == "truncated")
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return format_datetime(self.server.simulator.clock.now().replace(microsecond=0), usegmt=True)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Keep quiet."""
+
+    def _send(self, answer: Answer, cut: bool) -> None:
+        parts: Iterable[bytes] = answer.parts
+        whole = b"".join(parts) if cut or not answer.chunked else b""
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.content_type)
+        for name, value in answer.headers.items():
+            if value is not None:
+                self.send_header(name, value)
+        if answer.chunked:
+            self.send_header("Transfer-Encoding", "chunked")
+        else:
+            self.send_header("Content-Length", str(len(whole)))
+        self.end_headers()
+        if cut:
+            parts = [whole[: len(whole) // 2]]
+            self.close_connection = True
+        elif not answer.chunked:
+            parts = [whole]
+        for part in parts:
+            self.wfile.write(_chunk(part) if answer.chunked else part)
+        if answer.chunked and not cut:
+            self.wfile.write(b"0\r\n\r\n")
+        self.wfile.flush()
+
+    def _stay_silent(self, stopping: threading.Event) -> None:
+        self.close_connection = True
+        while not stopping.wait(POLL_SECONDS):
+            readable, _, _ = select.select([self.connection], [], [], 0)
+            if readable and not self.connection.recv(1, socket.MSG_PEEK):
+                return
+
+    def _reset(self) -> None:
+        self.close_connection = True
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+        self.server.abrupt.add(self.connection)
+
+
+def _chunk(part: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(part), part) if part else b""

@@ -1,0 +1,239 @@
+"""The portal's client over real HTTP: all rows or a reason, whatever goes wrong on the way."""
+
+import logging
+import socket
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pandas as pd
+import pytest
+
+from bike_assets.core.portal_fields import PortalFields
+from bike_assets.errors import SourceUnavailableError, UnreliableAnswerError
+from bike_assets.resources.portal import Portal
+from bike_assets.simulator.faults import BY_NAME
+from bike_assets.simulator.publication import PublishedTable
+from bike_assets.simulator.server import PortalSimulator
+from bike_assets_tests.resources.portal_homes import END, LAST, NOW, START, city_rows, fast, serving
+
+PASSING = [
+    (name, on)
+    for name, fault in BY_NAME.items()
+    for on in ("records", "exports")
+    if on in fault.endpoints and name != "quota"
+]
+LASTING = {
+    "quota_without_headers": "refuses more requests",
+    "quota": "refuses more requests for now",
+    "error_500": "failed with HTTP 500",
+    "error_503": "failed with HTTP 503",
+    "timeout": "did not answer in time",
+    "reset": "broke",
+    "truncated": "broke off its answer",
+    "truncated_clean": "(not readable Parquet|not JSON)",
+    "in_stream_error": "broke off its export: Streaming interrupted",
+    "malformed_json": "(is not JSON|not readable Parquet)",
+    "html": "(is not JSON|not Parquet)",
+    "wrong_total_count": "its export ended after",
+    "missing_field": "lacks coordinates",
+}
+"""What people are told when a fault does not pass."""
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return fast(tmp_path)
+
+
+@pytest.fixture
+def portal(settings):
+    with serving(city_rows(), settings) as (server, _):
+        yield server
+
+
+def client(settings, portal: PortalSimulator, **changes) -> Portal:
+    return Portal(settings.model_copy(update={"portal_url": portal.url, **changes}))
+
+
+def as_published(answer, fields: PortalFields) -> pd.DataFrame:
+    ours = {name: column for column, name in fields.by_column.items()}
+    rows = answer.table.to_pandas().rename(columns=ours)
+    return rows.sort_values(["counted_at", "counter_id"]).reset_index(drop=True)
+
+
+def test_a_range_is_read_whole_in_two_requests(settings, portal):
+    answer = client(settings, portal).rows(START, END)
+    published = city_rows()
+    assert answer.total == answer.table.num_rows == len(published)
+    rows = as_published(answer, settings.portal_fields)
+    expected = published.sort_values(["counted_at", "counter_id"]).reset_index(drop=True)
+    assert list(rows["counter_id"]) == list(expected["counter_id"])
+    assert list(rows["bike_count"]) == list(expected["bike_count"])
+    assert list(rows["counted_at"]) == list(expected["counted_at"])
+    assert [path.rpartition("/")[2] for path, _, _ in portal.requests] == ["records", "parquet"]
+
+
+def test_only_the_fields_that_are_needed_are_asked_for_and_in_utc(settings, portal):
+    client(settings, portal).rows(START, END)
+    _, parameters, _ = portal.requests[-1]
+    assert set(parameters["select"].split(",")) == set(settings.portal_fields.by_column.values())
+    assert parameters["timezone"] == "UTC"
+
+
+def test_a_range_ends_before_its_end(settings, portal):
+    answer = client(settings, portal).rows(START, START + timedelta(hours=1))
+    assert set(answer.table["date"].to_pandas()) == {START}
+
+
+def test_a_range_without_rows_is_empty_and_no_error(settings, portal):
+    answer = client(settings, portal).rows(START - timedelta(days=9), START - timedelta(days=8))
+    assert (answer.total, answer.table.num_rows) == (0, 0)
+
+
+def test_the_time_of_reading_is_the_portals_own(settings, portal):
+    read_at = client(settings, portal).rows(START, END).read_at
+    assert abs(read_at - NOW) < timedelta(minutes=5)
+
+
+@pytest.mark.parametrize(("fault", "on"), PASSING)
+def test_a_fault_that_passes_leaves_the_answer_whole(settings, portal, fault, on):
+    portal.fail(fault, times=1, on=on)
+    answer = client(settings, portal, portal_timeout_seconds=0.3).rows(START, END)
+    distinct = answer.table.group_by(answer.table.column_names).aggregate([]).num_rows
+    assert distinct == len(city_rows())
+
+
+@pytest.mark.parametrize("fault", sorted(LASTING))
+def test_a_fault_that_does_not_pass_is_an_error_in_plain_words(settings, portal, fault):
+    portal.fail(fault, times=None)
+    patient = client(settings, portal, portal_timeout_seconds=0.3, portal_attempts=2, portal_quota_wait_seconds=0)
+    with pytest.raises((SourceUnavailableError, UnreliableAnswerError), match=LASTING[fault]):
+        patient.rows(START, END)
+
+
+def test_rows_in_the_place_of_others_are_never_taken_for_all(settings, portal):
+    portal.fail("replaced_rows", times=1, on="exports")
+    assert client(settings, portal).rows(START, END).table.num_rows == len(city_rows())
+    portal.fail("replaced_rows", times=None, on="exports")
+    with pytest.raises(UnreliableAnswerError, match="different ones"):
+        client(settings, portal).rows(START, END)
+
+
+@pytest.mark.parametrize("change", [{}, {"counter_id": None, "counter_name": 'rue de "l\'Orme"'}, {"counter_id": None}])
+def test_rows_that_are_really_published_twice_are_believed(settings, change):
+    rows = city_rows()
+    twice = rows.iloc[:3].assign(**change)
+    with serving(pd.concat([rows, twice, twice]), settings) as (portal, _):
+        answer = client(settings, portal).rows(START, END)
+    assert answer.table.num_rows == answer.total == len(rows) + 6
+
+
+def test_a_wrong_total_count_that_is_too_low_loses_nothing(settings, portal):
+    portal.fail("low_total_count", times=None)
+    assert client(settings, portal).rows(START, END).table.num_rows == len(city_rows())
+
+
+def test_no_more_is_asked_than_the_attempts_allow(settings, portal):
+    portal.fail("error_500", times=None)
+    with pytest.raises(SourceUnavailableError):
+        client(settings, portal, portal_attempts=4).rows(START, END)
+    assert len(portal.requests) == 4
+
+
+def test_each_try_is_told_with_its_cause(settings, portal, caplog):
+    portal.fail("error_503", times=1)
+    with caplog.at_level(logging.WARNING):
+        client(settings, portal).rows(START, END)
+    assert "failed with HTTP 503" in caplog.text
+    assert "Another try follows" in caplog.text
+
+
+def test_a_quota_that_is_reset_soon_is_waited_for(settings):
+    almost_midnight = datetime(2025, 4, 2, 23, 59, 59, tzinfo=UTC)
+    with serving(city_rows(), settings, now=almost_midnight, daily_quota=2) as (portal, _):
+        httpx.get(portal.url)
+        patient = client(settings, portal, portal_quota_wait_seconds=5)
+        assert patient.rows(START, END).table.num_rows == len(city_rows())
+        assert [status for _, _, status in portal.requests] == [404, 200, 429, 200, 200]
+
+
+def test_a_quota_that_is_reset_tomorrow_stops_at_once_and_says_when(settings, portal):
+    portal.fail("quota", times=None)
+    with pytest.raises(SourceUnavailableError, match=r"Too many requests.*it is reset in [\d,]+ s"):
+        client(settings, portal).rows(START, END)
+    assert len(portal.requests) == 1
+
+
+def test_a_field_that_the_dataset_lacks_is_named_at_once(settings, portal):
+    fields = settings.portal_fields.model_copy(update={"bike_count": "nombre"})
+    with pytest.raises(SourceUnavailableError, match=r"HTTP 400: .*nombre"):
+        client(settings, portal, portal_fields=fields).rows(START, END)
+
+
+def test_another_dataset_is_named(settings, portal):
+    with pytest.raises(SourceUnavailableError, match=r"has no dataset elsewhere.*BIKE_PORTAL_DATASET"):
+        client(settings, portal, portal_dataset="elsewhere").rows(START, END)
+
+
+def test_the_second_address_is_asked_where_the_first_does_not_resolve(settings, portal):
+    both = f"http://nowhere.invalid {portal.url}"
+    assert client(settings, portal, portal_url=both).rows(START, END).total == len(city_rows())
+
+
+def test_an_address_that_resolves_and_fails_is_not_given_up_for_another(settings, portal):
+    portal.fail("error_500", times=None)
+    both = f"{portal.url} http://nowhere.invalid"
+    with pytest.raises(SourceUnavailableError, match="HTTP 500"):
+        client(settings, portal, portal_url=both).rows(START, END)
+
+
+def test_a_portal_that_is_not_there_is_named(settings):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        with pytest.raises(SourceUnavailableError, match=rf"{url} cannot be reached"):
+            Portal(settings.model_copy(update={"portal_url": url})).rows(START, END)
+
+
+def test_the_key_is_sent_and_never_told(settings, portal, caplog):
+    from pydantic import SecretStr
+
+    portal.fail("error_500", times=None)
+    keyed = client(settings, portal, portal_api_key=SecretStr("s3cret"))
+    with caplog.at_level(logging.DEBUG), pytest.raises(SourceUnavailableError) as told:
+        keyed.rows(START, END)
+    assert "s3cret" not in caplog.text + str(told.value)
+    assert keyed._client().headers["authorization"] == "Apikey s3cret"
+
+
+def test_the_newest_hour_is_the_last_that_is_published(settings, portal):
+    assert client(settings, portal).newest_hour() == END - timedelta(hours=1)
+
+
+def test_there_is_no_newest_hour_where_nothing_is_published(settings):
+    with PortalSimulator(PublishedTable(settings.portal_fields, "Europe/Paris"), settings.portal_dataset) as portal:
+        assert client(settings, portal).newest_hour() is None
+
+
+def test_a_quick_question_is_put_once(settings, portal):
+    portal.fail("error_503", times=None)
+    with pytest.raises(SourceUnavailableError):
+        client(settings, portal).newest_hour(quickly=True)
+    assert len(portal.requests) == 1
+
+
+def test_a_range_far_beyond_ten_thousand_rows_is_whole(settings):
+    rows = city_rows(LAST - timedelta(days=40), LAST, counters=20)
+    with serving(rows, settings) as (portal, _):
+        answer = client(settings, portal).rows(START - timedelta(days=60), END)
+    assert len(rows) > 15_000
+    assert answer.table.num_rows == len(rows)
+
+
+def test_the_server_that_is_asked_speaks_as_the_portal_does(portal):
+    """The client is only as good as the server it is tried against: the documented envelope and refusal."""
+    path = "/api/explore/v2.1/catalog/datasets/comptage-velo-donnees-compteurs/records"
+    assert httpx.get(portal.url + path, params={"limit": 0}).json() == {"total_count": len(city_rows()), "results": []}
+    refusal = httpx.get(portal.url + path, params={"limit": 1473})
+    assert refusal.status_code == 400
+    assert refusal.json()["error_code"] == "InvalidRESTParameterError"

@@ -1,0 +1,262 @@
+"""Merging whole days: what a source no longer has is withdrawn, from these days alone, and one writer at a time."""
+
+import multiprocessing
+import tempfile
+import threading
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bike_assets.core.schemas import COMPTAGE_VELO, REJECTED_COUNTS, Table
+from bike_assets.errors import StepFailedError
+from bike_assets.resources import warehouse as warehouse_module
+from bike_assets.resources.table_rows import frame
+from bike_assets.resources.warehouse import LocalWarehouse
+from bike_assets_tests.conftest import poll
+from bike_assets_tests.resources.test_warehouse import DAYS, counts, figures, files
+
+FRIDAY_BEFORE = date(2025, 3, 28)
+EARLIER, LATER = pd.Timestamp("2025-04-01", tz="UTC"), pd.Timestamp("2025-04-02", tz="UTC")
+
+
+@pytest.fixture
+def warehouse(tmp_path) -> LocalWarehouse:
+    return LocalWarehouse(tmp_path / "warehouse")
+
+
+@pytest.fixture
+def filled(warehouse) -> LocalWarehouse:
+    """Three days of the counters a and b."""
+    warehouse.merge(COMPTAGE_VELO, counts(), whole=DAYS)
+    return warehouse
+
+
+def stored(warehouse: LocalWarehouse) -> pd.DataFrame:
+    return warehouse.query("SELECT * FROM bike_traffic_raw.comptage_velo ORDER BY day, counted_at, counter_id")
+
+
+def rows_by_day(warehouse: LocalWarehouse) -> dict[date, int]:
+    return {day.date(): number for day, number in stored(warehouse).groupby("day").size().items()}
+
+
+def test_what_a_whole_day_no_longer_has_is_withdrawn_and_counted(filled):
+    rows = counts()
+    gone = (rows["day"] == pd.Timestamp(DAYS[1])) & (rows["counter_id"] == "b")
+    result = filled.merge(COMPTAGE_VELO, rows[~gone], whole=DAYS)
+    assert result.withdrawn == {DAYS[1]: 23}
+    assert figures(result) == (0, 0, 48 + 23 + 48)
+    assert rows_by_day(filled) == {DAYS[0]: 48, DAYS[1]: 23, DAYS[2]: 48}
+    assert set(stored(filled).loc[lambda each: each["day"] == pd.Timestamp(DAYS[1]), "counter_id"]) == {"a"}
+
+
+def test_without_whole_days_nothing_is_withdrawn(filled):
+    result = filled.merge(COMPTAGE_VELO, counts(counters=("a",)))
+    assert result.withdrawn == {}
+    assert len(stored(filled)) == len(counts())
+
+
+def test_days_that_are_not_whole_lose_nothing_beside_days_that_are(filled):
+    result = filled.merge(COMPTAGE_VELO, counts(counters=("a",)), whole=[DAYS[2]])
+    assert result.withdrawn == {DAYS[2]: 24}
+    assert rows_by_day(filled) == {DAYS[0]: 48, DAYS[1]: 46, DAYS[2]: 24}
+
+
+def test_a_row_may_be_added_another_changed_and_a_third_withdrawn_at_once(filled):
+    rows = counts(days=DAYS[:1], counters=("a", "c"))
+    rows.loc[rows["counter_id"] == "a", "bike_count"] += 1
+    result = filled.merge(COMPTAGE_VELO, rows, whole=DAYS[:1])
+    assert figures(result) == (24, 24, 0)
+    assert result.withdrawn == {DAYS[0]: 24}
+    left = stored(filled).loc[lambda each: each["day"] == pd.Timestamp(DAYS[0])]
+    expected = rows.sort_values(["counted_at", "counter_id"])
+    assert left["counter_id"].tolist() == expected["counter_id"].tolist()
+    assert left["bike_count"].tolist() == expected["bike_count"].tolist()
+
+
+def test_a_whole_day_without_rows_becomes_empty_and_can_come_back(filled):
+    result = filled.merge(COMPTAGE_VELO, counts().iloc[:0], whole=[DAYS[1]])
+    assert result.withdrawn == {DAYS[1]: 46}
+    assert rows_by_day(filled) == {DAYS[0]: 48, DAYS[2]: 48}
+    assert filled.merge(COMPTAGE_VELO, counts().iloc[:0], whole=[DAYS[1]]).withdrawn == {}
+    assert figures(filled.merge(COMPTAGE_VELO, counts(), whole=DAYS)) == (46, 0, 96)
+    assert len(stored(filled)) == len(counts())
+
+
+def test_whole_days_that_never_had_rows_leave_no_file(filled):
+    before = files(filled)
+    result = filled.merge(COMPTAGE_VELO, counts().iloc[:0], whole=[FRIDAY_BEFORE])
+    assert result.withdrawn == {}
+    assert files(filled) == before
+
+
+def test_a_first_merge_of_whole_days_withdraws_nothing(warehouse):
+    result = warehouse.merge(COMPTAGE_VELO, counts(), whole=[*DAYS, FRIDAY_BEFORE])
+    assert (figures(result), result.withdrawn) == ((len(counts()), 0, 0), {})
+
+
+def test_the_same_whole_days_again_touch_no_file(filled):
+    before = files(filled)
+    result = filled.merge(COMPTAGE_VELO, counts(ingested="2025-05-01").sample(frac=1, random_state=2), whole=DAYS)
+    assert (figures(result), result.withdrawn) == ((0, 0, len(counts())), {})
+    assert files(filled) == before
+
+
+def test_only_the_days_that_lost_rows_are_rewritten(filled):
+    before = files(filled)
+    rows = counts()
+    filled.merge(COMPTAGE_VELO, rows[(rows["day"] != pd.Timestamp(DAYS[1])) | (rows["hour"] != 5)], whole=DAYS)
+    after = files(filled)
+    assert [path.parent.name for path in after.keys() - before.keys()] == [f"day={DAYS[1]}"]
+    assert {path: after[path] for path in before} == before
+
+
+def test_rows_that_stay_keep_when_they_were_ingested(filled):
+    rows = counts(ingested="2025-04-02")
+    rows = rows[(rows["counter_id"] == "a") | (rows["hour"] != 5)]
+    rows.loc[rows["hour"] == 7, "bike_count"] = 500
+    filled.merge(COMPTAGE_VELO, rows, whole=DAYS)
+    found = stored(filled)
+    changed = found["bike_count"] == 500
+    assert set(found.loc[changed, "ingested_at"]) == {LATER}
+    assert set(found.loc[~changed, "ingested_at"]) == {EARLIER}
+
+
+def rejected(*places: tuple[date, int], problem: str = "negative count") -> pd.DataFrame:
+    return frame(
+        REJECTED_COUNTS,
+        [{"day": day, "position": each, "problem": problem, "ingested_at": EARLIER} for day, each in places],
+    )
+
+
+def places(warehouse: LocalWarehouse) -> list[tuple[date, int]]:
+    rows = warehouse.query("SELECT day, position FROM bike_traffic_raw.rejected_counts ORDER BY day, position")
+    return [(row.day.date(), row.position) for row in rows.itertuples()]
+
+
+def test_a_table_without_partitions_loses_what_its_whole_days_no_longer_have(warehouse):
+    warehouse.merge(REJECTED_COUNTS, rejected((DAYS[0], 0), (DAYS[0], 1), (DAYS[1], 0)), whole=DAYS[:2])
+    result = warehouse.merge(REJECTED_COUNTS, rejected((DAYS[0], 0), (DAYS[2], 0)), whole=[DAYS[0], DAYS[2]])
+    assert result.withdrawn == {DAYS[0]: 1}
+    assert figures(result) == (1, 0, 1)
+    assert places(warehouse) == [(DAYS[0], 0), (DAYS[1], 0), (DAYS[2], 0)]
+
+
+def test_a_table_without_partitions_may_become_empty_and_the_same_rows_touch_no_file(warehouse):
+    rows = rejected((DAYS[0], 0), (DAYS[1], 0))
+    warehouse.merge(REJECTED_COUNTS, rows, whole=DAYS)
+    before = files(warehouse)
+    warehouse.merge(REJECTED_COUNTS, rows, whole=DAYS)
+    assert files(warehouse) == before
+    assert warehouse.merge(REJECTED_COUNTS, rejected(), whole=DAYS).withdrawn == {DAYS[0]: 1, DAYS[1]: 1}
+    assert places(warehouse) == []
+
+
+HOURS = {hour: pd.Timestamp("2025-03-29T00:00Z") + pd.Timedelta(hours=hour) for hour in range(20, 52)}
+BATCHES = st.lists(
+    st.tuples(
+        st.dictionaries(st.tuples(st.sampled_from("ab"), st.sampled_from([20, 21, 24, 30, 50])), st.integers(0, 2)),
+        st.sets(st.sampled_from([date(2025, 3, 29), date(2025, 3, 30), date(2025, 3, 31)])),
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+@pytest.mark.parametrize("table", [COMPTAGE_VELO, REJECTED_COUNTS], ids=["partitioned", "in one file"])
+@given(batches=BATCHES)
+@settings(max_examples=25, deadline=None)
+def test_a_sequence_of_whole_days_is_a_dict_of_which_these_days_are_replaced(table: Table, batches):
+    model: dict[tuple[str, int], int] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        warehouse = LocalWarehouse(Path(folder))
+        for batch, whole in batches:
+            gone = [key for key in model if HOURS[key[1]].date() in whole and key not in batch]
+            withdrawn = pd.Series([HOURS[hour].date() for _, hour in gone], dtype=object).value_counts().to_dict()
+            told = [
+                "added" if key not in model else "changed" if model[key] != value else "unchanged"
+                for key, value in batch.items()
+            ]
+            rows = [_row(table, counter, hour, value) for (counter, hour), value in batch.items()]
+            result = warehouse.merge(table, frame(table, rows), whole=whole)
+            assert list(result.status) == told
+            assert result.withdrawn == withdrawn
+            model = {key: value for key, value in model.items() if key not in gone} | batch
+        found = warehouse.query(f"SELECT counter_id, counted_at, bike_count FROM {table.full_name}")
+    hours = ((found["counted_at"] - HOURS[20]) // pd.Timedelta(hours=1) + 20).tolist()
+    assert len(found) == len(model)
+    assert dict(zip(zip(found["counter_id"], hours, strict=True), found["bike_count"].tolist(), strict=True)) == model
+
+
+def _row(table: Table, counter: str, hour: int, value: int) -> dict:
+    row = {"counter_id": counter, "counted_at": HOURS[hour], "bike_count": value, "ingested_at": EARLIER}
+    if table is REJECTED_COUNTS:
+        row["position"] = 100 * hour + ord(counter)
+    return {**row, "day": HOURS[hour].date()}
+
+
+def test_a_second_writer_waits_until_the_first_one_is_done(warehouse):
+    order, inside = [], threading.Event()
+
+    def second() -> None:
+        inside.wait(30)
+        with LocalWarehouse(warehouse.folder).only_writer(COMPTAGE_VELO):
+            order.append("second")
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    with warehouse.only_writer(COMPTAGE_VELO):
+        inside.set()
+        thread.join(0.3)
+        order.append("first")
+    thread.join(30)
+    assert order == ["first", "second"]
+
+
+def test_the_only_writer_keeps_neither_readers_nor_its_own_merges_out(filled):
+    with filled.only_writer(COMPTAGE_VELO):
+        assert filled.merge(COMPTAGE_VELO, counts(bikes=8), whole=DAYS).changed == len(counts())
+        assert len(stored(LocalWarehouse(filled.folder))) == len(counts())
+
+
+def test_a_writer_that_failed_holds_nobody_up(warehouse):
+    with pytest.raises(RuntimeError, match="gone wrong"), warehouse.only_writer(COMPTAGE_VELO):
+        raise RuntimeError("gone wrong")
+    with warehouse.only_writer(COMPTAGE_VELO):
+        pass
+
+
+def test_a_writer_that_holds_on_for_too_long_is_named(warehouse, monkeypatch):
+    monkeypatch.setattr(warehouse_module, "WRITER_TIMEOUT_SECONDS", 0.1)
+    other = LocalWarehouse(warehouse.folder)
+    with (
+        warehouse.only_writer(COMPTAGE_VELO),
+        pytest.raises(StepFailedError, match=r"Another run has been writing bike_traffic_raw\.comptage_velo"),
+        other.only_writer(COMPTAGE_VELO),
+    ):
+        raise AssertionError("two writers at once")
+
+
+def hold_for_ever(folder: Path, holds) -> None:
+    """Be the only writer until killed."""
+    with LocalWarehouse(folder).only_writer(COMPTAGE_VELO):
+        holds.set()
+        threading.Event().wait()
+
+
+def test_a_killed_writer_holds_nobody_up(warehouse, monkeypatch):
+    spawn = multiprocessing.get_context("spawn")
+    holds = spawn.Event()
+    writer = spawn.Process(target=hold_for_ever, args=(warehouse.folder, holds))
+    writer.start()
+    try:
+        poll(holds.is_set, 60, "the other process writes")
+    finally:
+        writer.kill()
+        writer.join(30)
+    monkeypatch.setattr(warehouse_module, "WRITER_TIMEOUT_SECONDS", 5)
+    with warehouse.only_writer(COMPTAGE_VELO):
+        pass
