@@ -49,7 +49,9 @@ def run_full_pass(settings: Settings, until: date | None) -> None:
     print_summary(collect_status(settings), naive_scores(settings), busiest_forecasts(settings))
     left_out = rows_left_out(settings)
     if left_out:
-        console.print(f"[yellow]{left_out:,} published rows cannot be used; rejected_counts has each with its reason[/]")
+        console.print(
+            f"[yellow]{left_out:,} published rows cannot be used; rejected_counts has each with its reason[/]"
+        )
     if note:
         console.print(f"\n[yellow]{note}[/]")
     if bad_days:

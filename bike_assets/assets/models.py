@@ -1,10 +1,14 @@
 """One asset a model family, from one factory: read, train, record, register. Families are in `core.families`."""
 
+from typing import Any
+
 import dagster as dg
 import pandas as pd
+from pydantic import create_model
 
 from bike_assets.core.families import FAMILIES, Family, FamilyConfig
-from bike_assets.core.families.base import fingerprint
+from bike_assets.core.families.base import data_fingerprint, fingerprint
+from bike_assets.core.families.blend import MEMBERS, Blend
 from bike_assets.core.plots import as_markdown, city_by_hour
 from bike_assets.core.training import Training, train_and_score
 from bike_assets.resources.queries import (
@@ -27,25 +31,29 @@ TEST_SETS = (TEST_BASELINE, TEST_CURRENT)
 
 def model_asset(family: type[Family]) -> dg.AssetsDefinition:
     """Return the asset that trains a family on the sliding window and registers the version."""
+    others = [member.name for member in MEMBERS] if family is Blend else []
 
     @dg.asset(
         name=family.name,
-        deps=[*TRAIN_SETS, *TEST_SETS],
-        description=f"{(family.__doc__ or '').strip()} Fitted on train_baseline and train_current.",
+        deps=[*TRAIN_SETS, *TEST_SETS, *others],
+        description=f"{(family.__doc__ or '').strip().splitlines()[0]} Fitted on train_baseline and train_current.",
         kinds=family.kinds,
         code_version=family.code_version,
         pool="training",
     )
     def model(
         context: dg.AssetExecutionContext,
+        config: launchpad_config(family),  # type: ignore[valid-type]
         warehouse: dg.ResourceParam[Warehouse],
         registry: dg.ResourceParam[LocalRegistry],
         tracking: dg.ResourceParam[Tracking],
         settings: dg.ResourceParam[Settings],
     ) -> dg.MaterializeResult:
-        config = family.quick_config() if settings.quick else family.config_type()
+        chosen = _chosen_config(family, config, settings)
         hashes = {name: (recorded_split(warehouse, name) or {})["content_hash"] for name in (*TRAIN_SETS, *TEST_SETS)}
-        identity = fingerprint(family, config, settings.seed, [hashes[name] for name in TRAIN_SETS])
+        data = data_fingerprint([hashes[name] for name in TRAIN_SETS])
+        members = {name: entry for name in others if (entry := registry.read().latest_on(name, data))}
+        identity = fingerprint(family, chosen, settings.seed, [data, *(each.fingerprint for each in members.values())])
         known = registry.read().by_fingerprint(identity)
         if known:
             context.log.info(f"version {known.version} was trained on these very data: nothing to train")
@@ -53,15 +61,34 @@ def model_asset(family: type[Family]) -> dg.AssetsDefinition:
         rows = _read_sets(warehouse, TRAIN_SETS)
         context.log.info(f"fitting on {len(rows):,} rows of {rows['day'].nunique()} days")
         tests = {name: _read_sets(warehouse, [name]) for name in TEST_SETS}
-        training = train_and_score(family(config, settings.seed, settings.threads), rows, tests)
+        model = family(chosen, settings.seed, settings.threads)
+        if isinstance(model, Blend):
+            model.adopt({name: registry.trained(entry) for name, entry in members.items()})
+        training = train_and_score(model, rows, tests)
         context.log.info("recording the version in MLflow and in the registry")
         tags = {"dagster/run_id": context.run.run_id, **{f"data/{name}": value for name, value in hashes.items()}}
-        record = _record(family, identity, config, training, tags, {"seed": settings.seed, "rows": len(rows)})
-        entry = _register(registry, tracking.record(record), record, training, rows, warehouse)
+        facts = {"seed": settings.seed, "rows": len(rows), **model.facts()}
+        record = _record(family, identity, chosen, training, tags, facts)
+        entry = _register(registry, tracking.record(record), record, training, rows, data, warehouse)
         picture = as_markdown(record.figures["newest_week.png"], "newest week")
-        return _result(entry, {"trained": f"on {len(rows):,} rows", "newest_week": dg.MetadataValue.md(picture)})
+        told = {"trained": f"on {len(rows):,} rows", **model.facts(), "newest_week": dg.MetadataValue.md(picture)}
+        return _result(entry, told)
 
     return model
+
+
+def launchpad_config(family: type[Family]) -> type[dg.Config]:
+    """Return a family's hyper-parameters as the launchpad shows them, with their defaults and descriptions."""
+    fields: dict[str, Any] = {
+        name: (field.annotation, field) for name, field in family.config_type.model_fields.items()
+    }
+    return create_model(f"{family.config_type.__name__}Launchpad", __base__=dg.Config, **fields)
+
+
+def _chosen_config(family: type[Family], config: dg.Config, settings: Settings) -> FamilyConfig:
+    """What the launchpad says; where it says nothing, the defaults, or with BIKE_QUICK those that take seconds."""
+    asked = family.config_type(**config.model_dump())
+    return family.quick_config() if settings.quick and asked == family.config_type() else asked
 
 
 def _read_sets(warehouse: Warehouse, names: tuple[str, ...] | list[str]) -> pd.DataFrame:
@@ -88,6 +115,7 @@ def _register(
     record: TrainingRecord,
     training: Training,
     rows: pd.DataFrame,
+    data: str,
     warehouse: Warehouse,
 ) -> ModelEntry:
     trained = training.trained
@@ -96,6 +124,7 @@ def _register(
         family=record.family,
         run_id=run_and_version[0],
         fingerprint=record.fingerprint,
+        data=data,
         trained_until=str(rows["day"].max().date()),
         registered_on=str((recorded_split(warehouse, TEST_CURRENT) or {})["cut_on"]),
         scores={name: {k: float(v) for k, v in training.scores[name, 1].as_row().items()} for name in TEST_SETS},

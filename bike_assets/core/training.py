@@ -38,7 +38,11 @@ def train_and_score(family: Family, rows: pd.DataFrame, tests: dict[str, pd.Data
         family: a fresh instance.
         rows: training rows with counter_id, FEATURES, base and bike_count, every horizon.
         tests: rows of the same kind by name of the set, oldest set first.
+
+    Raises:
+        ValueError: there are no training rows, or some have no count.
     """
+    refuse_unfit(rows)
     family.counters = sorted(rows["counter_id"].unique())
     family.fit(rows)
     trained = Trained(family.to_onnx(), family.counters)
@@ -54,6 +58,20 @@ def train_and_score(family: Family, rows: pd.DataFrame, tests: dict[str, pd.Data
     ]
     week = newest.assign(predicted_count=served.predict(newest), naive_count=newest[SEASONAL])
     return Training(trained, parity(family, served, held_out), scores, week)
+
+
+def refuse_unfit(rows: pd.DataFrame) -> None:
+    """Refuse training rows that a family could not, or would silently, learn from.
+
+    Raises:
+        ValueError: there are none, or some have no count or no base.
+    """
+    if rows.empty:
+        raise ValueError("there are no rows to fit on")
+    for name, what in (("bike_count", "count"), (SEASONAL, "base")):
+        missing = int(rows[name].isna().sum())
+        if missing:
+            raise ValueError(f"{missing:,} of the {len(rows):,} rows have no {what}: they cannot be learned from")
 
 
 def parity(family: Family, served: ServedModel, rows: pd.DataFrame) -> float:

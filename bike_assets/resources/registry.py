@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bike_assets.errors import BikeError
 
 if TYPE_CHECKING:
+    from bike_assets.core.families.base import Trained
     from bike_assets.core.families.served import ServedModel
 
 SUMMARY = "summary.json"
@@ -29,6 +30,7 @@ class ModelEntry(BaseModel):
         family: model family.
         run_id: MLflow run.
         fingerprint: identifies data, configuration and code; the same training again has the same one.
+        data: identifies its training rows.
         trained_until: last local day of its training rows.
         registered_on: newest whole local day when it was trained.
         scores: by set (test_baseline, test_current): r2, rmse (bikes an hour), mae, n; at horizon 1.
@@ -47,6 +49,7 @@ class ModelEntry(BaseModel):
     family: str
     run_id: str
     fingerprint: str
+    data: str = ""
     trained_until: str
     registered_on: str
     scores: dict[str, dict[str, float]]
@@ -83,6 +86,11 @@ class Summary(BaseModel):
     def latest(self, family: str) -> ModelEntry | None:
         """The newest version of a family."""
         return max((e for e in self.models if e.family == family), key=lambda e: e.version, default=None)
+
+    def latest_on(self, family: str, data: str) -> ModelEntry | None:
+        """The newest version of a family that was trained on these very rows."""
+        fitting = (e for e in self.models if (e.family, e.data) == (family, data))
+        return max(fitting, key=lambda e: e.version, default=None)
 
     def entry(self, version: int) -> ModelEntry | None:
         """The version with this number."""
@@ -180,10 +188,27 @@ class LocalRegistry:
         """
         from bike_assets.core.families.served import ServedModel
 
+        try:
+            return ServedModel(self._content(entry), entry.sha256, entry.counters)
+        except ValueError as error:
+            path = self.folder / entry.model_file
+            raise BikeError(f"version {entry.version} cannot be served from {path}: {error}.") from None
+
+    def trained(self, entry: ModelEntry) -> "Trained":
+        """Return what a training made.
+
+        Raises:
+            BikeError: the file is missing.
+        """
+        from bike_assets.core.families.base import Trained
+
+        return Trained(self._content(entry), entry.counters)
+
+    def _content(self, entry: ModelEntry) -> bytes:
         path = self.folder / entry.model_file
         try:
-            return ServedModel(path.read_bytes(), entry.sha256, entry.counters)
-        except (OSError, ValueError) as error:
+            return path.read_bytes()
+        except OSError as error:
             raise BikeError(f"version {entry.version} cannot be served from {path}: {error}.") from None
 
     def _change(self, change: Callable[[Summary], Summary]) -> Summary:

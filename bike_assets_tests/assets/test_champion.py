@@ -5,9 +5,13 @@ from datetime import timedelta
 import dagster as dg
 import pytest
 
+from bike_assets.core.families import FAMILIES
 from bike_assets.core.schemas import DEPLOYMENT_DECISIONS
 from bike_assets.resources.table_rows import frame
 from bike_assets_tests.conftest import LAST_DAY, City
+
+NEXT = len(FAMILIES) + 1
+"""The version after those of the first training."""
 
 
 def decisions(city: City):
@@ -23,9 +27,9 @@ def without_champion(city: City) -> City:
 
 def test_the_first_challenger_that_passes_serves_and_mlflow_follows(city: City):
     champion = city.resource("registry").read().champion
-    assert (champion.version, champion.promoted_on, champion.first_champion) == (1, LAST_DAY.isoformat(), True)
+    assert (champion.promoted_on, champion.first_champion) == (LAST_DAY.isoformat(), True)
     client = city.resource("tracking")._client()
-    assert int(client.get_model_version_by_alias("bike-traffic", "champion").version) == 1
+    assert int(client.get_model_version_by_alias("bike-traffic", "champion").version) == champion.version
     assert list(decisions(city)["decision"]) == ["DEPLOY"]
 
 
@@ -59,32 +63,38 @@ def test_a_training_that_finds_its_champion_already_serving_is_skipped(city: Cit
 def test_a_decision_against_another_champion_never_acts(city: City):
     registry = city.resource("registry")
     first = registry.read().champion
-    registry.add(first.model_copy(update={"version": 2, "fingerprint": "other", "is_champion": False}))
+    registry.add(first.model_copy(update={"version": NEXT, "fingerprint": "other", "is_champion": False}))
     stale = {
         "decided_on": LAST_DAY,
-        "challenger_version": 2,
-        "champion_version": 7,
+        "challenger_version": NEXT,
+        "champion_version": 77,
         "decision": "DEPLOY",
         "reason": "decided against a version that serves no more",
     }
     city.resource("warehouse").merge(DEPLOYMENT_DECISIONS, frame(DEPLOYMENT_DECISIONS, [stale]))
     assert city.run("retrain", asset_selection=[dg.AssetKey("champion")]).success
-    assert registry.read().champion.version == 1
+    assert registry.read().champion.version == first.version
 
 
 def test_a_deploy_against_the_champion_replaces_it_and_moves_the_alias(city: City):
     registry = city.resource("registry")
     first = registry.read().champion
-    registry.add(first.model_copy(update={"version": 2, "fingerprint": "other", "is_champion": False}))
+    registry.add(first.model_copy(update={"version": NEXT, "fingerprint": "other", "is_champion": False}))
     city.resource("tracking")._client().create_model_version(
         "bike-traffic", str(city.home.registry / first.model_file), first.run_id
     )
-    row = {"decided_on": LAST_DAY, "challenger_version": 2, "champion_version": 1, "decision": "DEPLOY", "reason": "r"}
+    row = {
+        "decided_on": LAST_DAY,
+        "challenger_version": NEXT,
+        "champion_version": first.version,
+        "decision": "DEPLOY",
+        "reason": "r",
+    }
     city.resource("warehouse").merge(DEPLOYMENT_DECISIONS, frame(DEPLOYMENT_DECISIONS, [row]))
     assert city.run("retrain", asset_selection=[dg.AssetKey("champion")]).success
-    assert registry.read().champion.version == 2
+    assert registry.read().champion.version == NEXT
     client = city.resource("tracking")._client()
-    assert int(client.get_model_version_by_alias("bike-traffic", "champion").version) == 2
+    assert int(client.get_model_version_by_alias("bike-traffic", "champion").version) == NEXT
 
 
 def test_a_served_file_that_differs_from_its_model_stops_before_it_is_judged(without_champion: City, monkeypatch):
@@ -95,9 +105,10 @@ def test_a_served_file_that_differs_from_its_model_stops_before_it_is_judged(wit
 
 
 def test_a_damaged_model_file_is_refused_by_name(city: City):
-    file = next((city.home.registry / "models").glob("*.onnx"))
+    champion = city.resource("registry").read().champion
+    file = city.home.registry / champion.model_file
     file.write_bytes(file.read_bytes()[:-1])
     result = city.run("retrain", raise_on_error=False)
     assert not result.success
     errors = [e.event_specific_data.error.to_string() for e in result.all_events if e.is_step_failure]
-    assert "version 1 cannot be served" in errors[0]
+    assert f"version {champion.version} cannot be served" in errors[0]

@@ -13,7 +13,7 @@ EXPECTED = {
     "raw_counts": {"raw_counts", "counters"},
     "features": {"hourly_features"},
     "splits": {"train_baseline", "test_baseline", "train_current", "test_current"},
-    "models": {"gradient_boosting"},
+    "models": {"random_forest", "neural_network", "gradient_boosting", "blend"},
     "evaluation": {"double_evaluation"},
     "champion": {"champion"},
     "predictions": {"predictions"},

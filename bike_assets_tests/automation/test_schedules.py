@@ -16,7 +16,6 @@ from bike_assets.automation.schedules import (
     daily_refresh,
 )
 from bike_assets.core.schemas import INGESTIONS
-from bike_assets.plan import CORRECTED_DAYS
 from bike_assets.resources.table_rows import frame
 from bike_assets_tests.conftest import FIRST_DAY, LAST_DAY, City
 from bike_assets_tests.stub_source import StubSource
@@ -176,7 +175,7 @@ def corrections(city: City, at: datetime, **changes):
 
 def test_the_last_days_that_are_in_are_read_again_every_morning(city: City):
     [request] = corrections(city, morning(after(1))).run_requests
-    first = LAST_DAY - timedelta(days=CORRECTED_DAYS - 1)
+    first = LAST_DAY - timedelta(days=6)
     assert (request.tags[RANGE_START_TAG], request.tags[RANGE_END_TAG]) == (str(first), str(LAST_DAY))
     again, tomorrow = (corrections(city, morning(day)).run_requests[0].run_key for day in (after(1), after(2)))
     assert request.run_key == again != tomorrow
@@ -203,5 +202,5 @@ def test_what_is_asked_for_can_be_run(city: City):
     job = city.defs.resolve_job_def("ingest")
     assert job.execute_in_process(instance=city.instance, tags=dict(request.tags)).success
     read = city.query("SELECT day, rows_added, rows_changed FROM monitoring_audit.ingestions ORDER BY ingested_at, day")
-    assert len(read.tail(CORRECTED_DAYS)["day"].unique()) == CORRECTED_DAYS
-    assert not read.tail(CORRECTED_DAYS)[["rows_added", "rows_changed"]].any(axis=None)
+    assert len(read.tail(7)["day"].unique()) == 7
+    assert not read.tail(7)[["rows_added", "rows_changed"]].any(axis=None)

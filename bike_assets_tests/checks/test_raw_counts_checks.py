@@ -238,6 +238,8 @@ def test_one_day_that_cannot_be_read_is_named_and_the_others_are_ingested(young)
     assert not result.success
     assert list(failed(result)) == ["days_are_read_whole"]
     assert failed(result)["days_are_read_whole"].startswith(f"{BAD}: The stub cannot be believed")
+    judged = {each.check_name: each.metadata["days"].value for each in result.get_asset_check_evaluations()}
+    assert judged == {**dict.fromkeys(SEVERITIES, 4), "days_are_read_whole": 5}, "nothing is said of rows not read"
     assert "hourly_features" not in materialized(result)
     assert ingested(young) == [day for day in days_between(FIRST_DAY, LAST) if day != BAD]
     source.unreliable.clear()

@@ -94,9 +94,9 @@ def test_a_promotion_and_a_new_day_are_picked_up_without_a_restart(city: City, a
     assert api.get("/champion").json()["forecast_day"] == "2021-10-08"
     registry = city.resource("registry")
     first = registry.read().champion
-    registry.add(first.model_copy(update={"version": 2, "fingerprint": "other", "is_champion": False}))
-    registry.promote(2, LAST_DAY.isoformat())
-    poll(lambda: api.get("/champion").json()["version"] == 2, 5, "the promotion")
+    registry.add(first.model_copy(update={"version": 9, "fingerprint": "other", "is_champion": False}))
+    registry.promote(9, LAST_DAY.isoformat())
+    poll(lambda: api.get("/champion").json()["version"] == 9, 5, "the promotion")
     ingested = [dg.AssetKey(name) for name in ("raw_counts", "counters", "predictions")]
     assert city.run("daily", LAST_DAY + timedelta(days=1), asset_selection=ingested).success
     poll(lambda: api.get("/champion").json()["forecast_day"] == "2021-10-09", 5, "the new day")

@@ -76,6 +76,10 @@ class Family(ABC):
     def to_onnx(self) -> bytes:
         """Return the served file."""
 
+    def facts(self) -> dict[str, float]:
+        """Return what a fit found out that people want to see; nothing by default."""
+        return {}
+
     def inputs(self, rows: pd.DataFrame) -> np.ndarray:
         """Return the model's input, float32 [n, len(INPUTS)]."""
         return model_inputs(rows, self.counters)
@@ -88,6 +92,11 @@ def model_inputs(rows: pd.DataFrame, counters: list[str]) -> np.ndarray:
     for position, name in enumerate(FEATURES, start=1):
         out[:, position] = rows[name].to_numpy(dtype=np.float32)
     return out
+
+
+def data_fingerprint(content_hashes: list[str]) -> str:
+    """Identify training rows by the content of the sets that they come from, and the features made of them."""
+    return hashlib.sha256(json.dumps([content_hashes, INPUTS, SEASONAL]).encode()).hexdigest()[:16]
 
 
 def fingerprint(family: type[Family], config: FamilyConfig, seed: int, data_hashes: list[str]) -> str:

@@ -12,7 +12,7 @@ import pandas as pd
 from pydantic import Field
 
 from bike_assets.core.families.base import INPUTS, RATIO_BOUNDS, Family, FamilyConfig
-from bike_assets.core.families.graph import OPSET, scale_ratio_by_base
+from bike_assets.core.families.graph import OPSET, round_down, scale_ratio_by_base
 from bike_assets.core.features import SEASONAL
 
 if TYPE_CHECKING:
@@ -93,17 +93,10 @@ class GradientBoosting(Family):
 
 
 def _with_float32_thresholds(model: str) -> str:
-    """Round every threshold down to single precision.
-
-    ONNX stores thresholds in single precision, rounded to the nearest: one that is rounded up sends the input just
-    above it the wrong way. On single-precision inputs rounding down changes no decision.
-    """
+    """Round every threshold down to single precision, which the served file has."""
     without_sizes = re.sub(r"(?m)^tree_sizes=.*\n", "", model)
-    return re.sub(r"(?m)^threshold=(.*)$", lambda line: f"threshold={_round_down(line[1])}", without_sizes)
+    return re.sub(r"(?m)^threshold=(.*)$", lambda line: f"threshold={_rounded(line[1])}", without_sizes)
 
 
-def _round_down(numbers: str) -> str:
-    exact = np.array(numbers.split(), dtype=np.float64)
-    single = exact.astype(np.float32)
-    lower = np.where(single > exact, np.nextafter(single, np.float32(-np.inf)), single)
-    return " ".join(repr(float(number)) for number in lower)
+def _rounded(numbers: str) -> str:
+    return " ".join(repr(float(number)) for number in round_down(np.array(numbers.split(), dtype=np.float64)))
