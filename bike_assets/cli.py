@@ -4,7 +4,7 @@ import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -119,6 +119,29 @@ def simulator(
     moment = clock.replace(tzinfo=clock.tzinfo or UTC) if clock else None
     asked = SimulatorOptions(host or settings.host, port, counts, moment, months, scenarios, fault or [], quota)
     run_simulator(settings, asked)
+
+
+@app.command()
+def backtest(
+    counts: Annotated[Path, typer.Option(help="A portal export, Parquet or CSV.")],
+    first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], metavar="DAY", help="First day.")],
+    last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], metavar="DAY", help="Last day.")],
+    families: Annotated[str, typer.Option(help="Names with commas between them; all by default.")] = "",
+    refit: Annotated[
+        Literal["never", "monthly", "weekly"], typer.Option(help="How often the models are fitted again.")
+    ] = "never",
+    output: Annotated[Path | None, typer.Option("--json", metavar="OUT", help="Write the figures there.")] = None,
+) -> None:
+    """Forecast past days as they would have been issued, fitted on what lies before, and score them.
+
+    Prints R², RMSE and MAE for each family, the blend and the seasonal naive: overall, by horizon, for counters that
+    the training never saw, and on public holidays. It needs no home and no server.
+    """
+    from bike_assets.backtesting import backtest as run
+    from bike_assets.core.splits import Span
+
+    names = [name.strip() for name in families.split(",") if name.strip()]
+    run(load_settings(), counts.expanduser(), Span(first.date(), last.date()), names, refit, output)
 
 
 def main() -> None:

@@ -1,0 +1,120 @@
+"""`bike backtest`: reads an export, has past days forecast, prints the tables and writes the JSON.
+
+How days are forecast belongs to `core.backtest`.
+"""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.table import Table
+
+from bike_assets.core.backtest import NAIVE, Backtest, Refit, run_backtest
+from bike_assets.core.families import FAMILIES
+from bike_assets.core.features import HORIZONS
+from bike_assets.core.ingestion import digest_reading
+from bike_assets.core.scoring import Scores
+from bike_assets.core.splits import Span
+from bike_assets.errors import BikeError
+from bike_assets.resources.counts_source import file_days, read_file
+from bike_assets.settings import Settings
+from bike_assets.terminal import console
+
+
+def backtest(
+    settings: Settings, counts: Path, span: Span, families: Sequence[str], refit: Refit, output: Path | None
+) -> None:
+    """Do a backtest, print it, and write it where asked.
+
+    Raises:
+        BikeError: the export cannot be used, the range is not in it, or a family does not exist.
+    """
+    unknown = sorted(set(families) - set(FAMILIES))
+    if unknown:
+        raise BikeError(f"--families {','.join(unknown)}: no such family; there are {', '.join(FAMILIES)}.")
+    first, last = file_days(counts, settings)
+    if not first <= span.first <= span.last <= last:
+        raise BikeError(f"--from {span.first} --to {span.last} is not a range within {counts}: {first} to {last}.")
+    with console.status("reading counts") as status:
+        try:
+            done = run_backtest(
+                usable_counts(settings, counts, Span(first, last)), span, families or list(FAMILIES), refit,
+                settings.holidays_country, settings.timezone, settings.seed, settings.threads, status.update,
+            )  # fmt: skip
+        except ValueError as error:
+            raise BikeError(f"{counts}: {error}.") from None
+    print_backtest(done, span, refit)
+    if output is not None:
+        output.write_text(json.dumps(as_json(done, span), indent=2, allow_nan=False) + "\n")
+        console.print(f"\nWritten to {output}")
+
+
+def usable_counts(settings: Settings, path: Path, span: Span) -> pd.DataFrame:
+    """Return the rows of an export that would be learned from: usable, one a counter and hour, no outliers."""
+    nothing = pd.DataFrame({"day": pd.Series(dtype="datetime64[s]"), "counter_id": [], "busiest": []})
+    published = read_file(path, settings.portal_fields, settings.portal_labels)
+    reading = digest_reading(span, published, datetime.now(UTC), nothing, settings.outlier_rule, settings.timezone)
+    rows = reading.rows[~reading.rows["is_outlier"]]
+    return rows.astype({"counter_id": str})
+
+
+def as_json(done: Backtest, span: Span) -> dict[str, Any]:
+    """Return the figures as the JSON file has them; null for what cannot be scored."""
+    return {
+        "families": {name: _family_json(done, name) for name in done.results},
+        "rows": len(done.rows),
+        "from": span.first.isoformat(),
+        "to": span.last.isoformat(),
+    }
+
+
+def _family_json(done: Backtest, name: str) -> dict[str, Any]:
+    result, slices = done.results[name], done.slices()
+    seconds = result.predict_seconds
+    return {
+        **_figures(done.scores(name)),
+        "by_horizon": {
+            str(horizon): _figures(done.scores(name, done.rows["horizon_days"] == horizon)) for horizon in HORIZONS
+        },
+        "new_counters": _figures(done.scores(name, slices["new counters"])),
+        "holidays": _figures(done.scores(name, slices["holidays"])),
+        "fit_cpu_seconds": round(result.fit_cpu_seconds, 3),
+        "predict_rows_per_second": round(len(done.rows) / seconds) if seconds else None,
+    }
+
+
+def _figures(scores: Scores) -> dict[str, float | int | None]:
+    return {key: None if pd.isna(value) else value for key, value in scores.as_row().items()}
+
+
+def print_backtest(done: Backtest, span: Span, refit: Refit) -> None:
+    """Print one table of all rows, and R² and RMSE of the parts."""
+    names = [*(name for name in FAMILIES if name in done.results), NAIVE]
+    console.print(
+        f"\n[bold]Backtest[/]   {span.first} to {span.last}, {len(done.rows):,} forecasts, refitted {refit}; "
+        f"{len(done.holidays)} public holidays"
+    )
+    table = _table("all horizons", "R²", "RMSE", "MAE", "fit, CPU s", "rows a second")
+    for name in names:
+        scores, result = done.scores(name), done.results[name]
+        speed = f"{len(done.rows) / result.predict_seconds:,.0f}" if result.predict_seconds else ""
+        cpu = f"{result.fit_cpu_seconds:.1f}" if result.fit_cpu_seconds else ""
+        table.add_row(name, f"{scores.r2:.4f}", f"{scores.rmse:.2f}", f"{scores.mae:.2f}", cpu, speed)
+    console.print(table)
+    for title, metric, form in (("R²", "r2", ".4f"), ("RMSE", "rmse", ".2f")):
+        parts = _table(title, *done.slices())
+        for name in names:
+            cells = [done.scores(name, chosen) for chosen in done.slices().values()]
+            parts.add_row(name, *(f"{getattr(each, metric):{form}}" if each.n else "-" for each in cells))
+        console.print(parts)
+
+
+def _table(first: str, *others: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    table.add_column(first)
+    for name in others:
+        table.add_column(name, justify="right")
+    return table
