@@ -10,10 +10,12 @@ from bike_assets import full_pass
 from bike_assets.build import build_defs
 from bike_assets.core.families import FAMILIES
 from bike_assets.core.local_time import as_date, days_between
+from bike_assets.core.schemas import INGESTIONS
 from bike_assets.core.splits import Span
 from bike_assets.errors import BadDaysError
 from bike_assets.full_pass import run_full_pass
 from bike_assets.plan import STEP_TAG, Plan, days_to_do, end_abandoned_runs, new_days, spans_of
+from bike_assets.resources.table_rows import frame
 from bike_assets.status import busiest_forecasts, collect_status
 from bike_assets_tests.conftest import FIRST_DAY, LAST_DAY, City
 from bike_assets_tests.stub_source import StubSource, on
@@ -139,17 +141,9 @@ def test_bad_days_and_the_week_before_new_days_are_read_in_as_few_runs_as_can_be
 
 def unreadable(city: City, *days: date) -> None:
     """Have the newest readings of some days be ones that could not be believed."""
-    source = StubSource()
-    source.unreliable = set(days)
-    for day in days:
-        run = build_defs(settings=city.settings, resource_overrides={"counts_source": source})
-        job = run.resolve_job_def("ingest")
-        job.execute_in_process(
-            instance=city.instance,
-            partition_key=day.isoformat(),
-            asset_selection=[dg.AssetKey("raw_counts")],
-            raise_on_error=False,
-        )
+    now = pd.Timestamp.now(tz="UTC")
+    rows = [{"day": day, "ingested_at": now, "unread": "the portal broke off"} for day in days]
+    city.resource("warehouse").merge(INGESTIONS, frame(INGESTIONS, rows))
 
 
 def test_days_to_do_are_those_that_nothing_was_decided_for_and_those_that_could_not_be_read(city: City):

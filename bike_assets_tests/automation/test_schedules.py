@@ -2,6 +2,7 @@
 
 import dataclasses
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 
 import dagster as dg
 import pandas as pd
@@ -15,6 +16,7 @@ from bike_assets.automation.schedules import (
     daily_corrections,
     daily_refresh,
 )
+from bike_assets.build import build_defs
 from bike_assets.core.schemas import INGESTIONS
 from bike_assets.resources.table_rows import frame
 from bike_assets_tests.conftest import FIRST_DAY, LAST_DAY, City
@@ -30,9 +32,14 @@ def morning(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, 8, 30, tzinfo=UTC)
 
 
+@lru_cache
+def repository() -> dg.RepositoryDefinition:
+    """The jobs that are asked for; whose home it is does not matter here."""
+    return build_defs().get_repository_def()
+
+
 def context_at(city: City, at: datetime, resources: dict) -> dg.ScheduleEvaluationContext:
-    repository = city.defs.get_repository_def()
-    return dg.build_schedule_context(city.instance, at, resources=resources, repository_def=repository)
+    return dg.build_schedule_context(city.instance, at, resources=resources, repository_def=repository())
 
 
 def tick(city: City, at: datetime, newest: date | None):
@@ -52,12 +59,12 @@ def asked(city: City, at: datetime, newest: date | None) -> list[date]:
 
 def start_run(city: City, day: date, status: dg.DagsterRunStatus) -> None:
     """Have a run of the daily job in some state."""
-    repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("bike_assets"), "__repository__")
+    origin = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("bike_assets"), "__repository__")
     city.instance.create_run_for_job(
-        city.defs.resolve_job_def("daily"),
+        repository().get_job("daily"),
         tags={PARTITION_TAG: day.isoformat()},
         status=status,
-        remote_job_origin=RemoteJobOrigin(repository, "daily"),
+        remote_job_origin=RemoteJobOrigin(origin, "daily"),
     )
 
 

@@ -49,8 +49,13 @@ def portal() -> Iterator[PortalSimulator]:
 
 def settings_for(home: Path, url: str, **more: str) -> dict[str, str]:
     """The environment of a pass that ingests and, having too few days, trains nothing."""
-    values = {"BIKE_PORTAL_URL": url, "BIKE_MIN_TRAINING_DAYS": "10000", "BIKE_HISTORY_MONTHS": "5", **more}
-    return environment(home, **values)
+    values = {
+        "BIKE_SOURCE": "auto",
+        "BIKE_PORTAL_URL": url,
+        "BIKE_MIN_TRAINING_DAYS": "10000",
+        "BIKE_HISTORY_MONTHS": "5",
+    }
+    return environment(home, **{**values, **more})
 
 
 def ingest(home: Path, url: str, **more: str) -> subprocess.CompletedProcess:
@@ -135,10 +140,8 @@ def test_a_portal_that_answers_is_taken_and_kept(portal, tmp_path):
     assert f"the portal {portal.url}" in done.stdout
     record = json.loads((tmp_path / "home.json").read_text())
     assert (record["source"], record["portal"], record["first_day"]) == ("paris", portal.url, str(FIRST))
-    again = subprocess.run(
-        [*BIKE, "materialize"], env=environment(tmp_path, BIKE_MIN_TRAINING_DAYS="10000"), cwd=REPOSITORY,
-        capture_output=True, text=True,
-    )  # fmt: skip
+    later = environment(tmp_path, BIKE_SOURCE="auto", BIKE_MIN_TRAINING_DAYS="10000")
+    again = subprocess.run([*BIKE, "materialize"], env=later, cwd=REPOSITORY, capture_output=True, text=True)
     assert "Nothing to do" in again.stdout, again.stdout + again.stderr
 
 
