@@ -17,6 +17,8 @@ from bike_assets.settings import Settings
 RECORD = "home.json"
 SourceKind = Literal["paris", "portal", "simulator", "file"]
 PORTALS = ("paris", "portal")
+LAYOUT = 2
+"""Goes up when homes of before can no longer be read."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ class Home:
         _refuse_equals_sign(self.folder)
         values = asdict(self) | {"first_day": self.first_day.isoformat()}
         values |= {"last_day": self.last_day and self.last_day.isoformat(), "file": self.file and str(self.file)}
+        values["layout"] = LAYOUT
         del values["folder"]
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -110,6 +113,7 @@ def recorded_home(settings: Settings) -> Home | None:
     path = settings.home_folder / RECORD
     try:
         values: dict[str, Any] = json.loads(path.read_text())
+        layout = values.pop("layout", 1)
         home = Home(
             folder=settings.home_folder,
             **values
@@ -127,6 +131,11 @@ def recorded_home(settings: Settings) -> Home | None:
         raise BikeError(
             f"{path} is not the record of a home ({error}): mend it or start over with make clean."
         ) from None
+    if layout != LAYOUT:
+        raise BikeError(
+            f"The home {home.folder} was made by another version of this platform, whose tables have other columns: "
+            "choose another BIKE_HOME or start over with make clean."
+        )
     _refuse_mismatch(home, settings)
     return home
 

@@ -15,7 +15,7 @@ from bike_assets.core.local_time import as_date
 from bike_assets.core.plausibility import HISTORY_DAYS, OutlierRule, together
 from bike_assets.core.schemas import COMPTAGE_VELO, INGESTIONS, REJECTED_COUNTS
 from bike_assets.core.splits import Span
-from bike_assets.errors import UnreliableAnswerError
+from bike_assets.errors import SourceUnavailableError, UnreliableAnswerError
 from bike_assets.resources.counts_source import CountsBatch, CountsSource
 from bike_assets.resources.warehouse import Warehouse
 
@@ -23,8 +23,6 @@ CHUNK_DAYS = 31
 """Days that are read at once: few requests, and bounded memory."""
 HOPELESS_DAYS = 3
 """So many single days that cannot be read, and none that can, are the source's fault and not the days'."""
-
-
 NOTHING_YET = "the source has published nothing for this day yet"
 Outcome = CountsBatch | UnreliableAnswerError
 
@@ -78,11 +76,20 @@ class Ingestion:
     def _settle(self, span: Span, outcome: Outcome) -> pd.DataFrame:
         """Merge a part that was read, or as much of it as can be read in smaller parts, and write its audit rows."""
         parts: list[pd.DataFrame] = []
-        for days, batch in self._smaller(span, outcome):
-            parts.append(self._take(days, batch) if isinstance(batch, CountsBatch) else _unread(days, batch))
-            bad = [part["unread"].iloc[0] for part in parts if part["unread"].notna().all() and len(part) == 1]
-            if len(bad) == len(parts) >= HOPELESS_DAYS:
-                raise UnreliableAnswerError(f"No day from {span.first} on can be read: {bad[-1]}")
+        try:
+            for days, batch in self._smaller(span, outcome):
+                parts.append(self._take(days, batch) if isinstance(batch, CountsBatch) else _unread(days, batch))
+                bad = [part["unread"].iloc[0] for part in parts if part["unread"].notna().all() and len(part) == 1]
+                if len(bad) == len(parts) >= HOPELESS_DAYS:
+                    raise UnreliableAnswerError(f"No day from {span.first} on can be read: {bad[-1]}")
+        except SourceUnavailableError:
+            # What came in before the source fell silent is in the table: its audit rows have to be, too.
+            if parts:
+                self._write_down(parts)
+            raise
+        return self._write_down(parts)
+
+    def _write_down(self, parts: list[pd.DataFrame]) -> pd.DataFrame:
         audit = pd.concat(parts, ignore_index=True)
         audit = audit.assign(source=self._source.description, run_id=self._run_id, ingested_at=datetime.now(UTC))
         self._warehouse.merge(INGESTIONS, audit)
@@ -108,6 +115,8 @@ class Ingestion:
         reading = digest_reading(span, batch.rows, batch.read_at, history, self._rule, self._timezone)
         self._history = together(history, reading.busiest)
         days = reading.days.assign(unread=self._why_unread(reading.days))
+        if span.days == 1:
+            days["rows_reported"] = batch.reported
         merged = [as_date(day) for day in days.loc[days["unread"].isna(), "day"]]
         ingested_at = datetime.now(UTC)
         rejected = reading.rejected[reading.rejected["day"].isin(pd.to_datetime(merged))]

@@ -19,6 +19,7 @@ from bike_assets.core.splits import Span
 from bike_assets.errors import BadDaysError, StepFailedError
 from bike_assets.home import Home
 from bike_assets.resources.counts_source import open_source
+from bike_assets.resources.home_source import yesterday
 from bike_assets.resources.queries import recorded_split, unread_days, whole_days
 from bike_assets.resources.registry import LocalRegistry
 from bike_assets.resources.warehouse import Warehouse
@@ -77,7 +78,7 @@ class Plan:
         self, defs: dg.Definitions, instance: dg.DagsterInstance, home: Home, settings: Settings, until: date | None
     ) -> None:
         self.defs, self.instance, self.home, self.settings = defs, instance, home, settings
-        self.last = until or open_source(home, settings).newest_day() or home.first_day - timedelta(days=1)
+        self.last = until or _newest_day(home, settings)
         resources = defs.resources or {}
         self.warehouse: Warehouse = resources["warehouse"]
         self.registry: LocalRegistry = resources["registry"]
@@ -134,6 +135,8 @@ class Plan:
 
     def _ingestion(self) -> Iterator[Step]:
         whole = Span(self.home.first_day, self.last)
+        for span in spans_of(set(unread_days(self.warehouse, whole))):
+            yield Step(f"reading again {span.first} to {span.last}", "ingest", (*INGESTING, "hourly_features"), span)
         for assets, what in ((INGESTING, "ingesting counts"), (("hourly_features",), "making features")):
             missing = self._missing(assets[0], days_between(whole.first, whole.last))
             if missing:
@@ -193,8 +196,6 @@ class Plan:
 
     def _missing(self, asset: str, days: list[date]) -> list[date]:
         done = _materialized(self.instance, asset)
-        if asset == "raw_counts" and days:
-            done -= set(unread_days(self.warehouse, Span(days[0], days[-1])))
         return [day for day in days if day not in done]
 
     def _has_run(self, asset: str) -> bool:
@@ -215,6 +216,12 @@ def end_abandoned_runs(instance: dg.DagsterInstance, only_steps: bool) -> int:
         instance.report_run_failed(run, "its process ended before the run did")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
     return len(abandoned)
+
+
+def _newest_day(home: Home, settings: Settings) -> date:
+    """The last day that can be done: a source whose clock is ahead is followed to yesterday alone."""
+    newest = open_source(home, settings).newest_day() or home.first_day - timedelta(days=1)
+    return newest if home.source == "file" else min(newest, yesterday(home.timezone))
 
 
 def days_to_do(

@@ -5,6 +5,7 @@ source, its first day) belongs to `home`.
 """
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +13,13 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from bike_assets.core.calendar import has_holidays
 from bike_assets.core.decisions import EvaluationRule, RetrainRule
@@ -107,8 +114,7 @@ class Settings(BaseSettings):
     @classmethod
     def _are_addresses(cls, urls: str) -> str:
         for url in urls.split():
-            parts = urlsplit(url)
-            if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/") or parts.query:
+            if not _is_address(url):
                 raise ValueError("it has to be scheme, host and port, such as https://data.example.org, and no path")
         if not urls.split():
             raise ValueError("it names no address")
@@ -132,7 +138,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _bounds_are_in_order(self) -> "Settings":
-        if self.source == "paris" and self.city_file != PARIS:
+        if self.source == "paris" and not self.is_paris:
             raise ValueError("BIKE_SOURCE=paris, and BIKE_CITY_FILE is another city: set BIKE_SOURCE=portal")
         if round(self.train_share + self.test_share, 9) > MOST_BASELINE:
             raise ValueError(f"BIKE_TRAIN_SHARE and BIKE_TEST_SHARE together leave less than {1 - MOST_BASELINE:.0%}")
@@ -141,6 +147,11 @@ class Settings(BaseSettings):
         if self.drift_warning > self.drift_critical:
             raise ValueError("BIKE_DRIFT_WARNING is above BIKE_DRIFT_CRITICAL")
         return self
+
+    @property
+    def is_paris(self) -> bool:
+        """Whether the city's file is that of Paris."""
+        return self.city_file.expanduser().resolve() == PARIS.resolve()
 
     @property
     def named_portal(self) -> str | None:
@@ -185,6 +196,17 @@ class Settings(BaseSettings):
         return self.home.expanduser().absolute()
 
 
+def _is_address(url: str) -> bool:
+    """Whether a text is scheme, host and perhaps port, and nothing else."""
+    parts = urlsplit(url)
+    try:
+        known_port = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    rest = parts.path.strip("/") + parts.query + parts.fragment
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and known_port and not rest
+
+
 def _read_city(path: Path) -> dict[str, Any]:
     """Read a city's defaults.
 
@@ -211,9 +233,15 @@ def load_settings() -> Settings:
     """
     try:
         return Settings()
+    except SettingsError as error:
+        found = re.search(r'field "(\w+)"', str(error))
+        raise BikeError(f"BIKE_{found[1].upper() if found else '...'} has to be JSON, such as an object.") from None
     except ValidationError as error:
         first = error.errors()[0]
         told = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "missing":
+            name = "__".join(str(part) for part in first["loc"])
+            raise BikeError(f"BIKE_{name.upper()} is not set, and the city's file has no {name} either.") from None
         if not first["loc"]:
             raise BikeError(f"The settings do not fit together: {told}.") from None
         name = "BIKE_" + "__".join(str(part) for part in first["loc"]).upper()

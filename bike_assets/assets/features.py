@@ -4,6 +4,7 @@ import dagster as dg
 import pandas as pd
 
 from bike_assets.core.features import FEATURES, HORIZONS, CountCube, feature_rows
+from bike_assets.core.local_time import days_between
 from bike_assets.core.schemas import HOURLY_FEATURES
 from bike_assets.core.splits import Span
 from bike_assets.partitions import DAILY, days_of
@@ -31,7 +32,7 @@ def hourly_features(
     written = 0
     for chunk in Span(days[0], days[-1]).chunks(CHUNK_DAYS):
         rows = training_rows(warehouse, chunk, settings)
-        warehouse.merge(HOURLY_FEATURES, rows)
+        warehouse.merge(HOURLY_FEATURES, rows, whole=days_between(chunk.first, chunk.last))
         written += len(rows)
         context.log.info(f"features of {chunk.first} to {chunk.last} made")
     return dg.MaterializeResult(

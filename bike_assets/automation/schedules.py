@@ -4,17 +4,23 @@ from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 import dagster as dg
+import pandas as pd
 
 from bike_assets.automation.jobs import daily, ingest
+from bike_assets.core.local_time import as_date, days_between
+from bike_assets.core.splits import Span
 from bike_assets.home import Home
 from bike_assets.partitions import DAILY
-from bike_assets.plan import CORRECTED_DAYS, days_to_do
+from bike_assets.plan import CORRECTED_DAYS, new_days, spans_of
 from bike_assets.resources.counts_source import CountsSource
+from bike_assets.resources.queries import days_tried, recorded_split, unread_days
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
 
 PARTITION_TAG = "dagster/partition"
 RANGE_START_TAG, RANGE_END_TAG = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+FIRST_HOUR = 10
+HOURLY_DAYS = 2
 UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -25,7 +31,7 @@ UNDER_WAY = [
 
 @dg.schedule(
     job=daily,
-    cron_schedule="30 10-22 * * *",
+    cron_schedule=f"30 {FIRST_HOUR}-22 * * *",
     execution_timezone=DAILY.timezone,
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="The daily job for every published day that is not done yet, oldest first: mostly for yesterday.",
@@ -35,21 +41,21 @@ def daily_refresh(
     home: dg.ResourceParam[Home],
     counts_source: dg.ResourceParam[CountsSource],
     warehouse: dg.ResourceParam[Warehouse],
-    settings: dg.ResourceParam[Settings],
 ) -> list[dg.RunRequest] | dg.SkipReason:
     """From half past ten, every hour until all published days are done: the publisher is a day late, or more."""
-    tick = context.scheduled_execution_time
-    yesterday = _day_before(context)
-    newest = counts_source.newest_day()
+    if home.source == "file":
+        return dg.SkipReason("the source is a file, whose days are over: bike materialize does what is left of them")
+    tick, newest = context.scheduled_execution_time, counts_source.newest_day()
     if newest is None:
         return dg.SkipReason("the source has published nothing lately")
+    if recorded_split(warehouse, "train_baseline") is None:
+        return dg.SkipReason("this home has no champion yet: bike materialize does the first pass")
+    last = min(newest, _day_before(context))
     under_way = {
         run.tags.get(PARTITION_TAG)
         for run in context.instance.get_runs(dg.RunsFilter(job_name=daily.name, statuses=UNDER_WAY))
     }
-    wanted = days_to_do(context.instance, warehouse, home, settings, min(newest, yesterday))
-    if wanted is None:
-        return dg.SkipReason("this home has no champion yet: bike materialize does the first pass")
+    wanted = _worth_asking(new_days(context.instance, warehouse, last), warehouse, last, _is_first_tick(context))
     requests = [
         dg.RunRequest(run_key=f"{day}, asked for at {tick:%Y-%m-%d %H:%M}", partition_key=day.isoformat())
         for day in wanted
@@ -58,7 +64,17 @@ def daily_refresh(
     if requests:
         return requests
     waiting = f"; {len(under_way)} under way" if under_way else ""
-    return dg.SkipReason(f"every day to {min(newest, yesterday)} is done or under way: the source ends there{waiting}")
+    return dg.SkipReason(f"every day to {last} is done or under way: the source ends with {newest}{waiting}")
+
+
+def _worth_asking(days: list[date], warehouse: Warehouse, last: date, first_tick: bool) -> list[date]:
+    """Leave out days that failed before: such a day is tried hourly at first, then daily for a week, then no more."""
+    tried = days_tried(warehouse, Span(days[0], days[-1])) if days else set()
+    return [
+        day
+        for day in days
+        if day not in tried or (last - day).days < HOURLY_DAYS or (first_tick and (last - day).days < CORRECTED_DAYS)
+    ]
 
 
 @dg.schedule(
@@ -66,11 +82,14 @@ def daily_refresh(
     cron_schedule="0 10 * * *",
     execution_timezone=DAILY.timezone,
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description=f"Reads the last {CORRECTED_DAYS} days that are in once more, for late rows and corrections.",
+    description=f"Reads the last {CORRECTED_DAYS} days that are in, and days that could not be read, once more.",
 )
 def daily_corrections(
-    context: dg.ScheduleEvaluationContext, home: dg.ResourceParam[Home]
-) -> dg.RunRequest | dg.SkipReason:
+    context: dg.ScheduleEvaluationContext,
+    home: dg.ResourceParam[Home],
+    warehouse: dg.ResourceParam[Warehouse],
+    settings: dg.ResourceParam[Settings],
+) -> list[dg.RunRequest] | dg.SkipReason:
     """In the morning before the new day is read; a file cannot change."""
     if home.source == "file":
         return dg.SkipReason("the source is a file, which does not change")
@@ -78,11 +97,20 @@ def daily_corrections(
     if not done:
         return dg.SkipReason("no day is in yet")
     last = date.fromisoformat(done[-1])
-    first = max(home.first_day, last - timedelta(days=CORRECTED_DAYS - 1))
-    return dg.RunRequest(
-        run_key=f"{first} to {last}, asked for at {context.scheduled_execution_time:%Y-%m-%d}",
-        tags={RANGE_START_TAG: first.isoformat(), RANGE_END_TAG: last.isoformat()},
-    )
+    oldest = as_date(pd.Timestamp(last) - pd.DateOffset(months=settings.history_months))
+    again = set(days_between(max(home.first_day, last - timedelta(days=CORRECTED_DAYS - 1)), last))
+    again |= set(unread_days(warehouse, Span(max(home.first_day, oldest), last)))
+    return [
+        dg.RunRequest(
+            run_key=f"{span.first} to {span.last}, asked for at {context.scheduled_execution_time:%Y-%m-%d}",
+            tags={RANGE_START_TAG: span.first.isoformat(), RANGE_END_TAG: span.last.isoformat()},
+        )
+        for span in spans_of(again)
+    ]
+
+
+def _is_first_tick(context: dg.ScheduleEvaluationContext) -> bool:
+    return context.scheduled_execution_time.astimezone(ZoneInfo(DAILY.timezone)).hour == FIRST_HOUR
 
 
 def _day_before(context: dg.ScheduleEvaluationContext) -> date:

@@ -87,7 +87,7 @@ def digest_reading(
 def rows_by_day(span: Span, rows: pd.DataFrame) -> np.ndarray:
     """Return the number of rows of each local day of a span; rows without a day do not count."""
     numbers = day_numbers(rows["day"][rows["day"].notna()]) - day_numbers([span.first])[0]
-    return np.bincount(numbers, minlength=span.days)[: span.days]
+    return np.bincount(numbers[numbers >= 0], minlength=span.days)[: span.days]
 
 
 def empty_days(span: Span) -> pd.DataFrame:

@@ -131,34 +131,38 @@ def _counts(values: pd.Series) -> pd.Series:
 
 def _text(values: pd.Series) -> pd.Series:
     """Ids are published as text or as whole numbers."""
-    if isinstance(values.dtype, pd.CategoricalDtype):
-        return values
-    if pd.api.types.is_numeric_dtype(values):
-        values = values.astype("Int64").astype("string")
-    return values.astype("category")
+    if not isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.map(_as_text, na_action="ignore").astype("category")
+    return values.cat.remove_categories([text for text in values.cat.categories if not text.strip()])
+
+
+def _as_text(value: object) -> str:
+    """A whole number that passed through a float, as one does beside missing ones, is a whole number again."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _coordinates(values: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     """Split points into two arrays of degrees; what is no point is unknown."""
     if not isinstance(values.dtype, pd.CategoricalDtype):
-        values = values.map(_point_text).astype("category")
+        values = values.map(_point_text, na_action="ignore").astype("category")
     codes, texts = values.cat.codes.to_numpy(), values.cat.categories
     points = np.array([_point(text) for text in texts] + [(np.nan, np.nan)]).reshape(-1, 2)
     return points[codes, 0], points[codes, 1]
 
 
-def _point_text(value: object) -> object:
+def _point_text(value: object) -> str:
     if isinstance(value, dict):
         return f"{value.get('lat')},{value.get('lon')}"
     if isinstance(value, bytes) and len(value) == WKB_POINT_BYTES:
         longitude, latitude = np.frombuffer(value, "<f8" if value[0] else ">f8", count=2, offset=5)
         return f"{latitude},{longitude}"
-    return value
+    return str(value)
 
 
 def _point(text: str) -> tuple[float, float]:
     latitude, _, longitude = str(text).partition(",")
     try:
-        return float(latitude), float(longitude)
+        place = float(latitude), float(longitude)
     except ValueError:
         return np.nan, np.nan
+    return place if abs(place[0]) <= 90 and abs(place[1]) <= 180 else (np.nan, np.nan)

@@ -65,7 +65,7 @@ COMPTAGE_VELO = Table(
     "Hourly counts as last published; counted_at is the start of the hour in UTC, day the local day. Outliers are "
     "far beyond the counter's own history: real rows, kept out of training.",
     partition="day",
-    ignored=("ingested_at", "is_outlier"),
+    ignored=("ingested_at",),
 )
 REJECTED_COUNTS = Table(
     "bike_traffic_raw",

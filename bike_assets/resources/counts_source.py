@@ -82,7 +82,8 @@ class PortalSource:
         answer = self._portal.rows(start, end)
         ours = {name: column for column, name in self._fields.by_column.items()}
         texts = [name for name, column in ours.items() if column not in {"counted_at", "bike_count"}]
-        raw = answer.table.to_pandas(categories=[name for name in texts if _is_text(answer.table, name)])
+        words = [name for name in texts if _is_text(answer.table, name)]
+        raw = answer.table.to_pandas(categories=words, integer_object_nulls=True)
         return CountsBatch(arrange(raw.rename(columns=ours)), answer.total, answer.read_at)
 
     def newest_day(self) -> date | None:

@@ -16,7 +16,7 @@ from bike_assets.core.local_time import as_date
 from bike_assets.errors import BikeError, SourceUnavailableError
 from bike_assets.home import PORTALS, Home, SourceKind, recorded_home
 from bike_assets.resources.counts_source import file_days, file_digest, last_whole_day
-from bike_assets.settings import PARIS, Settings
+from bike_assets.settings import Settings
 
 EARLIEST_LAST_DAY = date(1990, 1, 1)
 """Ten years of history before it, the longest that the settings allow, begin when clocks and calendars are known."""
@@ -115,7 +115,7 @@ def yesterday(timezone: str) -> date:
 
 def _decided(home: Home, settings: Settings, source: SourceKind) -> Home:
     if source in PORTALS:
-        kind: SourceKind = "paris" if settings.city_file == PARIS else "portal"
+        kind: SourceKind = "paris" if settings.is_paris else "portal"
         return replace(home, source=kind, portal=settings.portal_url, dataset=settings.portal_dataset)
     return replace(
         home,

@@ -131,10 +131,7 @@ class Portal:
 
     def _rows(self, client: httpx.Client, start: datetime, end: datetime) -> Answer:
         where = f"{self._hour} >= {_literal(start)} AND {self._hour} < {_literal(end)}"
-        envelope, read_at = self._json(client, {"where": where, "limit": "0"})
-        total = envelope.get("total_count")
-        if not isinstance(total, int):
-            raise UnreliableAnswerError(f"The portal counted no rows: {str(envelope)[:SHOWN_BYTES]}.")
+        total, read_at = self._count(client, where)
         fields = list(self._settings.portal_fields.by_column.values())
         export = self._get(client, "/exports/parquet", {"where": where, "select": ",".join(fields)})
         table = read_parquet(export, fields)
@@ -143,8 +140,25 @@ class Portal:
                 f"The portal says that it has {total:,} rows from {start} to {end}, "
                 f"and its export ended after {table.num_rows:,}."
             )
+        self._refuse_other_hours(table, start, end)
         self._refuse_doubles_for_others(client, table, total)
         return Answer(table, total, read_at)
+
+    def _count(self, client: httpx.Client, where: str) -> tuple[int, datetime]:
+        """The number of rows that the portal says fulfil a condition, and when it said so."""
+        envelope, read_at = self._json(client, {"where": where, "limit": "0"})
+        total = envelope.get("total_count")
+        if not isinstance(total, int):
+            raise UnreliableAnswerError(f"The portal counted no rows: {str(envelope)[:SHOWN_BYTES]}.")
+        return total, read_at
+
+    def _refuse_other_hours(self, table: "pa.Table", start: datetime, end: datetime) -> None:
+        hours = pd.to_datetime(table[self._hour].to_pandas(), utc=True, errors="coerce")
+        if len(hours) and not (start <= hours.min() and hours.max() < end):
+            raise UnreliableAnswerError(
+                f"The portal was asked for the hours from {start} to {end}, "
+                f"and its export has some from {hours.min()} to {hours.max()}."
+            )
 
     def _refuse_doubles_for_others(self, client: httpx.Client, table: "pa.Table", total: int) -> None:
         """Refuse rows that are enough in number only because some come twice, unless the portal has these twice."""
@@ -162,8 +176,7 @@ class Portal:
             if any('"' in str(value) and "'" in str(value) for value in values):
                 continue  # ODSQL has no documented way to write such a text.
             where = " AND ".join(f"{name} {_equals(value)}" for name, value in zip(telling, values, strict=True))
-            envelope, _ = self._json(client, {"where": where, "limit": "0"})
-            if envelope.get("total_count", 0) < times:
+            if self._count(client, where)[0] < times:
                 raise UnreliableAnswerError(
                     f"The portal says that it has {total:,} rows, and its export {distinct:,} different ones."
                 )

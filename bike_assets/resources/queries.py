@@ -64,6 +64,12 @@ def whole_days(warehouse: Warehouse, timezone: str) -> Span | None:
     return Span(as_date(whole.iloc[0]), as_date(whole.iloc[-1])) if len(whole) else None
 
 
+def days_tried(warehouse: Warehouse, span: Span) -> set[date]:
+    """Return the days of a span that were read at least once, whether or not they came in."""
+    readings = warehouse.query(NEWEST_READINGS, first=span.first, last=span.last)
+    return {as_date(day) for day in readings["day"]}
+
+
 def unread_days(warehouse: Warehouse, span: Span) -> dict[date, str]:
     """Return the days of a span whose newest reading left them as they were, each with the reason."""
     readings = warehouse.query(NEWEST_READINGS, first=span.first, last=span.last)

@@ -15,7 +15,7 @@ from rich.markup import escape
 
 from bike_assets.core.simulation import SimulatedCity
 from bike_assets.errors import BikeError
-from bike_assets.settings import PARIS, Settings
+from bike_assets.settings import Settings
 from bike_assets.simulator.clock import Clock
 from bike_assets.simulator.publication import Publication, ReplayedPublication, SimulatedPublication
 from bike_assets.simulator.scenarios import Scenario, parse_scenarios
@@ -77,7 +77,7 @@ def run_simulator(settings: Settings, options: SimulatorOptions) -> None:
         console.print(f"[bold]Counts[/]     {escape(_described(settings, options, portal))}")
         console.print(f"[bold]Scenarios[/]  {', '.join(map(_told, scenarios)) or 'none'}")
         console.print(f"[bold]Faults[/]     {', '.join(options.faults) or 'none'}")
-        source = "paris" if settings.city_file == PARIS else "portal"
+        source = "paris" if settings.is_paris else "portal"
         console.print(f"[bold]Use it[/]     BIKE_SOURCE={source} BIKE_PORTAL_URL={portal.url} make run")
         threading.Event().wait()
 

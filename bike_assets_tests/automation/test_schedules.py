@@ -46,7 +46,6 @@ def tick(city: City, at: datetime, newest: date | None):
     """What the schedule says at a time, while the source has published up to a day."""
     resources = {
         "home": city.home,
-        "settings": city.settings,
         "warehouse": city.resource("warehouse"),
         "counts_source": StubSource(newest=newest),
     }
@@ -82,7 +81,7 @@ def test_it_asks_for_yesterday_once_it_is_published(city: City):
 def test_until_yesterday_is_published_it_waits_and_says_so(city: City):
     told = tick(city, morning(after(2)), LAST_DAY)
     assert not told.run_requests
-    assert f"every day to {LAST_DAY} is done or under way: the source ends there" in told.skip_message
+    assert f"every day to {LAST_DAY} is done or under way: the source ends with {LAST_DAY}" in told.skip_message
 
 
 def test_after_days_off_every_missing_day_is_asked_for_oldest_first(city: City):
@@ -142,24 +141,36 @@ def test_the_next_hour_asks_with_another_key_and_the_same_one_with_the_same(city
     assert len(set(keys)) == 3
 
 
-def test_a_day_that_could_not_be_read_is_asked_for_again(city: City):
-    bad = LAST_DAY - timedelta(days=20)
-    row = {"day": bad, "ingested_at": pd.Timestamp("2030-01-01", tz="UTC"), "unread": "the portal broke off"}
+def unreadable(city: City, day: date, at: str = "2030-01-01", why: str | None = "the portal broke off") -> None:
+    """Have the newest reading of a day fail, or not."""
+    row = {"day": day, "ingested_at": pd.Timestamp(at, tz="UTC"), "unread": why}
     city.resource("warehouse").merge(INGESTIONS, frame(INGESTIONS, [row]))
-    assert asked(city, morning(after(2)), after(1)) == [bad, after(1)]
-    read = row | {"ingested_at": pd.Timestamp("2030-01-02", tz="UTC"), "unread": None}
-    city.resource("warehouse").merge(INGESTIONS, frame(INGESTIONS, [read]))
-    assert asked(city, morning(after(2)), after(1)) == [after(1)]
 
 
-def test_a_day_that_the_source_will_no_longer_have_is_not_asked_for_for_ever(city: City):
-    row = {"day": FIRST_DAY, "ingested_at": pd.Timestamp("2030-01-01", tz="UTC"), "unread": "the portal broke off"}
-    city.resource("warehouse").merge(INGESTIONS, frame(INGESTIONS, [row]))
-    months = city.settings.history_months
-    kept_until = (pd.Timestamp(FIRST_DAY) + pd.DateOffset(months=months)).date()
-    decide(city, *(day.date() for day in pd.date_range(after(1), kept_until + timedelta(days=1))))
-    assert asked(city, morning(kept_until + timedelta(days=1)), kept_until) == [FIRST_DAY]
-    assert asked(city, morning(kept_until + timedelta(days=2)), kept_until + timedelta(days=1)) == []
+def test_a_new_day_that_failed_is_tried_hourly_then_daily_for_a_week_then_no_more(city: City):
+    bad = after(1)
+    unreadable(city, bad)
+    decide(city, *(after(days) for days in range(2, 12)))
+    hourly = [asked(city, morning(after(2)) + timedelta(hours=hours), after(1)) for hours in (0, 1, 5)]
+    assert hourly == [[bad]] * 3
+    daily = [asked(city, morning(after(5)) + timedelta(hours=hours), after(4)) for hours in (0, 1, 5)]
+    assert daily == [[bad], [], []]
+    assert asked(city, morning(after(8)), after(7)) == [bad]
+    assert asked(city, morning(after(9)), after(8)) == []
+
+
+def test_a_day_that_was_never_tried_is_asked_for_however_old(city: City):
+    assert asked(city, morning(after(40)) + timedelta(hours=3), after(39))[0] == after(1)
+
+
+def test_a_file_is_left_to_its_passes(city: City):
+    resources = {
+        "home": dataclasses.replace(city.home, source="file", last_day=after(3)),
+        "warehouse": city.resource("warehouse"),
+        "counts_source": StubSource(newest=after(3)),
+    }
+    told = daily_refresh.evaluate_tick(context_at(city, morning(after(9)), resources))
+    assert "bike materialize does what is left" in told.skip_message
 
 
 def test_a_source_that_has_nothing_is_skipped(city: City):
@@ -177,7 +188,25 @@ def test_days_before_the_home_was_ready_are_never_asked_for(city: City):
 
 def corrections(city: City, at: datetime, **changes):
     home = dataclasses.replace(city.home, **changes)
-    return daily_corrections.evaluate_tick(context_at(city, at, {"home": home}))
+    resources = {"home": home, "warehouse": city.resource("warehouse"), "settings": city.settings}
+    return daily_corrections.evaluate_tick(context_at(city, at, resources))
+
+
+def ranges(city: City, at: datetime) -> list[tuple[str, str]]:
+    requests = corrections(city, at).run_requests
+    return [(request.tags[RANGE_START_TAG], request.tags[RANGE_END_TAG]) for request in requests]
+
+
+def test_days_that_could_not_be_read_are_read_again_as_long_as_the_source_may_have_them(city: City):
+    bad, gone = LAST_DAY - timedelta(days=20), FIRST_DAY
+    week = (str(LAST_DAY - timedelta(days=6)), str(LAST_DAY))
+    unreadable(city, bad)
+    assert ranges(city, morning(after(1))) == [(str(bad), str(bad)), week]
+    unreadable(city, bad, "2030-01-02", None)
+    assert ranges(city, morning(after(1))) == [week]
+    unreadable(city, gone)
+    short = dataclasses.replace(city, settings=city.settings.model_copy(update={"history_months": 3}))
+    assert ranges(short, morning(after(1))) == [week]
 
 
 def test_the_last_days_that_are_in_are_read_again_every_morning(city: City):

@@ -128,6 +128,15 @@ def test_rows_that_are_really_published_twice_are_believed(settings, change):
     assert answer.table.num_rows == answer.total == len(rows) + 6
 
 
+def test_rows_of_hours_that_were_not_asked_for_are_refused(settings, portal):
+    """A server that does not heed the condition gives everything."""
+    heedless = client(settings, portal)
+    get = heedless._get
+    heedless._get = lambda who, path, asked: get(who, path, {k: v for k, v in asked.items() if k != "where"})
+    with pytest.raises(UnreliableAnswerError, match="was asked for the hours from"):
+        heedless.rows(START, START + timedelta(hours=5))
+
+
 def test_a_wrong_total_count_that_is_too_low_loses_nothing(settings, portal):
     portal.fail("low_total_count", times=None)
     assert client(settings, portal).rows(START, END).table.num_rows == len(city_rows())
