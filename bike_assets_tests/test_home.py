@@ -235,3 +235,11 @@ def test_a_record_from_before_there_were_portals_is_read(folder):
         del values[name]
     (folder / RECORD).write_text(json.dumps(values))
     assert recorded_home(Settings(home=folder)) == simulated(folder)
+
+
+def test_a_home_of_another_version_is_refused_before_its_tables_are_read(folder):
+    simulated(folder).claim()
+    record = json.loads((folder / "home.json").read_text())
+    (folder / "home.json").write_text(json.dumps({name: value for name, value in record.items() if name != "layout"}))
+    with pytest.raises(BikeError, match="made by another version"):
+        recorded_home(Settings(home=folder))

@@ -1,11 +1,13 @@
 """From the portal's HTTP to the table: days of every length, other cities, outages in the middle."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from bike_assets.build import build_defs
 from bike_assets.core.local_time import days_between, hours_in_days
 from bike_assets.core.plausibility import OutlierRule
 from bike_assets.core.simulation import SimulatedCity
@@ -16,7 +18,9 @@ from bike_assets.ingestion import CHUNK_DAYS, Ingestion
 from bike_assets.resources.counts_source import PortalSource
 from bike_assets.resources.warehouse import LocalWarehouse
 from bike_assets.settings import Settings
+from bike_assets_tests.conftest import FIRST_DAY, City
 from bike_assets_tests.resources.portal_homes import fast, serving
+from bike_assets_tests.stub_source import StubSource, on
 
 LATER = datetime(2026, 1, 5, 9, tzinfo=UTC)
 PUBLISHED = ["counter_id", "counter_name", "site_id", "site_name", "latitude", "longitude", "counted_at", "bike_count"]
@@ -128,3 +132,64 @@ def test_an_outage_in_the_middle_keeps_what_came_before_it_and_says_so(tmp_path)
     with serving(rows, settings, LATER) as (portal, _):
         _, warehouse = ingest(settings, portal.url, span)
     pd.testing.assert_frame_equal(table(warehouse), in_order(rows), check_dtype=False)
+
+
+DAY = FIRST_DAY + timedelta(days=3)
+
+
+def take(city: City, source: StubSource, last: date, rule: OutlierRule | None = None) -> pd.DataFrame:
+    warehouse = city.resource("warehouse")
+    return Ingestion(source, warehouse, "Europe/Paris", rule or OutlierRule(), "run").ingest(Span(DAY, last))
+
+
+def test_the_audit_says_how_many_rows_the_source_reports(tmp_path, open_city):
+    source = StubSource()
+    read = source.read
+    source.read = lambda first, last: replace(read(first, last), reported=10_000)
+    assert take(open_city(tmp_path), source, DAY)["rows_reported"].tolist() == [10_000]
+
+
+def test_outliers_are_flagged_by_the_rule_in_force(tmp_path, open_city):
+    city, last = open_city(tmp_path), DAY + timedelta(days=20)
+
+    def with_outliers(rows: pd.DataFrame) -> pd.DataFrame:
+        rows.loc[on(rows, last) & (rows["counted_at"].dt.hour == 10), "bike_count"] = 11_000
+        return rows
+
+    for rule, expected in ((OutlierRule(1000, 300), 0), (OutlierRule(6, 300), 6)):
+        assert take(city, StubSource(with_outliers), last, rule)["outliers"].sum() == expected
+        flagged = city.query("SELECT COUNTIF(is_outlier) AS n FROM bike_traffic_raw.comptage_velo")
+        assert flagged["n"].item() == expected
+
+
+def test_days_that_came_in_before_the_source_fell_silent_have_their_audit_rows(tmp_path, open_city):
+    city, source = open_city(tmp_path), StubSource()
+    read = source.read
+    source.unreliable = {DAY + timedelta(days=3)}
+
+    def falls_silent(first: date, last: date):
+        if first == DAY + timedelta(days=2):
+            raise SourceUnavailableError("it is gone")
+        return read(first, last)
+
+    source.read = falls_silent
+    with pytest.raises(SourceUnavailableError):
+        take(city, source, DAY + timedelta(days=3))
+    days = "SELECT COUNT(DISTINCT day) AS n FROM "
+    came_in = city.query(days + "bike_traffic_raw.comptage_velo")["n"].item()
+    assert came_in == city.query(days + "monitoring_audit.ingestions")["n"].item() == 2
+
+
+def test_features_of_counts_that_are_withdrawn_go_with_them(tmp_path, open_city):
+    city, day = open_city(tmp_path), FIRST_DAY + timedelta(days=30)
+    Ingestion(StubSource(), city.resource("warehouse"), "Europe/Paris", OutlierRule(), "run").ingest(
+        Span(FIRST_DAY, day)
+    )
+    left = "SELECT COUNT(DISTINCT counter_id) AS n FROM bike_traffic_raw.hourly_features WHERE day = @day"
+    counters = []
+    for change in (lambda rows: rows, lambda rows: rows[rows["counter_id"] != rows["counter_id"].min()]):
+        defs = build_defs(settings=city.settings, resource_overrides={"counts_source": StubSource(change)})
+        job = defs.resolve_job_def("ingest")
+        assert job.execute_in_process(instance=city.instance, partition_key=str(day)).success
+        counters.append(city.query(left, day=day)["n"].item())
+    assert counters == [counters[0], counters[0] - 1]

@@ -258,3 +258,10 @@ def test_training_again_on_the_same_data_is_the_same_version(city: City, quick):
     assert city.run("retrain").success
     versions = [entry.version for entry in city.resource("registry").read().models]
     assert versions == list(range(1, len(FAMILIES) + 1))
+
+
+def test_a_source_whose_clock_is_ahead_is_followed_to_yesterday_alone(city: City, monkeypatch):
+    from bike_assets.resources.home_source import yesterday
+
+    monkeypatch.setattr("bike_assets.plan.open_source", lambda *_: StubSource(newest=date(2099, 12, 31)))
+    assert Plan(city.defs, city.instance, city.home, city.settings, None).last <= yesterday("Europe/Paris")

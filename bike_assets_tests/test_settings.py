@@ -373,3 +373,38 @@ def test_importing_settings_is_cheap():
         [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": root}, capture_output=True, text=True, check=True
     )
     assert printed.stdout.strip() == "[]"
+
+
+def test_a_city_without_an_address_is_refused_and_no_secret_is_shown(monkeypatch, tmp_path):
+    city = tmp_path / "city.toml"
+    city.write_text(
+        'timezone = "UTC"\nholidays_country = "US"\nportal_dataset = "x"\n'
+        '[portal_fields]\ncounter_id = "a"\nbike_count = "b"\ncounted_at = "c"\n'
+    )
+    monkeypatch.setenv("BIKE_CITY_FILE", str(city))
+    monkeypatch.setenv("BIKE_PORTAL_API_KEY", "open-sesame")
+    with pytest.raises(BikeError, match="BIKE_PORTAL_URL is not set") as refusal:
+        load_settings()
+    assert "open-sesame" not in str(refusal.value)
+
+
+def test_fields_that_are_no_json_are_refused_by_name(monkeypatch):
+    monkeypatch.setenv("BIKE_PORTAL_FIELDS", '{"counter_id": "a"')
+    with pytest.raises(BikeError, match="BIKE_PORTAL_FIELDS has to be JSON"):
+        load_settings()
+
+
+@pytest.mark.parametrize("url", ["http://localhost:abc", "http://localhost:99999", "http://localhost#part"])
+def test_an_address_with_an_impossible_port_or_a_part_is_refused(monkeypatch, url):
+    monkeypatch.setenv("BIKE_PORTAL_URL", url)
+    with pytest.raises(BikeError, match="BIKE_PORTAL_URL"):
+        load_settings()
+
+
+def test_the_file_of_paris_is_that_of_paris_however_it_is_named(monkeypatch):
+    from bike_assets.settings import PARIS
+
+    monkeypatch.chdir(PARIS.parent)
+    monkeypatch.setenv("BIKE_SOURCE", "paris")
+    monkeypatch.setenv("BIKE_CITY_FILE", "paris.toml")
+    assert load_settings().is_paris

@@ -12,6 +12,7 @@ from bike_assets.core.local_time import days_between, hours_of
 from bike_assets.core.plausibility import OutlierRule, busiest_hours, together
 from bike_assets.core.published import MOST_AN_HOUR, Problem, arrange
 from bike_assets.core.schemas import COMPTAGE_VELO, INGESTIONS, REJECTED_COUNTS
+from bike_assets.core.simulation import SimulatedCity
 from bike_assets.core.splits import Span
 
 PARIS = "Europe/Paris"
@@ -295,3 +296,14 @@ def test_a_day_that_was_never_read_before_is_believed():
     told = unbelievable_days(days, pd.Series({pd.Timestamp(DAY + timedelta(days=1)): 1000}))
     assert told.isna().to_dict() == {4: True, 9: False}
     assert unbelievable_days(days, pd.Series(dtype="int64")).isna().all()
+
+
+@pytest.mark.parametrize("beyond", [-1, 1])
+def test_rows_of_other_days_than_those_that_were_read_do_not_count(beyond):
+    day = date(2025, 5, 5)
+    rows = SimulatedCity(7, 4, "Europe/Paris", "FR").counts(day, day)
+    rows["counted_at"] += pd.Timedelta(days=beyond)
+    nothing = pd.DataFrame({"day": pd.Series(dtype="datetime64[s]"), "counter_id": [], "busiest": []})
+    later = datetime(2026, 1, 1, tzinfo=UTC)
+    reading = digest_reading(Span(day, day), arrange(rows), later, nothing, OutlierRule(), "Europe/Paris")
+    assert reading.days["rows_read"].tolist() == [0]

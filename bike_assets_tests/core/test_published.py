@@ -262,3 +262,24 @@ def test_the_verdict_of_a_row_does_not_depend_on_the_others(published_rows, rand
     order = list(range(len(raw)))
     random.shuffle(order)
     assert verdicts(raw.iloc[order].reset_index(drop=True)) == [told[place] for place in order]
+
+
+@pytest.mark.parametrize("point", ["inf,2", "999,999", b"x" * 21, [48.8, 2.3]])
+def test_an_impossible_place_is_unknown_and_loses_no_row(point):
+    raw = {"counter_id": ["a"], "bike_count": [1], "counted_at": ["2025-01-01T00:00Z"], "coordinates": [point]}
+    rows = arrange(pd.DataFrame(raw))
+    assert rows[["latitude", "longitude"]].isna().all(axis=None)
+    assert rows["bike_count"].tolist() == [1]
+
+
+def test_an_empty_id_is_none_and_a_fractional_one_is_text():
+    good = {"bike_count": [1, 1, 1, 1], "counted_at": ["2025-01-01T00:00Z"] * 4}
+    empty = arrange(pd.DataFrame({"counter_id": ["", "  ", None, "a"], **good}))
+    assert problems_of(empty, datetime(2026, 1, 1, tzinfo=UTC)).tolist() == ["no counter"] * 3 + [""]
+    numbers = arrange(pd.DataFrame({"counter_id": [1.5, 2.0, None, 3.0], **good}))
+    assert numbers["counter_id"].astype(object).where(numbers["counter_id"].notna(), None).tolist() == [
+        "1.5",
+        "2",
+        None,
+        "3",
+    ]
