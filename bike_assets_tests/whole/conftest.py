@@ -16,7 +16,7 @@ QUICK = {
     "BIKE_SOURCE": "simulator",
     "BIKE_QUICK": "1",
     "BIKE_SIMULATOR_COUNTERS": "6",
-    "BIKE_HISTORY_MONTHS": "4",
+    "BIKE_HISTORY_MONTHS": "3",
     "BIKE_SEED": "7",
 }
 REPOSITORY = Path(__file__).parent.parent.parent

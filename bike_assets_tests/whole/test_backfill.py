@@ -24,7 +24,7 @@ from bike_assets_tests.whole.conftest import REPOSITORY, environment, free_ports
 
 pytestmark = pytest.mark.slow
 BIKE = [sys.executable, "-m", "bike_assets.cli"]
-FIRST, DAYS = date(2026, 2, 1), 150
+FIRST, DAYS = date(2026, 4, 1), 91
 NOW = datetime(2026, 7, 1, 9, tzinfo=UTC)
 TABLE = (
     "SELECT counter_id, counter_name, site_id, site_name, latitude, longitude, counted_at, bike_count, day, is_outlier "
@@ -53,7 +53,7 @@ def settings_for(home: Path, url: str, **more: str) -> dict[str, str]:
         "BIKE_SOURCE": "auto",
         "BIKE_PORTAL_URL": url,
         "BIKE_MIN_TRAINING_DAYS": "10000",
-        "BIKE_HISTORY_MONTHS": "5",
+        "BIKE_HISTORY_MONTHS": "3",
     }
     return environment(home, **{**values, **more})
 

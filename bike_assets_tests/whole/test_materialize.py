@@ -23,7 +23,7 @@ def claim_past_home(folder: Path) -> None:
 
     from bike_assets.home import Home
 
-    Home(folder, "simulator", date(2021, 3, 1), None, "Europe/Paris", seed=7, counters=6, country="FR").claim()
+    Home(folder, "simulator", date(2021, 4, 1), None, "Europe/Paris", seed=7, counters=6, country="FR").claim()
 
 
 def materialize(home: Path, seconds: float | None = None) -> int | None:
