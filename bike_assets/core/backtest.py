@@ -7,7 +7,7 @@ day of the range at each horizon from counts that were known by then.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import Literal
 
 import numpy as np
@@ -171,5 +171,5 @@ def _parts(span: Span, refit: Refit) -> list[Span]:
         return [span]
     days = days_between(span.first, span.last)
     begins = [day for day in days if day == span.first or (day.day == 1 if refit == "monthly" else day.weekday() == 0)]
-    ends = [begin.fromordinal(begin.toordinal() - 1) for begin in begins[1:]] + [span.last]
+    ends = [begin - timedelta(days=1) for begin in begins[1:]] + [span.last]
     return [Span(begin, end) for begin, end in zip(begins, ends, strict=True)]

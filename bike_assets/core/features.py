@@ -1,7 +1,8 @@
 """The one feature function: training, evaluation, daily forecasts and the API all call it.
 
-A feature of target day D at horizon h uses counts of days up to D - h and what the calendar knows, nothing else: every
-array below is read at `known = D - h` or at whole weeks before D. Models do not belong here; nor does reading counts.
+A feature of target day D at horizon h uses counts of days up to D - h, what the calendar knows, and the weather where
+there is any, nothing else: every array below is read at `known = D - h` or at whole weeks before D. Models do not
+belong here; nor does reading counts.
 
 The base is what the season would say without learning, and the seasonal naive forecast by itself: the mean of the same
 hour one to four weeks ago, scaled by how the last 7 days compare with the last 28.
@@ -16,6 +17,7 @@ import pandas as pd
 
 from bike_assets.core.calendar import is_holiday
 from bike_assets.core.local_time import as_date, day_numbers, days_between, hours_of, local_days
+from bike_assets.core.weather_cube import WEATHER_FEATURES, WeatherCube
 
 HORIZONS = (1, 2, 3)
 HISTORY_DAYS = 63
@@ -45,6 +47,7 @@ FEATURES = (
     "log_level_28",
     "log_base",
     "silent_3_days",
+    *WEATHER_FEATURES,
 )
 
 
@@ -103,7 +106,9 @@ def build_cube(counts: pd.DataFrame, timezone: str, also: Sequence[str] = ()) ->
     return CountCube(counters, as_date(np.datetime64(first, "D")), values)
 
 
-def make_features(cube: CountCube, days: Sequence[date], horizon: int, country: str) -> np.ndarray:
+def make_features(
+    cube: CountCube, days: Sequence[date], horizon: int, country: str, weather: WeatherCube | None = None
+) -> np.ndarray:
     """Return the features of every hour and counter of some target days at one horizon.
 
     Args:
@@ -111,6 +116,7 @@ def make_features(cube: CountCube, days: Sequence[date], horizon: int, country: 
         days: target days, counted already or not.
         horizon: days ahead, 1 to 3.
         country: ISO code whose public holidays count.
+        weather: of these days and of the weeks before them; without it the weather features are missing.
 
     Returns:
         float32 [days, 24, counters, len(FEATURES) + 1]: the features in order, then the base (bikes an hour; NaN for a
@@ -145,6 +151,7 @@ def make_features(cube: CountCube, days: Sequence[date], horizon: int, country: 
         "log_level_28": np.log1p(level_28),
         "log_base": reference,
         "silent_3_days": history.silent(known)[:, None, :],
+        **_weather(weather, days, horizon),
     }
     shape = (len(days), 24, len(cube.counters))
     out = np.empty((*shape, len(FEATURES) + 1), dtype=np.float32)
@@ -154,13 +161,20 @@ def make_features(cube: CountCube, days: Sequence[date], horizon: int, country: 
     return out
 
 
-def feature_rows(cube: CountCube, days: Sequence[date], horizon: int, country: str, timezone: str) -> pd.DataFrame:
+def feature_rows(
+    cube: CountCube,
+    days: Sequence[date],
+    horizon: int,
+    country: str,
+    timezone: str,
+    weather: WeatherCube | None = None,
+) -> pd.DataFrame:
     """Return `make_features` as rows, one for each UTC hour and counter that has a base.
 
     Returns:
         columns counter_id, counted_at (UTC), day (local), the features (horizon_days among them) and base.
     """
-    block = make_features(cube, days, horizon, country)
+    block = make_features(cube, days, horizon, country, weather)
     hours = [hours_of(day, timezone) for day in days]
     day_index = np.repeat(np.arange(len(days)), [len(each) for each in hours])
     hour_index = np.concatenate([each["hour"].to_numpy() for each in hours])
@@ -249,6 +263,13 @@ def _positive(values: np.ndarray) -> np.ndarray:
 def _holidays(days: Sequence[date], offset: int, country: str) -> np.ndarray:
     flags = [is_holiday(day + timedelta(days=offset), country) for day in days]
     return np.array(flags, dtype=np.float32)[:, None, None]
+
+
+def _weather(weather: WeatherCube | None, days: Sequence[date], horizon: int) -> dict[str, np.ndarray]:
+    if weather is None:
+        return dict.fromkeys(WEATHER_FEATURES, np.array(np.nan, dtype=np.float32))
+    differences = weather.differences(days, horizon)
+    return {name: differences[..., position, None] for position, name in enumerate(WEATHER_FEATURES)}
 
 
 def history_start(day: date) -> date:

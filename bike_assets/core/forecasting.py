@@ -7,6 +7,7 @@ import pandas as pd
 
 from bike_assets.core.families.served import ServedModel
 from bike_assets.core.features import SEASONAL, CountCube, feature_rows, forecast_days
+from bike_assets.core.weather_cube import WeatherCube
 
 ACTIVE_DAYS = 28
 """A counter that has counted nothing for this long gets no forecast until it counts again."""
@@ -20,7 +21,14 @@ def active_counters(cube: CountCube, day: date) -> set[str]:
     return {counter for counter, active in zip(cube.counters, seen, strict=True) if active}
 
 
-def forecast(cube: CountCube, issued_on: date, model: ServedModel, country: str, timezone: str) -> pd.DataFrame:
+def forecast(
+    cube: CountCube,
+    issued_on: date,
+    model: ServedModel,
+    country: str,
+    timezone: str,
+    weather: WeatherCube | None = None,
+) -> pd.DataFrame:
     """Forecast the days after `issued_on` from the counts up to it.
 
     Args:
@@ -29,6 +37,7 @@ def forecast(cube: CountCube, issued_on: date, model: ServedModel, country: str,
         model: the version that forecasts.
         country: ISO code whose public holidays count.
         timezone: zone of the local days.
+        weather: of the days to forecast and of the weeks before them, where there is any.
 
     Returns:
         One row a counter and hour of the next three local days: issued_on, counter_id, counted_at (UTC), day,
@@ -36,7 +45,7 @@ def forecast(cube: CountCube, issued_on: date, model: ServedModel, country: str,
     """
     known = cube.until(issued_on)
     parts = [
-        feature_rows(known, [day], horizon, country, timezone)
+        feature_rows(known, [day], horizon, country, timezone, weather)
         for horizon, day in enumerate(forecast_days(issued_on), start=1)
     ]
     rows = pd.concat(parts, ignore_index=True)

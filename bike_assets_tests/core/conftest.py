@@ -2,6 +2,7 @@
 
 from datetime import date
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import settings
@@ -11,6 +12,7 @@ from bike_assets.core.features import HORIZONS, CountCube, build_cube, feature_r
 from bike_assets.core.local_time import days_between
 from bike_assets.core.simulation import SimulatedCity
 from bike_assets.core.training import Training, train_and_score
+from bike_assets.core.weather_cube import WEATHER_COLUMNS, WeatherCube, build_weather
 
 PARIS, FRANCE = "Europe/Paris", "FR"
 
@@ -30,10 +32,19 @@ def city_cube(city_counts) -> CountCube:
 
 
 @pytest.fixture(scope="session")
-def city_rows(city_cube, city_counts) -> pd.DataFrame:
+def city_weather() -> WeatherCube:
+    """Weather of the same days, drawn at random: it has nothing to do with the counts."""
+    hours = pd.date_range("2025-02-19", "2025-06-11", freq="h", tz="UTC")
+    random = np.random.default_rng(3)
+    columns = {name: random.gamma(2.0, 3.0, len(hours)) for name in WEATHER_COLUMNS}
+    return build_weather(pd.DataFrame({"at": hours, "lead_days": 0, **columns}), PARIS)
+
+
+@pytest.fixture(scope="session")
+def city_rows(city_cube, city_counts, city_weather) -> pd.DataFrame:
     """Features, base and counts of every horizon, from the first day that has four weeks behind it."""
     days = days_between(date(2025, 3, 24), date(2025, 6, 9))
-    rows = pd.concat([feature_rows(city_cube, days, horizon, FRANCE, PARIS) for horizon in HORIZONS])
+    rows = pd.concat([feature_rows(city_cube, days, horizon, FRANCE, PARIS, city_weather) for horizon in HORIZONS])
     counts = city_counts[["counter_id", "counted_at", "bike_count"]]
     return rows.merge(counts, on=["counter_id", "counted_at"]).reset_index(drop=True)
 

@@ -12,10 +12,11 @@ from pydantic import ValidationError
 
 from bike_assets.core.families import FAMILIES
 from bike_assets.core.families.base import INPUTS, RATIO_BOUNDS, Trained, fingerprint, model_inputs
+from bike_assets.core.families.by_horizon import HORIZON
 from bike_assets.core.families.gradient_boosting import GradientBoosting, GradientBoostingConfig
-from bike_assets.core.families.graph import OPSET, scale_ratio_by_base
+from bike_assets.core.families.graph import OPSET, serve_by_horizon
 from bike_assets.core.families.served import ServedModel
-from bike_assets.core.features import FEATURES, SEASONAL
+from bike_assets.core.features import FEATURES, HORIZONS, SEASONAL
 
 PARITY = 1e-5
 
@@ -38,6 +39,7 @@ def random_rows(train_rows: pd.DataFrame, seed: int, rows: int, unknown: float) 
         values = random.uniform(low - 0.5 * (high - low), high + 0.5 * (high - low), rows).astype(np.float32)
         values[random.random(rows) < unknown] = np.nan
         columns[name] = values
+    columns["horizon_days"] = random.choice(HORIZONS, rows)
     columns[SEASONAL] = np.exp(random.uniform(-3, 7, rows)).astype(np.float32)
     counters = [*train_rows["counter_id"].unique(), "never seen", "nor this one"]
     return pd.DataFrame(columns | {"counter_id": random.choice(counters, rows)})
@@ -55,17 +57,20 @@ def test_the_served_file_answers_as_lightgbm_on_any_rows(boosting, served, train
 
 
 def test_the_served_file_answers_as_lightgbm_on_both_sides_of_every_threshold(boosting, served, train_rows):
-    trees = boosting.booster.trees_to_dataframe().dropna(subset=["threshold"])
-    splits = trees[trees["decision_type"] == "<="]
     columns = {f"Column_{position}": name for position, name in enumerate(INPUTS)}
     parts = []
-    for column, thresholds in splits.groupby("split_feature")["threshold"]:
-        exact = np.unique(thresholds.astype(float)).astype(np.float32)
-        values = np.concatenate([exact, *(np.nextafter(exact, np.float32(side)) for side in (-np.inf, np.inf))])
-        rows = train_rows.sample(len(values), replace=True, random_state=1)
-        parts.append(rows.assign(**{columns[column]: values}))
+    for horizon, model in boosting.models.items():
+        trees = model.trees_to_dataframe().dropna(subset=["threshold"])
+        splits = trees[trees["decision_type"] == "<="]
+        for column, thresholds in splits.groupby("split_feature")["threshold"]:
+            exact = np.unique(thresholds.astype(float)).astype(np.float32)
+            values = np.concatenate([exact, *(np.nextafter(exact, np.float32(side)) for side in (-np.inf, np.inf))])
+            # LightGBM takes what is this near to zero for zero.
+            values = np.where(np.abs(values) <= np.float32(1e-35), np.float32(0), values)
+            rows = train_rows.sample(len(values), replace=True, random_state=1).assign(horizon_days=horizon)
+            parts.append(rows.assign(**{columns[column]: values}))
     rows = pd.concat(parts)
-    assert len(parts) > 5
+    assert len(parts) > 15
     assert greatest_difference(boosting.predict(rows), served.predict(rows)) < PARITY
 
 
@@ -98,7 +103,7 @@ def test_the_answer_to_a_row_is_bit_for_bit_the_same_in_every_batch(served, trai
 
 def test_a_busy_hour_weighs_more_than_a_quiet_one(train_rows):
     quiet, busy = (train_rows.head(100).assign(base=base, bike_count=count) for base, count in ((9, 30), (999, 1000)))
-    rows = pd.concat([quiet, busy])
+    rows = pd.concat([each.assign(horizon_days=horizon) for each in (quiet, busy) for horizon in HORIZONS])
     family = GradientBoosting(GradientBoostingConfig(iterations=1, learning_rate=0.01, min_rows_in_leaf=90), 0, 1)
     family.counters = sorted(rows["counter_id"].unique())
     family.fit(rows)
@@ -166,7 +171,7 @@ def ratio_model(width: int) -> bytes:
     ratio = helper.make_tensor_value_info("ratio", TensorProto.FLOAT, [None, 1])
     graph = helper.make_graph(nodes, "sum", [features], [ratio], [axes])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
-    return scale_ratio_by_base(model, 5.0)
+    return serve_by_horizon("sum", {1: model}, HORIZON, 5.0)
 
 
 def test_a_file_made_for_other_features_is_refused():
@@ -179,7 +184,7 @@ def test_a_file_made_for_other_features_is_refused():
 def test_every_served_file_bounds_its_ratio_and_scales_it_by_the_base(feature, ratio):
     rows = pd.DataFrame({name: [0.0] for name in FEATURES} | {"counter_id": ["a"], SEASONAL: [20.0]})
     served = serve(Trained(ratio_model(len(INPUTS)), ["a"]))
-    found = served.predict(rows.assign(log_base=feature))
+    found = served.predict(rows.assign(horizon_days=1, log_base=feature - 1))
     assert found == pytest.approx([ratio * (20 + 5)], rel=1e-6)
 
 
@@ -197,7 +202,7 @@ CONFIG = GradientBoostingConfig()
 
 def test_the_same_training_has_the_same_fingerprint():
     ours = fingerprint(GradientBoosting, CONFIG, 1, ["a", "b"])
-    assert ours == fingerprint(GradientBoosting, GradientBoostingConfig(iterations=200), 1, ["a", "b"])
+    assert ours == fingerprint(GradientBoosting, GradientBoostingConfig(iterations=120), 1, ["a", "b"])
 
 
 def test_the_fingerprint_changes_with_everything_that_decides_the_outcome():

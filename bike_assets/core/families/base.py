@@ -7,6 +7,7 @@ a model that has seen nothing like today can be wrong by a factor, not without l
 import hashlib
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import exp
 from typing import ClassVar
@@ -48,7 +49,12 @@ class Trained:
 
 
 class Family(ABC):
-    """One model family: fit, predict natively, and become an ONNX graph."""
+    """One model family: fit, predict natively, and become an ONNX graph.
+
+    Attributes:
+        counters: ids in the order of their codes; set before a fit.
+        tell: told what is being done, by those that take long.
+    """
 
     name: ClassVar[str]
     code_version: ClassVar[str]
@@ -58,6 +64,7 @@ class Family(ABC):
     def __init__(self, config: FamilyConfig, seed: int, threads: int) -> None:
         self.config, self.seed, self.threads = config, seed, threads
         self.counters: list[str] = []
+        self.tell: Callable[[str], None] = lambda _: None
 
     @classmethod
     @abstractmethod
@@ -86,12 +93,16 @@ class Family(ABC):
 
 
 def model_inputs(rows: pd.DataFrame, counters: list[str]) -> np.ndarray:
-    """Put the counter's code before the features; a counter that the model never saw has code -1."""
+    """Put the counter's code before the features; a counter that the model never saw has code -1.
+
+    A missing feature becomes 0, which every feature that can be missing has for "as usual": a log ratio of 0 is the
+    base itself, a weather of 0 is that of the base's weeks.
+    """
     out = np.empty((len(rows), len(INPUTS)), dtype=np.float32)
     out[:, 0] = pd.Index(counters).get_indexer(pd.Index(rows["counter_id"]))
     for position, name in enumerate(FEATURES, start=1):
         out[:, position] = rows[name].to_numpy(dtype=np.float32)
-    return out
+    return np.nan_to_num(out, copy=False, nan=0.0)
 
 
 def data_fingerprint(content_hashes: list[str]) -> str:

@@ -38,7 +38,7 @@ class Blend(Family):
     """
 
     name = "blend"
-    code_version = "1"
+    code_version = "2"
     config_type = BlendConfig
     kinds: ClassVar[set[str]] = {"onnx"}
     config: BlendConfig

@@ -1,9 +1,9 @@
-"""What the served files of all families share: the first nodes, the last nodes, and numbers that survive conversion.
+"""What the served files of all families share: rows sent to their model, the ratio put on the base, files blended.
 
-Converting a model itself belongs to its family.
+Converting a single model belongs to its family.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,14 +11,9 @@ import numpy as np
 from bike_assets.core.families.base import RATIO_BOUNDS
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, ModelProto
+    from onnx import ModelProto, NodeProto
 
 OPSET = 15
-
-
-def fill_missing(inputs: np.ndarray) -> np.ndarray:
-    """Return inputs with zeros for missing values: a missing log ratio to the base is taken for the base itself."""
-    return np.where(np.isnan(inputs), np.float32(0), inputs)
 
 
 def round_down(numbers: np.ndarray) -> np.ndarray:
@@ -31,53 +26,55 @@ def round_down(numbers: np.ndarray) -> np.ndarray:
     return np.where(single > numbers, np.nextafter(single, np.float32(-np.inf)), single)
 
 
-def scale_ratio_by_base(model: "ModelProto", offset: float, fills_missing: bool = False) -> bytes:
-    """Append clip(ratio, bounds) * (base + offset) to an ONNX model whose only output is the ratio, float32 [n, 1].
+def serve_by_horizon(name: str, models: Mapping[int, "ModelProto"], position: int, offset: float) -> bytes:
+    """Return one served file of several models: each row goes to the model of its horizon.
+
+    What it answers is clip(ratio, bounds) * (base + offset); a row of a horizon without a model gets NaN.
 
     Args:
-        model: takes `features`, float32 [n, len(INPUTS)].
+        name: of the graph.
+        models: by horizon; each takes `features`, float32 [n, inputs], and its only output is the ratio [n, 1].
+        position: of the horizon among the features.
         offset: bikes an hour that the family adds to the base.
-        fills_missing: put `fill_missing` before the model.
 
     Returns:
         The served file, with the inputs `features` and `base` and the output `bike_count`.
     """
-    from onnx import TensorProto, helper, numpy_helper
+    from onnx import helper
 
-    graph = model.graph
-    ratio = graph.output[0].name
-    if fills_missing:
-        _fill_missing_first(graph)
-    constants = {"ratio_low": RATIO_BOUNDS[0], "ratio_high": RATIO_BOUNDS[1], "offset": offset}
-    graph.initializer.extend(
-        numpy_helper.from_array(np.array(value, dtype=np.float32), name) for name, value in constants.items()
-    )
-    graph.input.append(helper.make_tensor_value_info("base", TensorProto.FLOAT, [None, 1]))
-    graph.node.extend(
-        [
-            helper.make_node("Clip", [ratio, "ratio_low", "ratio_high"], ["bounded_ratio"]),
-            helper.make_node("Add", ["base", "offset"], ["exposure"]),
-            helper.make_node("Mul", ["bounded_ratio", "exposure"], ["bike_count"]),
+    parts = _prefixed({f"h{horizon}": model for horizon, model in models.items()}, rename_inputs=True)
+    node = helper.make_node
+    constants = {
+        "horizon_position": np.array([position], dtype=np.int64),
+        "ratio_low": np.array(RATIO_BOUNDS[0], dtype=np.float32),
+        "ratio_high": np.array(RATIO_BOUNDS[1], dtype=np.float32),
+        "offset": np.array(offset, dtype=np.float32),
+        "unknown": np.array(np.nan, dtype=np.float32),
+        "columns": np.array([1], dtype=np.int64),
+    }
+    first = [
+        node("Gather", ["features", "horizon_position"], ["horizons"], axis=1),
+        node("Shape", ["horizons"], ["shape"]),
+        node("Expand", ["unknown", "shape"], ["ratio_0"]),
+    ]
+    last = []
+    for number, (horizon, (prefix, part)) in enumerate(zip(models, parts.items(), strict=True)):
+        constants[f"{prefix}/horizon"] = np.array(horizon, dtype=np.float32)
+        first += [
+            node("Equal", ["horizons", f"{prefix}/horizon"], [f"{prefix}/chosen"]),
+            node("Squeeze", [f"{prefix}/chosen", "columns"], [f"{prefix}/chosen_rows"]),
+            node("NonZero", [f"{prefix}/chosen_rows"], [f"{prefix}/rows_across"]),
+            node("Transpose", [f"{prefix}/rows_across"], [f"{prefix}/rows"]),
+            node("GatherND", ["features", f"{prefix}/rows"], [f"{prefix}/features"]),
         ]
-    )
-    others = [opset for opset in model.opset_import if opset.domain]
-    del model.opset_import[:]
-    model.opset_import.extend([helper.make_opsetid("", OPSET), *others])
-    del graph.output[:]
-    graph.output.append(helper.make_tensor_value_info("bike_count", TensorProto.FLOAT, [None, 1]))
-    return bytes(model.SerializeToString())
-
-
-def _fill_missing_first(graph: "GraphProto") -> None:
-    from onnx import helper, numpy_helper
-
-    for node in graph.node:
-        for position, name in enumerate(node.input):
-            if name == "features":
-                node.input[position] = "filled_features"
-    graph.initializer.append(numpy_helper.from_array(np.array(0, dtype=np.float32), "nothing"))
-    graph.node.insert(0, helper.make_node("Where", ["is_missing", "nothing", "features"], ["filled_features"]))
-    graph.node.insert(0, helper.make_node("IsNaN", ["features"], ["is_missing"]))
+        told = [f"ratio_{number}", f"{prefix}/rows", part.graph.output[0].name]
+        last.append(node("ScatterND", told, [f"ratio_{number + 1}"]))
+    last += [
+        node("Clip", [f"ratio_{len(models)}", "ratio_low", "ratio_high"], ["bounded_ratio"]),
+        node("Add", ["base", "offset"], ["exposure"]),
+        node("Mul", ["bounded_ratio", "exposure"], ["bike_count"]),
+    ]
+    return _joined(name, first, parts.values(), last, constants)
 
 
 def mean_of_graphs(members: Mapping[str, bytes], weights: Mapping[str, float]) -> bytes:
@@ -88,26 +85,55 @@ def mean_of_graphs(members: Mapping[str, bytes], weights: Mapping[str, float]) -
         weights: by the same names.
     """
     import onnx
-    from onnx import TensorProto, compose, helper, numpy_helper
+    from onnx import helper
 
-    models = {
-        name: compose.add_prefix(onnx.load_model_from_string(content), f"{name}/", rename_inputs=False)
-        for name, content in members.items()
+    loaded = {name: onnx.load_model_from_string(content) for name, content in members.items()}
+    parts = _prefixed(loaded, rename_inputs=False)
+    constants = {f"{name}/weight": np.array(weights[name], dtype=np.float32) for name in parts}
+    last = [
+        helper.make_node("Mul", [part.graph.output[0].name, f"{name}/weight"], [f"{name}/part"])
+        for name, part in parts.items()
+    ]
+    last.append(helper.make_node("Sum", [f"{name}/part" for name in parts], ["bike_count"]))
+    return _joined("blend", [], parts.values(), last, constants)
+
+
+def _prefixed(models: Mapping[str, "ModelProto"], rename_inputs: bool) -> dict[str, "ModelProto"]:
+    """Give every name in a model its prefix; the names of its inputs stay where all models have the same."""
+    from onnx import compose
+
+    return {
+        prefix: compose.add_prefix(model, f"{prefix}/", rename_inputs=rename_inputs) for prefix, model in models.items()
     }
-    nodes = [node for model in models.values() for node in model.graph.node]
-    constants = [constant for model in models.values() for constant in model.graph.initializer]
-    for name, model in models.items():
-        constants.append(numpy_helper.from_array(np.array(weights[name], dtype=np.float32), f"{name}/weight"))
-        nodes.append(helper.make_node("Mul", [model.graph.output[0].name, f"{name}/weight"], [f"{name}/part"]))
-    nodes.append(helper.make_node("Sum", [f"{name}/part" for name in models], ["bike_count"]))
-    first = next(iter(models.values())).graph
-    outputs = [helper.make_tensor_value_info("bike_count", TensorProto.FLOAT, [None, 1])]
-    versions: dict[str, int] = {}
-    for opset in (opset for model in models.values() for opset in model.opset_import):
-        versions[opset.domain] = max(opset.version, versions.get(opset.domain, 0))
-    merged = helper.make_model(
-        helper.make_graph(nodes, "blend", first.input, outputs, constants),
-        opset_imports=[helper.make_opsetid(domain, version) for domain, version in sorted(versions.items())],
-        ir_version=max(model.ir_version for model in models.values()),
+
+
+def _joined(
+    name: str,
+    first: list["NodeProto"],
+    parts: Iterable["ModelProto"],
+    last: list["NodeProto"],
+    constants: Mapping[str, np.ndarray],
+) -> bytes:
+    """One served file of nodes, parts and nodes, in this order."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    parts = list(parts)
+    width = parts[0].graph.input[0].type.tensor_type.shape.dim[1].dim_value
+    versions = {"": OPSET}
+    for opset in (opset for part in parts for opset in part.opset_import):
+        if opset.domain:
+            versions[opset.domain] = max(opset.version, versions.get(opset.domain, 0))
+    graph = helper.make_graph(
+        [*first, *(node for part in parts for node in part.graph.node), *last],
+        name,
+        [
+            helper.make_tensor_value_info("features", TensorProto.FLOAT, [None, width]),
+            helper.make_tensor_value_info("base", TensorProto.FLOAT, [None, 1]),
+        ],
+        [helper.make_tensor_value_info("bike_count", TensorProto.FLOAT, [None, 1])],
+        [constant for part in parts for constant in part.graph.initializer]
+        + [numpy_helper.from_array(value, constant) for constant, value in constants.items()],
     )
+    opsets = [helper.make_opsetid(domain, version) for domain, version in sorted(versions.items())]
+    merged = helper.make_model(graph, opset_imports=opsets, ir_version=max(part.ir_version for part in parts))
     return bytes(merged.SerializeToString())

@@ -6,20 +6,20 @@ the rows is shown without its counter, so that the network knows what to say of 
 """
 
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import pandas as pd
 from pydantic import Field
 
-from bike_assets.core.families.base import INPUTS, LOG_RATIO_BOUND, Family, FamilyConfig
-from bike_assets.core.families.graph import OPSET, scale_ratio_by_base
-from bike_assets.core.features import SEASONAL
+from bike_assets.core.families.base import INPUTS, LOG_RATIO_BOUND, FamilyConfig
+from bike_assets.core.families.by_horizon import RatioFamily
+from bike_assets.core.families.graph import OPSET
 
 if TYPE_CHECKING:
     import keras
+    from onnx import ModelProto
 
-OFFSET = 1.0
 HOURS_OF_WEEK = 168
 HIDDEN_COUNTERS = 0.02
 HOUR_OF_WEEK = INPUTS.index("hour_of_week")
@@ -31,64 +31,83 @@ class NeuralNetworkConfig(FamilyConfig):
     epochs: int = Field(4, ge=1, le=100, description="Passes over the training rows.")
     batch: int = Field(4096, ge=32, description="Rows a step.")
     learning_rate: float = Field(0.003, gt=0, le=0.1, description="Of the first step; it falls to zero as a cosine.")
-    widths: list[int] = Field([64, 32], min_length=1, description="Units of each hidden layer.")
+    widths: list[int] = Field([32], min_length=1, description="Units of each hidden layer.")
     counter_dimensions: int = Field(4, ge=1, le=64, description="Numbers that a counter is embedded in.")
     hour_dimensions: int = Field(6, ge=1, le=64, description="Numbers that an hour of the week is embedded in.")
     sample: float = Field(1.0, gt=0, le=1, description="Share of the training rows, drawn once with the seed.")
 
 
-class NeuralNetwork(Family):
-    """Neural network (Keras on JAX) on the log ratio to the seasonal base."""
+@dataclass(frozen=True)
+class FittedNetwork:
+    """The network of one horizon, and how its numbers are scaled: a number that never varied counts for nothing."""
 
-    name = "neural_network"
-    code_version = "1"
-    config_type = NeuralNetworkConfig
-    kinds: ClassVar[set[str]] = {"keras", "jax", "onnx"}
-    config: NeuralNetworkConfig
     network: "keras.Model"
     means: np.ndarray
     deviations: np.ndarray
 
+    def arrays(self, inputs: np.ndarray) -> list[np.ndarray]:
+        """Return the network's three inputs: rows of both tables, and the scaled numbers."""
+        return [
+            inputs[:, 0].astype(np.int32) + 1,
+            inputs[:, HOUR_OF_WEEK].astype(np.int32),
+            (inputs[:, 1:] - self.means) / self.deviations,
+        ]
+
+    def weights(self, layer: str) -> list[np.ndarray]:
+        """Return a layer's weights."""
+        return [np.asarray(weight) for weight in self.network.get_layer(layer).get_weights()]
+
+
+class NeuralNetwork(RatioFamily):
+    """Neural network (Keras on JAX) on the log ratio to the seasonal base."""
+
+    name = "neural_network"
+    code_version = "2"
+    config_type = NeuralNetworkConfig
+    kinds: ClassVar[set[str]] = {"keras", "jax", "onnx"}
+    offset = 1.0
+    config: NeuralNetworkConfig
+
     @classmethod
     def quick_config(cls) -> NeuralNetworkConfig:
-        """A tenth of the rows, once."""
-        return NeuralNetworkConfig(epochs=2, batch=512, sample=0.1)
+        """A third of the rows, twice."""
+        return NeuralNetworkConfig(epochs=2, batch=512, sample=0.3)
 
-    def fit(self, rows: pd.DataFrame) -> None:
+    def fit_ratio(self, inputs: np.ndarray, exposure: np.ndarray, counts: np.ndarray) -> FittedNetwork:
         """Train the network; the order of the rows is drawn with the seed."""
         keras = _keras(self.threads)
-        if self.config.sample < 1:
-            rows = rows.sample(frac=self.config.sample, random_state=self.seed)
+        chosen = self.drawn(len(inputs), self.config.sample)
+        inputs, exposure, counts = inputs[chosen], exposure[chosen], counts[chosen]
         keras.utils.set_random_seed(self.seed)
-        inputs = self.inputs(rows)
         numbers = inputs[:, 1:].astype(np.float64)
-        self.means = np.nanmean(numbers, axis=0).astype(np.float32)
-        self.deviations = np.maximum(np.nanstd(numbers, axis=0), 1e-6).astype(np.float32)
+        deviations = numbers.std(axis=0)
+        scale = np.where(deviations > 1e-6, deviations, np.inf)
         hidden = np.random.default_rng(self.seed).random(len(inputs)) < HIDDEN_COUNTERS
         inputs[hidden, 0] = -1
-        self.network = self._network(keras)
-        exposure = rows[SEASONAL].to_numpy(dtype=np.float32) + np.float32(OFFSET)
+        network = self._network(keras)
+        fitted = FittedNetwork(network, numbers.mean(axis=0).astype(np.float32), scale.astype(np.float32))
         training = keras.Model(
-            [*self.network.inputs, offset := keras.Input((1,), name="log_exposure")],
-            keras.ops.exp(offset + self.network.output),
+            [*network.inputs, offset := keras.Input((1,), name="log_exposure")],
+            keras.ops.exp(offset + network.output),
         )
         steps = self.config.epochs * -(-len(inputs) // self.config.batch)
         schedule = keras.optimizers.schedules.CosineDecay(self.config.learning_rate, steps)
         training.compile(optimizer=keras.optimizers.AdamW(schedule), loss="poisson")
         training.fit(
-            [*self._arrays(inputs), np.log(exposure)[:, None]],
-            rows["bike_count"].to_numpy(dtype=np.float32)[:, None],
+            [*fitted.arrays(inputs), np.log(exposure, dtype=np.float32)[:, None]],
+            counts.astype(np.float32)[:, None],
             batch_size=self.config.batch,
             epochs=self.config.epochs,
             verbose=0,
         )
+        return fitted
 
-    def predict(self, rows: pd.DataFrame) -> np.ndarray:
+    def ratio(self, model: FittedNetwork, inputs: np.ndarray) -> np.ndarray:
         """Predict with Keras itself."""
-        log_ratio = self.network.predict(self._arrays(self.inputs(rows)), batch_size=65_536, verbose=0)[:, 0]
-        return np.exp(log_ratio.astype(np.float64)) * (rows[SEASONAL].to_numpy(dtype=np.float64) + OFFSET)
+        log_ratio = model.network.predict(model.arrays(inputs), batch_size=65_536, verbose=0)[:, 0]
+        return np.exp(log_ratio.astype(np.float64))
 
-    def to_onnx(self) -> bytes:
+    def ratio_graph(self, model: FittedNetwork) -> "ModelProto":
         """Write the layers down as a graph: there is no converter for Keras on JAX that is kept up."""
         from onnx import TensorProto, helper, numpy_helper
 
@@ -97,12 +116,11 @@ class NeuralNetwork(Family):
             "hour_of_week": np.array([HOUR_OF_WEEK], dtype=np.int64),
             "numbers": np.arange(1, len(INPUTS), dtype=np.int64),
             "one": np.array(1, dtype=np.int64),
-            "means": self.means,
-            "deviations": self.deviations,
-            "missing": np.array(0, dtype=np.float32),
+            "means": model.means,
+            "deviations": model.deviations,
             "bound": np.array(LOG_RATIO_BOUND, dtype=np.float32),
-            "counter_table": self._weights("counter_embedding")[0],
-            "hour_table": self._weights("hour_embedding")[0],
+            "counter_table": model.weights("counter_embedding")[0],
+            "hour_table": model.weights("hour_embedding")[0],
         }
         node = helper.make_node
         nodes = [
@@ -118,12 +136,10 @@ class NeuralNetwork(Family):
             node("Gather", ["features", "numbers"], ["plain"], axis=1),
             node("Sub", ["plain", "means"], ["centred"]),
             node("Div", ["centred", "deviations"], ["scaled"]),
-            node("IsNaN", ["scaled"], ["is_missing"]),
-            node("Where", ["is_missing", "missing", "scaled"], ["filled"]),
-            node("Concat", ["counter", "hour", "filled"], ["layer_0"], axis=1),
+            node("Concat", ["counter", "hour", "scaled"], ["layer_0"], axis=1),
         ]
         for number in range(len(self.config.widths) + 1):
-            kernel, bias = self._weights(f"dense_{number}")
+            kernel, bias = model.weights(f"dense_{number}")
             constants |= {f"kernel_{number}": kernel, f"bias_{number}": bias}
             nodes.append(node("Gemm", [f"layer_{number}", f"kernel_{number}", f"bias_{number}"], [f"sum_{number}"]))
             if number < len(self.config.widths):
@@ -140,8 +156,7 @@ class NeuralNetwork(Family):
             [helper.make_tensor_value_info("ratio", TensorProto.FLOAT, [None, 1])],
             [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
         )
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
-        return scale_ratio_by_base(model, OFFSET)
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
 
     def _network(self, keras: Any) -> "keras.Model":
         counter, hour = keras.Input((), dtype="int32"), keras.Input((), dtype="int32")
@@ -157,17 +172,6 @@ class NeuralNetwork(Family):
         # Beginning at zero it begins as the base itself.
         last = layers.Dense(1, kernel_initializer="zeros", name=f"dense_{len(self.config.widths)}")(layer)
         return keras.Model([counter, hour, numbers], LOG_RATIO_BOUND * keras.ops.tanh(last))
-
-    def _arrays(self, inputs: np.ndarray) -> list[np.ndarray]:
-        numbers = (inputs[:, 1:] - self.means) / self.deviations
-        return [
-            inputs[:, 0].astype(np.int32) + 1,
-            inputs[:, HOUR_OF_WEEK].astype(np.int32),
-            np.where(np.isnan(numbers), np.float32(0), numbers),
-        ]
-
-    def _weights(self, layer: str) -> list[np.ndarray]:
-        return [np.asarray(weight) for weight in self.network.get_layer(layer).get_weights()]
 
 
 def _keras(threads: int) -> Any:

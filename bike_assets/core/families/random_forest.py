@@ -7,50 +7,47 @@ Breiman, Random Forests (2001). The weights are normalised: scikit-learn takes `
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-import pandas as pd
 from pydantic import Field
 
-from bike_assets.core.families.base import INPUTS, RATIO_BOUNDS, Family, FamilyConfig
-from bike_assets.core.families.graph import OPSET, fill_missing, round_down, scale_ratio_by_base
-from bike_assets.core.features import SEASONAL
+from bike_assets.core.families.base import INPUTS, FamilyConfig
+from bike_assets.core.families.by_horizon import RatioFamily
+from bike_assets.core.families.graph import OPSET, round_down
 
 if TYPE_CHECKING:
+    from onnx import ModelProto
     from sklearn.ensemble import RandomForestRegressor
-
-OFFSET = 5.0
 
 
 class RandomForestConfig(FamilyConfig):
     """Hyper-parameters of the forest."""
 
-    trees: int = Field(30, ge=1, le=1000, description="Trees.")
+    trees: int = Field(30, ge=1, le=1000, description="Trees a horizon.")
     min_rows_in_leaf: int = Field(20, ge=1, description="Rows that a leaf needs.")
     features_share: float = Field(0.35, gt=0, le=1, description="Share of the features that each split looks at.")
     rows_share: float = Field(0.25, gt=0, le=1, description="Share of the rows that each tree is grown on.")
 
 
-class RandomForest(Family):
+class RandomForest(RatioFamily):
     """Random forest (scikit-learn) on the ratio to the seasonal base."""
 
     name = "random_forest"
-    code_version = "1"
+    code_version = "2"
     config_type = RandomForestConfig
     kinds: ClassVar[set[str]] = {"scikitlearn", "onnx"}
+    offset = 5.0
     config: RandomForestConfig
-    forest: "RandomForestRegressor"
 
     @classmethod
     def quick_config(cls) -> RandomForestConfig:
         """Six trees, each on a twentieth of the rows."""
         return RandomForestConfig(trees=6, rows_share=0.05)
 
-    def fit(self, rows: pd.DataFrame) -> None:
+    def fit_ratio(self, inputs: np.ndarray, exposure: np.ndarray, counts: np.ndarray) -> "RandomForestRegressor":
         """Grow the trees."""
         from sklearn.ensemble import RandomForestRegressor
 
-        exposure = rows[SEASONAL].to_numpy(dtype=np.float64) + OFFSET
         weight = exposure**2
-        self.forest = RandomForestRegressor(
+        forest = RandomForestRegressor(
             n_estimators=self.config.trees,
             min_samples_leaf=self.config.min_rows_in_leaf,
             max_features=self.config.features_share,
@@ -58,23 +55,20 @@ class RandomForest(Family):
             n_jobs=self.threads,
             random_state=self.seed,
         )
-        self.forest.fit(
-            fill_missing(self.inputs(rows)), rows["bike_count"].to_numpy() / exposure, weight / weight.mean()
-        )
-        for tree in self.forest.estimators_:
+        forest.fit(inputs, counts / exposure, weight / weight.mean())
+        for tree in forest.estimators_:
             # The served file has thresholds in single precision: rounded down, they decide the same.
             tree.tree_.threshold[:] = round_down(tree.tree_.threshold)
+        return forest
 
-    def predict(self, rows: pd.DataFrame) -> np.ndarray:
+    def ratio(self, model: "RandomForestRegressor", inputs: np.ndarray) -> np.ndarray:
         """Predict with scikit-learn itself."""
-        ratio = self.forest.predict(fill_missing(self.inputs(rows)))
-        return np.clip(ratio, *RATIO_BOUNDS) * (rows[SEASONAL].to_numpy(dtype=np.float64) + OFFSET)
+        return model.predict(inputs)
 
-    def to_onnx(self) -> bytes:
-        """Convert the trees, put the filling of missing values before them and the base after them."""
+    def ratio_graph(self, model: "RandomForestRegressor") -> "ModelProto":
+        """Convert the trees."""
         from skl2onnx import to_onnx
         from skl2onnx.common.data_types import FloatTensorType
 
         inputs = [("features", FloatTensorType([None, len(INPUTS)]))]
-        model = to_onnx(self.forest, initial_types=inputs, target_opset={"": OPSET, "ai.onnx.ml": 3}, name=self.name)
-        return scale_ratio_by_base(model, OFFSET, fills_missing=True)
+        return to_onnx(model, initial_types=inputs, target_opset={"": OPSET, "ai.onnx.ml": 3}, name=self.name)
