@@ -16,10 +16,11 @@ from bike_assets.core.backtest import NAIVE, Backtest, Refit, run_backtest
 from bike_assets.core.families import FAMILIES
 from bike_assets.core.features import HORIZONS
 from bike_assets.core.ingestion import digest_reading
+from bike_assets.core.portal_export import read_export
 from bike_assets.core.scoring import Scores
 from bike_assets.core.splits import Span
 from bike_assets.errors import BikeError
-from bike_assets.resources.counts_source import file_days, read_file
+from bike_assets.resources.counts_source import file_days
 from bike_assets.settings import Settings
 from bike_assets.terminal import console
 
@@ -55,7 +56,7 @@ def backtest(
 def usable_counts(settings: Settings, path: Path, span: Span) -> pd.DataFrame:
     """Return the rows of an export that would be learned from: usable, one a counter and hour, no outliers."""
     nothing = pd.DataFrame({"day": pd.Series(dtype="datetime64[s]"), "counter_id": [], "busiest": []})
-    published = read_file(path, settings.portal_fields, settings.portal_labels)
+    published = read_export(path, settings.portal_fields, settings.portal_labels)
     reading = digest_reading(span, published, datetime.now(UTC), nothing, settings.outlier_rule, settings.timezone)
     rows = reading.rows[~reading.rows["is_outlier"]]
     return rows.astype({"counter_id": str})

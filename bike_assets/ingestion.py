@@ -112,11 +112,9 @@ class Ingestion:
 
     def _take(self, span: Span, batch: CountsBatch) -> pd.DataFrame:
         history = self._history_before(span)
-        reading = digest_reading(span, batch.rows, batch.read_at, history, self._rule, self._timezone)
+        reading = digest_reading(span, batch.rows, batch.read_at, history, self._rule, self._timezone, batch.reported)
         self._history = together(history, reading.busiest)
         days = reading.days.assign(unread=self._why_unread(reading.days))
-        if span.days == 1:
-            days["rows_reported"] = batch.reported
         merged = [as_date(day) for day in days.loc[days["unread"].isna(), "day"]]
         ingested_at = datetime.now(UTC)
         rejected = reading.rejected[reading.rejected["day"].isin(pd.to_datetime(merged))]

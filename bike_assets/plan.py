@@ -11,7 +11,6 @@ from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
-import pandas as pd
 
 from bike_assets.core.families import FAMILIES
 from bike_assets.core.local_time import as_date, days_between
@@ -20,7 +19,7 @@ from bike_assets.errors import BadDaysError, StepFailedError
 from bike_assets.home import Home
 from bike_assets.resources.counts_source import open_source
 from bike_assets.resources.home_source import yesterday
-from bike_assets.resources.queries import recorded_split, unread_days, whole_days
+from bike_assets.resources.queries import days_to_read_again, recorded_split, unread_days, whole_days
 from bike_assets.resources.registry import LocalRegistry
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
@@ -170,14 +169,13 @@ class Plan:
 
     def _reading_again(self) -> Iterator[Step]:
         """Days that could not be read before, and where new days came in, the week before them."""
-        if self.home.source == "file":
+        if self.home.source == "file" or recorded_split(self.warehouse, "train_baseline") is None:
             return
         new = self._new_days()
-        again = set(days_to_do(self.instance, self.warehouse, self.home, self.settings, self.last) or []) - set(new)
+        again = set(days_to_read_again(self.warehouse, self.home, self.settings, self.last))
         if new:
-            week = days_between(max(self.home.first_day, new[0] - timedelta(days=CORRECTED_DAYS)), new[0])
-            again |= set(week) - set(new)
-        for span in spans_of(again):
+            again.update(days_between(max(self.home.first_day, new[0] - timedelta(days=CORRECTED_DAYS)), new[0]))
+        for span in spans_of(again - set(new)):
             yield Step(f"reading again {span.first} to {span.last}", "ingest", (*INGESTING, "hourly_features"), span)
 
     def _new_days(self) -> list[date]:
@@ -222,21 +220,6 @@ def _newest_day(home: Home, settings: Settings) -> date:
     """The last day that can be done: a source whose clock is ahead is followed to yesterday alone."""
     newest = open_source(home, settings).newest_day() or home.first_day - timedelta(days=1)
     return newest if home.source == "file" else min(newest, yesterday(home.timezone))
-
-
-def days_to_do(
-    instance: dg.DagsterInstance, warehouse: Warehouse, home: Home, settings: Settings, last: date
-) -> list[date] | None:
-    """Return the days that a home has not done yet, oldest first; None before its first pass.
-
-    These are the days since the first pass that were not watched to their end, and those that could not be read as
-    long as a source without an end can still have them.
-    """
-    if recorded_split(warehouse, "train_baseline") is None:
-        return None
-    oldest = as_date(pd.Timestamp(last) - pd.DateOffset(months=settings.history_months))
-    unread = unread_days(warehouse, Span(max(home.first_day, oldest), last))
-    return sorted({*unread, *new_days(instance, warehouse, last)})
 
 
 def new_days(instance: dg.DagsterInstance, warehouse: Warehouse, last: date) -> list[date]:

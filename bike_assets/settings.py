@@ -107,7 +107,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """What is passed wins over the environment, and the environment over the city's file."""
         named = init_settings().get("city_file") or os.environ.get("BIKE_CITY_FILE") or PARIS
-        city = InitSettingsSource(settings_cls, init_kwargs=_read_city(Path(named)))
+        city = InitSettingsSource(settings_cls, init_kwargs=read_city(Path(named)))
         return init_settings, env_settings, city
 
     @field_validator("portal_url")
@@ -156,12 +156,12 @@ class Settings(BaseSettings):
     @property
     def named_portal(self) -> str | None:
         """The portal's addresses where they are not those of the city's file."""
-        return None if self.portal_url == _read_city(self.city_file).get("portal_url") else self.portal_url
+        return None if self.portal_url == read_city(self.city_file).get("portal_url") else self.portal_url
 
     @property
     def named_dataset(self) -> str | None:
         """The dataset where it is not that of the city's file."""
-        return None if self.portal_dataset == _read_city(self.city_file).get("portal_dataset") else self.portal_dataset
+        return None if self.portal_dataset == read_city(self.city_file).get("portal_dataset") else self.portal_dataset
 
     @property
     def outlier_rule(self) -> OutlierRule:
@@ -207,7 +207,7 @@ def _is_address(url: str) -> bool:
     return parts.scheme in {"http", "https"} and bool(parts.hostname) and known_port and not rest
 
 
-def _read_city(path: Path) -> dict[str, Any]:
+def read_city(path: Path) -> dict[str, Any]:
     """Read a city's defaults.
 
     Raises:

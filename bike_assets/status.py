@@ -4,7 +4,7 @@ from typing import Any
 
 from bike_assets.core.local_time import as_date
 from bike_assets.home import recorded_home
-from bike_assets.resources.registry import LocalRegistry, champion_card
+from bike_assets.resources.registry import LocalRegistry, ModelEntry, champion_card
 from bike_assets.resources.table_rows import one_row
 from bike_assets.resources.warehouse import LocalWarehouse, Warehouse
 from bike_assets.settings import Settings
@@ -87,12 +87,12 @@ def _plain(name: str, value: Any) -> Any:
 
 def naive_scores(settings: Settings) -> dict[str, Any]:
     """Return the seasonal naive's r2_baseline and r2_current on the rows on which the champion was judged, if any."""
-    home = recorded_home(settings)
-    champion = LocalRegistry(home.registry).read().champion if home else None
-    if home is None or champion is None:
+    found = _champion_and_warehouse(settings)
+    if found is None:
         return {}
+    champion, warehouse = found
     row = _row(
-        LocalWarehouse(home.warehouse, settings.threads),
+        warehouse,
         "SELECT naive_r2_baseline AS r2_baseline, naive_r2_current AS r2_current "
         "FROM monitoring_audit.deployment_decisions WHERE challenger_version = @version "
         "ORDER BY decided_on, champion_version LIMIT 1",
@@ -102,7 +102,7 @@ def naive_scores(settings: Settings) -> dict[str, Any]:
 
 
 def rows_left_out(settings: Settings) -> int:
-    """Return how many published rows named no counter or no count, and so could not be used."""
+    """Return how many published rows could not be used, for whatever reason: all rows of `rejected_counts`."""
     home = recorded_home(settings)
     if home is None:
         return 0
@@ -116,11 +116,11 @@ def rows_left_out(settings: Settings) -> int:
 
 def busiest_forecasts(settings: Settings, counters: int = 3) -> dict[str, Any] | None:
     """Return the newest forecast of the next full day for the busiest counters: day, and rows of name and bikes."""
-    home = recorded_home(settings)
-    champion = LocalRegistry(home.registry).read().champion if home else None
-    if home is None or champion is None:
+    found = _champion_and_warehouse(settings)
+    if found is None:
         return None
-    rows = LocalWarehouse(home.warehouse, settings.threads).query(
+    champion, warehouse = found
+    rows = warehouse.query(
         "SELECT p.day, c.counter_name, p.counter_id, SUM(p.predicted_count) AS bikes, "
         "MAX(p.predicted_count) AS busiest_hour FROM bike_traffic_predictions.predictions AS p "
         "JOIN bike_traffic_raw.counters AS c ON c.counter_id = p.counter_id "
@@ -133,3 +133,10 @@ def busiest_forecasts(settings: Settings, counters: int = 3) -> dict[str, Any] |
     if rows.empty:
         return None
     return {"day": as_date(rows["day"].iloc[0]), "rows": rows.to_dict("records")}
+
+
+def _champion_and_warehouse(settings: Settings) -> tuple[ModelEntry, Warehouse] | None:
+    """The champion, and the warehouse of its home; None before there is one."""
+    home = recorded_home(settings)
+    champion = LocalRegistry(home.registry).read().champion if home else None
+    return (champion, LocalWarehouse(home.warehouse, settings.threads)) if home and champion else None

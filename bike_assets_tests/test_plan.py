@@ -14,7 +14,8 @@ from bike_assets.core.schemas import INGESTIONS
 from bike_assets.core.splits import Span
 from bike_assets.errors import BadDaysError
 from bike_assets.full_pass import run_full_pass
-from bike_assets.plan import STEP_TAG, Plan, days_to_do, end_abandoned_runs, new_days, spans_of
+from bike_assets.plan import STEP_TAG, Plan, end_abandoned_runs, new_days, spans_of
+from bike_assets.resources.queries import days_to_read_again
 from bike_assets.resources.table_rows import frame
 from bike_assets.status import busiest_forecasts, collect_status
 from bike_assets_tests.conftest import FIRST_DAY, LAST_DAY, City
@@ -148,20 +149,20 @@ def unreadable(city: City, *days: date) -> None:
 
 def test_days_to_do_are_those_that_nothing_was_decided_for_and_those_that_could_not_be_read(city: City):
     long_ago = LAST_DAY - timedelta(days=40)
-    known = (city.instance, city.resource("warehouse"))
+    warehouse = city.resource("warehouse")
     until = LAST_DAY + timedelta(days=2)
-    assert days_to_do(*known, city.home, city.settings, LAST_DAY) == []
+    assert days_to_read_again(warehouse, city.home, city.settings, LAST_DAY) == []
+    assert new_days(city.instance, warehouse, LAST_DAY) == []
     unreadable(city, long_ago)
-    new = [LAST_DAY + timedelta(days=1), until]
-    assert new_days(*known, until) == new
-    assert days_to_do(*known, city.home, city.settings, until) == [long_ago, *new]
+    assert new_days(city.instance, warehouse, until) == [LAST_DAY + timedelta(days=1), until]
+    assert days_to_read_again(warehouse, city.home, city.settings, until) == [long_ago]
 
 
 def test_a_home_before_its_first_pass_has_no_new_days(tmp_path, open_city):
     young = open_city(tmp_path)
-    known = (young.instance, young.resource("warehouse"))
-    assert days_to_do(*known, young.home, young.settings, LAST_DAY) is None
-    assert new_days(*known, LAST_DAY) == []
+    warehouse = young.resource("warehouse")
+    assert days_to_read_again(warehouse, young.home, young.settings, LAST_DAY) == []
+    assert new_days(young.instance, warehouse, LAST_DAY) == []
 
 
 def test_a_bad_day_of_a_young_home_is_told_at_the_end_and_read_again(tmp_path, open_city, monkeypatch):

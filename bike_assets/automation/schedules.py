@@ -4,16 +4,15 @@ from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 import dagster as dg
-import pandas as pd
 
 from bike_assets.automation.jobs import daily, ingest
-from bike_assets.core.local_time import as_date, days_between
+from bike_assets.core.local_time import days_between
 from bike_assets.core.splits import Span
 from bike_assets.home import Home
 from bike_assets.partitions import DAILY
 from bike_assets.plan import CORRECTED_DAYS, new_days, spans_of
 from bike_assets.resources.counts_source import CountsSource
-from bike_assets.resources.queries import days_tried, recorded_split, unread_days
+from bike_assets.resources.queries import days_to_read_again, days_tried, recorded_split
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
 
@@ -97,9 +96,8 @@ def daily_corrections(
     if not done:
         return dg.SkipReason("no day is in yet")
     last = date.fromisoformat(done[-1])
-    oldest = as_date(pd.Timestamp(last) - pd.DateOffset(months=settings.history_months))
     again = set(days_between(max(home.first_day, last - timedelta(days=CORRECTED_DAYS - 1)), last))
-    again |= set(unread_days(warehouse, Span(max(home.first_day, oldest), last)))
+    again |= set(days_to_read_again(warehouse, home, settings, last))
     return [
         dg.RunRequest(
             run_key=f"{span.first} to {span.last}, asked for at {context.scheduled_execution_time:%Y-%m-%d}",

@@ -48,7 +48,13 @@ class Reading:
 
 
 def digest_reading(
-    span: Span, published: pd.DataFrame, read_at: datetime, history: pd.DataFrame, rule: OutlierRule, timezone: str
+    span: Span,
+    published: pd.DataFrame,
+    read_at: datetime,
+    history: pd.DataFrame,
+    rule: OutlierRule,
+    timezone: str,
+    reported: int | None = None,
 ) -> Reading:
     """Sort published rows into those to keep and those to leave out, and count both by day.
 
@@ -59,6 +65,7 @@ def digest_reading(
         history: `busiest_hours` of the 56 days before, as far as there are any.
         rule: what an outlier is.
         timezone: zone of the local days.
+        reported: how many rows the source says that it has; of several days nobody knows whose they are.
     """
     published = published.assign(day=local_days(published["counted_at"], timezone))
     problems = problems_of(published, read_at)
@@ -72,7 +79,7 @@ def digest_reading(
     rejected = rejected.assign(position=rejected.groupby("day").cumcount()).reset_index(drop=True)
     days = empty_days(span)
     days["rows_read"] = rows_by_day(span, published)
-    days["rows_reported"] = days["rows_read"]
+    days["rows_reported"] = days["rows_read"] if reported is None or span.days > 1 else reported
     days["rows_kept"] = rows_by_day(span, rows)
     days["rows_duplicated"] = rows_by_day(span, usable) - days["rows_kept"]
     for name, counted in COUNTED.items():

@@ -118,9 +118,11 @@ class FileSource:
 
     @cached_property
     def _rows(self) -> pd.DataFrame:
+        from bike_assets.core.portal_export import read_export
+
         if file_digest(self._path) != self._digest:
             raise BikeError(f"{self._path} is no longer the file that this home was made from: its content differs.")
-        return read_file(self._path, self._fields, self._labels)
+        return read_export(self._path, self._fields, self._labels)
 
 
 def open_source(home: Home, settings: Settings) -> CountsSource:
@@ -175,24 +177,15 @@ def last_whole_day(newest: datetime, timezone: str) -> date:
     return next_hour.date() - timedelta(days=1)
 
 
-def read_file(path: Path, fields: "PortalFields", labels: "PortalFields | None") -> pd.DataFrame:
-    """Return the rows of an export file.
-
-    Raises:
-        BikeError: it is missing, unreadable or no export.
-    """
-    from bike_assets.core.portal_export import read_export
-
-    return read_export(path, fields, labels)
-
-
 def file_days(path: Path, settings: Settings) -> tuple[date, date]:
     """Return the first and the last local day of which an export file has a usable row.
 
     Raises:
         BikeError: it is missing, unreadable or no export.
     """
-    rows = read_file(path, settings.portal_fields, settings.portal_labels)
+    from bike_assets.core.portal_export import read_export
+
+    rows = read_export(path, settings.portal_fields, settings.portal_labels)
     usable = rows[rows["counter_id"].notna() & rows["bike_count"].notna()]
     days = usable["counted_at"].agg(["min", "max"]).dt.tz_convert(settings.timezone)
     first, last = (as_date(each.tz_localize(None)) for each in days)

@@ -9,8 +9,10 @@ from bike_assets.core.features import CountCube, build_cube, history_start
 from bike_assets.core.local_time import as_date, hours_in_days
 from bike_assets.core.schemas import HOURLY_FEATURES
 from bike_assets.core.splits import Baseline, Span
+from bike_assets.home import Home
 from bike_assets.resources.table_rows import frame, one_row
 from bike_assets.resources.warehouse import Warehouse
+from bike_assets.settings import Settings
 
 TRAIN_BASELINE, TEST_BASELINE = "train_baseline", "test_baseline"
 TRAIN_CURRENT, TEST_CURRENT = "train_current", "test_current"
@@ -75,6 +77,12 @@ def unread_days(warehouse: Warehouse, span: Span) -> dict[date, str]:
     readings = warehouse.query(NEWEST_READINGS, first=span.first, last=span.last)
     bad = readings[readings["unread"].notna()]
     return {as_date(day): why for day, why in zip(bad["day"], bad["unread"], strict=True)}
+
+
+def days_to_read_again(warehouse: Warehouse, home: Home, settings: Settings, last: date) -> list[date]:
+    """Return the unread days until the last one that a source without an end may still have, oldest first."""
+    oldest = as_date(pd.Timestamp(last) - pd.DateOffset(months=settings.history_months))
+    return sorted(unread_days(warehouse, Span(max(home.first_day, oldest), last)))
 
 
 def recorded_split(warehouse: Warehouse, name: str) -> dict | None:

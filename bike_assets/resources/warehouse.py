@@ -1,7 +1,8 @@
-"""The warehouse: tables in, SQL out. What the tables mean belongs to `core.schemas` and the assets.
+"""The warehouse: tables in, SQL out.
 
 The embedded engine keeps every partition as one Parquet file, written under a temporary name and renamed, and reads
-them with an in-memory DuckDB, so that several processes read and write at once without a server.
+them with an in-memory DuckDB, so that several processes read and write at once without a server. What the tables mean
+belongs to `core.schemas` and the assets, how rows are merged into the files to `partition_merge`.
 """
 
 import atexit
@@ -9,9 +10,7 @@ import glob
 import re
 import threading
 from collections.abc import Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
@@ -20,46 +19,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import pandas as pd
 
-from bike_assets.core.local_time import as_date, day_numbers
 from bike_assets.core.schemas import TABLES, Table
 from bike_assets.errors import StepFailedError
-from bike_assets.resources.partition_files import current_file, supersede
-from bike_assets.resources.table_rows import to_arrow
+from bike_assets.resources.partition_files import current_file
+from bike_assets.resources.partition_merge import MergeResult, PartitionMerge
 
 if TYPE_CHECKING:
     import duckdb
-    import pyarrow as pa
 
 LOCK_TIMEOUT_SECONDS = 60
 WRITER_TIMEOUT_SECONDS = 900
 READ_ATTEMPTS = 3
-
-
-@dataclass(frozen=True)
-class MergeResult:
-    """What a merge did.
-
-    Attributes:
-        status: one of "added", "changed" and "unchanged" for every row, in the rows' order.
-        withdrawn: number of rows that are no longer there, by local day, for the days that were given as whole.
-    """
-
-    status: np.ndarray
-    withdrawn: dict[date, int] = field(default_factory=dict)
-
-    def count(self, kind: str) -> int:
-        """Number of rows of a kind."""
-        return int((self.status == kind).sum())
-
-    @property
-    def added(self) -> int:
-        """Rows with new keys."""
-        return self.count("added")
-
-    @property
-    def changed(self) -> int:
-        """Rows that replaced others."""
-        return self.count("changed")
 
 
 class Warehouse(Protocol):
@@ -117,7 +87,8 @@ class LocalWarehouse:
         with FileLock(folder / ".lock", timeout=LOCK_TIMEOUT_SECONDS):
             for abandoned in folder.rglob("*.tmp"):
                 abandoned.unlink()
-            return self._merge_files(table, rows.reset_index(drop=True), whole)
+            merge = PartitionMerge(table, folder, self._connect, self.threads)
+            return merge.merge(rows.reset_index(drop=True), whole)
 
     @contextmanager
     def only_writer(self, table: Table) -> Iterator[None]:
@@ -160,85 +131,6 @@ class LocalWarehouse:
         with self._connect() as connection:
             return connection.execute(duckdb_sql, parameters or None).df()
 
-    def _merge_files(self, table: Table, rows: pd.DataFrame, whole: Collection[date]) -> MergeResult:
-        arrow = to_arrow(table, rows)
-        parts: dict[date | None, np.ndarray] = {None: np.arange(len(rows))}
-        if table.partition:
-            parts = {day: np.array([], dtype=np.int64) for day in whole}
-            parts.update(_positions_by_day(rows[table.partition]))
-        folders = {value: self._partition_folder(table, value) for value in parts}
-        known = [file for folder in folders.values() if (file := current_file(folder))]
-        merged = self._compare(table, arrow, known, whole) if known else MergeResult(np.full(len(rows), "added"))
-
-        def rewrite(value: date | None) -> None:
-            part = parts[value]
-            fresh = part[merged.status[part] != "unchanged"]
-            withdrawn = merged.withdrawn if value is None else merged.withdrawn.get(value)
-            if fresh.size or withdrawn:
-                self._rewrite(table, arrow, fresh, part, folders[value], whole)
-
-        with ThreadPoolExecutor(self.threads) as pool:
-            list(pool.map(rewrite, parts))
-        return merged
-
-    def _compare(self, table: Table, new: "pa.Table", paths: list[Path], whole: Collection[date]) -> MergeResult:
-        """Say of each row whether it is added, changed or unchanged against the files, and what these have beyond."""
-        compared = [name for name in table.columns if name not in {*table.key, *table.ignored}]
-        differs = " OR ".join(f"old.{name} IS DISTINCT FROM new.{name}" for name in compared)
-        files = {"paths": [_glob_escaped(path) for path in paths]}
-        old = "read_parquet($paths, hive_partitioning = false)"
-        with self._connect() as connection:
-            connection.register("new", new.append_column("merge_position", [range(len(new))]))
-            status = connection.execute(
-                f"SELECT CASE WHEN old.{table.key[0]} IS NULL THEN 'added' "
-                f"WHEN {'FALSE' if table.write_once else differs} THEN 'changed' ELSE 'unchanged' END AS status "
-                f"FROM new LEFT JOIN {old} AS old "
-                f"ON {' AND '.join(f'old.{name} = new.{name}' for name in table.key)} ORDER BY merge_position",
-                files,
-            ).fetchnumpy()["status"]
-            if not whole:
-                return MergeResult(np.asarray(status))
-            beyond = connection.execute(
-                f"SELECT day, COUNT(*) AS n FROM {old} AS old ANTI JOIN new USING ({', '.join(table.key)}) "
-                "WHERE list_contains($whole, day) GROUP BY day",
-                {**files, "whole": list(whole)},
-            ).fetchall()
-        return MergeResult(np.asarray(status), dict(beyond))
-
-    def _rewrite(
-        self,
-        table: Table,
-        rows: "pa.Table",
-        changed: np.ndarray,
-        part: np.ndarray,
-        folder: Path,
-        whole: Collection[date],
-    ) -> None:
-        """Supersede a partition's file by its rows and the changed ones; these win over old ones of their key."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        current, fresh = current_file(folder), _rows_at(rows, changed)
-        if current:
-            keys = ", ".join(table.key)
-            still = "TRUE"
-            if whole:
-                still = f"NOT list_contains($whole, day) OR ({keys}) IN (SELECT ({keys}) FROM part)"
-            with self._connect() as connection:
-                connection.register("old", pq.read_table(current, partitioning=None))
-                connection.register("fresh", fresh)
-                connection.register("part", _rows_at(rows, part))
-                kept = connection.sql(
-                    f"SELECT * FROM old ANTI JOIN fresh USING ({keys}) WHERE {still}",
-                    params={"whole": list(whole)} if whole else None,
-                ).to_arrow_table()
-                fresh = pa.concat_tables([kept.cast(fresh.schema), fresh])
-        supersede(folder, fresh.sort_by([(name, "ascending") for name in table.key]))
-
-    def _partition_folder(self, table: Table, value: Any) -> Path:
-        folder = self._folder(table)
-        return folder / f"{table.partition}={as_date(value)}" if table.partition else folder
-
     def _current_files(self, table: Table) -> list[Path]:
         folder = self._folder(table)
         folders = sorted(folder.glob(f"{table.partition}=*")) if table.partition else [folder]
@@ -269,27 +161,11 @@ class LocalWarehouse:
         if not files:
             typed = ", ".join(f"CAST(NULL AS {_DUCKDB_TYPES[kind]}) AS {name}" for name, kind in table.columns.items())
             return f"SELECT {typed} WHERE FALSE"
-        listed = ", ".join("'" + _glob_escaped(path).replace("'", "''") + "'" for path in files)
+        listed = ", ".join("'" + glob.escape(str(path)).replace("'", "''") + "'" for path in files)
         pruning = "hive_partitioning = false"
         if table.partition:
             pruning = f"hive_partitioning = true, hive_types = {{'{table.partition}': DATE}}"
         return f"SELECT {', '.join(table.columns)} FROM read_parquet([{listed}], {pruning})"
-
-
-def _positions_by_day(days: pd.Series) -> dict[date | None, np.ndarray]:
-    """The positions of the rows of each day."""
-    numbers = day_numbers(days)
-    order = np.argsort(numbers, kind="stable")
-    found, starts = np.unique(numbers[order], return_index=True)
-    parts = np.split(order, starts)[1:]
-    return {as_date(np.datetime64(int(day), "D")): part for day, part in zip(found, parts, strict=True)}
-
-
-def _rows_at(rows: "pa.Table", positions: np.ndarray) -> "pa.Table":
-    """The rows at ascending positions; neighbours, as a day's rows mostly are, need not be copied."""
-    if len(positions) and positions[-1] - positions[0] + 1 == len(positions):
-        return rows.slice(positions[0], len(positions))
-    return rows.take(positions)
 
 
 def _with_source(sql: str, table: Table, source: str) -> str:
@@ -297,10 +173,6 @@ def _with_source(sql: str, table: Table, source: str) -> str:
     name = re.escape(table.full_name)
     aliased = re.sub(rf"\b{name}(?= AS )", lambda _: f"({source})", sql)
     return re.sub(rf"\b{name}\b", lambda _: f"({source}) AS {table.name}", aliased)
-
-
-def _glob_escaped(path: Path) -> str:
-    return glob.escape(str(path))
 
 
 _DUCKDB_TYPES = {

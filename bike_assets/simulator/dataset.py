@@ -3,7 +3,6 @@
 For Paris these are the fields of its portal, with invented values where we have none of our own.
 """
 
-import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -13,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bike_assets.core.portal_fields import PortalFields
-from bike_assets.settings import PARIS
+from bike_assets.settings import PARIS, read_city
 
 Kind = Literal["text", "int", "datetime", "geo_point_2d"]
 KINDS: dict[str, Kind] = {"bike_count": "int", "counted_at": "datetime", "coordinates": "geo_point_2d"}
@@ -76,7 +75,7 @@ def dataset_of(fields: PortalFields, labels: PortalFields | None) -> Dataset:
         fields: the portal's names; those of Paris bring its other fields along.
         labels: their titles; those of Paris for its fields, else the names themselves.
     """
-    paris = tomllib.loads(PARIS.read_text(encoding="utf-8"))
+    paris = read_city(PARIS)
     is_paris = fields == PortalFields(**paris["portal_fields"])
     if labels is None and is_paris:
         labels = PortalFields(**paris["portal_labels"])

@@ -1,0 +1,164 @@
+"""What a merge does to the files of a table: rows are compared with them, and partitions that change are rewritten.
+
+What may be merged, who may merge and asking questions belong to `warehouse`; how one file follows another to
+`partition_files`.
+"""
+
+import glob
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from bike_assets.core.local_time import as_date, day_numbers
+from bike_assets.core.schemas import Table
+from bike_assets.resources.partition_files import current_file, supersede
+from bike_assets.resources.table_rows import to_arrow
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class MergeResult:
+    """What a merge did.
+
+    Attributes:
+        status: one of "added", "changed" and "unchanged" for every row, in the rows' order.
+        withdrawn: number of rows that are no longer there, by local day, for the days that were given as whole.
+    """
+
+    status: np.ndarray
+    withdrawn: dict[date, int] = field(default_factory=dict)
+
+    def count(self, kind: str) -> int:
+        """Number of rows of a kind."""
+        return int((self.status == kind).sum())
+
+    @property
+    def added(self) -> int:
+        """Rows with new keys."""
+        return self.count("added")
+
+    @property
+    def changed(self) -> int:
+        """Rows that replaced others."""
+        return self.count("changed")
+
+
+@dataclass(frozen=True)
+class PartitionMerge:
+    """Merges rows into the files of one table.
+
+    Attributes:
+        table: the table.
+        folder: where its files are.
+        connect: gives a cursor of the engine, for one thread.
+        threads: how many partitions are rewritten at once.
+    """
+
+    table: Table
+    folder: Path
+    connect: "Callable[[], duckdb.DuckDBPyConnection]"
+    threads: int
+
+    def merge(self, rows: pd.DataFrame, whole: Collection[date]) -> MergeResult:
+        """Merge rows that are known to fit the table, each partition at once or not at all.
+
+        Args:
+            rows: the rows, with a fresh index.
+            whole: local days of which the rows are all there are.
+        """
+        arrow = to_arrow(self.table, rows)
+        parts: dict[date | None, np.ndarray] = {None: np.arange(len(rows))}
+        if self.table.partition:
+            parts = {day: np.array([], dtype=np.int64) for day in whole}
+            parts.update(_positions_by_day(rows[self.table.partition]))
+        folders = {value: self._partition_folder(value) for value in parts}
+        known = [file for folder in folders.values() if (file := current_file(folder))]
+        merged = self._compare(arrow, known, whole) if known else MergeResult(np.full(len(rows), "added"))
+
+        def rewrite(value: date | None) -> None:
+            part = parts[value]
+            fresh = part[merged.status[part] != "unchanged"]
+            withdrawn = merged.withdrawn if value is None else merged.withdrawn.get(value)
+            if fresh.size or withdrawn:
+                self._rewrite(arrow, fresh, part, folders[value], whole)
+
+        with ThreadPoolExecutor(self.threads) as pool:
+            list(pool.map(rewrite, parts))
+        return merged
+
+    def _partition_folder(self, value: Any) -> Path:
+        return self.folder / f"{self.table.partition}={as_date(value)}" if self.table.partition else self.folder
+
+    def _compare(self, new: "pa.Table", paths: list[Path], whole: Collection[date]) -> MergeResult:
+        """Say of each row whether it is added, changed or unchanged against the files, and what these have beyond."""
+        table = self.table
+        compared = [name for name in table.columns if name not in {*table.key, *table.ignored}]
+        differs = " OR ".join(f"old.{name} IS DISTINCT FROM new.{name}" for name in compared)
+        files = {"paths": [glob.escape(str(path)) for path in paths]}
+        old = "read_parquet($paths, hive_partitioning = false)"
+        with self.connect() as connection:
+            connection.register("new", new.append_column("merge_position", [range(len(new))]))
+            status = connection.execute(
+                f"SELECT CASE WHEN old.{table.key[0]} IS NULL THEN 'added' "
+                f"WHEN {'FALSE' if table.write_once else differs} THEN 'changed' ELSE 'unchanged' END AS status "
+                f"FROM new LEFT JOIN {old} AS old "
+                f"ON {' AND '.join(f'old.{name} = new.{name}' for name in table.key)} ORDER BY merge_position",
+                files,
+            ).fetchnumpy()["status"]
+            if not whole:
+                return MergeResult(np.asarray(status))
+            beyond = connection.execute(
+                f"SELECT day, COUNT(*) AS n FROM {old} AS old ANTI JOIN new USING ({', '.join(table.key)}) "
+                "WHERE list_contains($whole, day) GROUP BY day",
+                {**files, "whole": list(whole)},
+            ).fetchall()
+        return MergeResult(np.asarray(status), dict(beyond))
+
+    def _rewrite(
+        self, rows: "pa.Table", changed: np.ndarray, part: np.ndarray, folder: Path, whole: Collection[date]
+    ) -> None:
+        """Supersede a partition's file by its rows and the changed ones; these win over old ones of their key."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        current, fresh = current_file(folder), _rows_at(rows, changed)
+        if current:
+            keys = ", ".join(self.table.key)
+            still = "TRUE"
+            if whole:
+                still = f"NOT list_contains($whole, day) OR ({keys}) IN (SELECT ({keys}) FROM part)"
+            with self.connect() as connection:
+                connection.register("old", pq.read_table(current, partitioning=None))
+                connection.register("fresh", fresh)
+                connection.register("part", _rows_at(rows, part))
+                kept = connection.sql(
+                    f"SELECT * FROM old ANTI JOIN fresh USING ({keys}) WHERE {still}",
+                    params={"whole": list(whole)} if whole else None,
+                ).to_arrow_table()
+                fresh = pa.concat_tables([kept.cast(fresh.schema), fresh])
+        supersede(folder, fresh.sort_by([(name, "ascending") for name in self.table.key]))
+
+
+def _positions_by_day(days: pd.Series) -> dict[date | None, np.ndarray]:
+    """The positions of the rows of each day."""
+    numbers = day_numbers(days)
+    order = np.argsort(numbers, kind="stable")
+    found, starts = np.unique(numbers[order], return_index=True)
+    parts = np.split(order, starts)[1:]
+    return {as_date(np.datetime64(int(day), "D")): part for day, part in zip(found, parts, strict=True)}
+
+
+def _rows_at(rows: "pa.Table", positions: np.ndarray) -> "pa.Table":
+    """The rows at ascending positions; neighbours, as a day's rows mostly are, need not be copied."""
+    if len(positions) and positions[-1] - positions[0] + 1 == len(positions):
+        return rows.slice(positions[0], len(positions))
+    return rows.take(positions)
