@@ -1,6 +1,7 @@
-"""A tiny model of a tiny city, trained once for the tests that record, register and load it."""
+"""What tests of resources share: a tiny model, trained once; an empty warehouse, a folder for a home, an export."""
 
 from datetime import date, timedelta
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -11,10 +12,29 @@ from bike_assets.core.families.served import ServedModel
 from bike_assets.core.features import HORIZONS, build_cube, feature_rows
 from bike_assets.core.local_time import days_between
 from bike_assets.core.training import train_and_score
-from bike_assets_tests.export_files import COUNTRY, ZONE, city_counts
+from bike_assets.resources.warehouse import LocalWarehouse
+from bike_assets_tests.export_files import COUNTRY, ZONE, city_counts, write_export
 
 FIRST, LAST = date(2025, 2, 1), date(2025, 3, 31)
 TESTED_FROM = date(2025, 3, 22)
+EXPORTED_FROM, EXPORTED_UNTIL = date(2025, 3, 25), date(2025, 4, 2)
+
+
+@pytest.fixture
+def warehouse(tmp_path) -> LocalWarehouse:
+    return LocalWarehouse(tmp_path / "warehouse")
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Where a home may be made."""
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def export(tmp_path) -> Path:
+    """A portal's export of nine days around the change of clocks."""
+    return write_export(tmp_path / "export.csv", city_counts(EXPORTED_FROM, EXPORTED_UNTIL))
 
 
 @pytest.fixture(scope="session")

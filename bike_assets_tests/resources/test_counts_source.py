@@ -17,23 +17,14 @@ from bike_assets.settings import Settings
 from bike_assets.simulator.publication import PublishedTable
 from bike_assets_tests.conftest import PORTAL_DATASET
 from bike_assets_tests.export_files import ZONE, city_counts, write_export
+from bike_assets_tests.resources.conftest import EXPORTED_FROM, EXPORTED_UNTIL
 
-FIRST, LAST = date(2025, 3, 25), date(2025, 4, 2)
+FIRST, LAST = EXPORTED_FROM, EXPORTED_UNTIL
 SPRING, UNTIL = date(2025, 3, 30), date(2025, 5, 31)
 AUTUMN = date(2025, 10, 26)
 NOW = datetime(2025, 11, 3, 8, 30, tzinfo=UTC)
 FIELDS = Settings().portal_fields
 TEXTS = ["counter_id", "counter_name", "site_id", "site_name"]
-
-
-@pytest.fixture
-def export(tmp_path):
-    return write_export(tmp_path / "export.csv", city_counts(FIRST, LAST))
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return tmp_path / "home"
 
 
 @pytest.fixture

@@ -17,21 +17,12 @@ from bike_assets.resources.portal import Portal
 from bike_assets.settings import Settings
 from bike_assets.simulator.publication import PublishedTable
 from bike_assets_tests.conftest import PORTAL_DATASET
-from bike_assets_tests.export_files import ZONE, city_counts, write_export
+from bike_assets_tests.export_files import ZONE
+from bike_assets_tests.resources.conftest import EXPORTED_FROM, EXPORTED_UNTIL
 
-FIRST, LAST, UNTIL = date(2025, 3, 25), date(2025, 4, 2), date(2025, 5, 31)
+FIRST, LAST, UNTIL = EXPORTED_FROM, EXPORTED_UNTIL, date(2025, 5, 31)
 NOW = datetime(2025, 6, 1, 8, tzinfo=UTC)
 FIELDS = Settings().portal_fields
-
-
-@pytest.fixture
-def export(tmp_path):
-    return write_export(tmp_path / "export.csv", city_counts(FIRST, LAST))
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return tmp_path / "home"
 
 
 @pytest.fixture

@@ -1,0 +1,165 @@
+"""The files of the embedded warehouse: what is written where, what stays for readers, and which file is current."""
+
+import os
+import time
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pytest
+
+from bike_assets.core.schemas import COMPTAGE_VELO, COUNTERS, Table
+from bike_assets.resources.partition_files import KEPT_FOR_READERS_SECONDS
+from bike_assets.resources.table_rows import frame, one_row
+from bike_assets.resources.warehouse import READ_ATTEMPTS, LocalWarehouse
+from bike_assets_tests.resources.merged_counts import ALL_COUNTS, DAYS, counts, figures, files
+
+
+def test_only_the_partitions_that_change_are_rewritten(warehouse):
+    warehouse.merge(COMPTAGE_VELO, counts())
+    before = files(warehouse)
+    rows = counts()
+    rows.loc[rows["day"] == pd.Timestamp(DAYS[1]), "bike_count"] += 1
+    warehouse.merge(COMPTAGE_VELO, rows)
+    after = files(warehouse)
+    assert [path.parent.name for path in after.keys() - before.keys()] == [f"day={DAYS[1]}"]
+    assert {path: after[path] for path in before} == before, "a file was changed under its name"
+
+
+def one_count(bikes: int) -> pd.DataFrame:
+    return counts(days=DAYS[:1], counters=("a",), bikes=bikes)
+
+
+def names(warehouse: LocalWarehouse) -> list[str]:
+    return sorted(path.name for path in files(warehouse))
+
+
+def age(warehouse: LocalWarehouse, name: str, seconds: float) -> None:
+    [path] = warehouse.folder.rglob(name)
+    then = time.time() - seconds
+    os.utime(path, (then, then))
+
+
+def test_each_change_is_the_next_file_and_readers_take_the_highest(warehouse):
+    for number in (1, 2, 3):
+        warehouse.merge(COMPTAGE_VELO, one_count(number * 100))
+        assert names(warehouse) == [f"rows-{each:06d}.parquet" for each in range(1, number + 1)]
+        stored = warehouse.query(ALL_COUNTS)
+        assert len(stored) == 24
+        assert stored["bike_count"].min() == number * 100
+
+
+@pytest.mark.parametrize("highest", [9, 99, 999_999])
+def test_the_highest_is_a_number_and_no_text(warehouse, highest):
+    warehouse.merge(COMPTAGE_VELO, one_count(1))
+    [path] = files(warehouse)
+    path.rename(path.with_name(f"rows-{highest:06d}.parquet"))
+    warehouse.merge(COMPTAGE_VELO, one_count(500))
+    assert f"rows-{highest + 1:06d}.parquet" in names(warehouse)
+    assert warehouse.query(ALL_COUNTS)["bike_count"].min() == 500
+    assert warehouse.merge(COMPTAGE_VELO, one_count(500)).count("unchanged") == 24
+
+
+def test_a_superseded_file_stays_for_those_who_read_it_and_goes_at_a_later_write(warehouse):
+    for number in (1, 2, 3):
+        warehouse.merge(COMPTAGE_VELO, one_count(number))
+        age(warehouse, f"rows-{number:06d}.parquet", KEPT_FOR_READERS_SECONDS - 20)
+    assert len(names(warehouse)) == 3
+
+    age(warehouse, "rows-000001.parquet", 3600)
+    age(warehouse, "rows-000002.parquet", KEPT_FOR_READERS_SECONDS + 20)
+    warehouse.merge(COMPTAGE_VELO, one_count(3))
+    assert len(names(warehouse)) == 3, "a merge that changes nothing writes and removes nothing"
+
+    warehouse.merge(COMPTAGE_VELO, one_count(4))
+    assert names(warehouse) == [f"rows-{each:06d}.parquet" for each in (2, 3, 4)]
+    for number in (2, 3, 4):
+        age(warehouse, f"rows-{number:06d}.parquet", 3600)
+    warehouse.merge(COMPTAGE_VELO, one_count(5))
+    assert names(warehouse) == [f"rows-{each:06d}.parquet" for each in (4, 5)]
+    assert warehouse.query(ALL_COUNTS)["bike_count"].min() == 5
+
+
+def test_a_file_that_was_current_for_a_day_stays_when_it_has_just_been_superseded(warehouse):
+    warehouse.merge(COMPTAGE_VELO, one_count(1))
+    age(warehouse, "rows-000001.parquet", 24 * 3600)
+    warehouse.merge(COMPTAGE_VELO, one_count(2))
+    assert len(names(warehouse)) == 2
+
+
+def test_a_write_removes_nothing_of_other_partitions_and_tables(warehouse):
+    row = {"counter_id": "a", "hours": 24}
+    for number in (1, 2):
+        warehouse.merge(COMPTAGE_VELO, counts(days=DAYS[:2], bikes=number))
+        warehouse.merge(COUNTERS, frame(COUNTERS, [row | {"hours": number}]))
+    for path in files(warehouse):
+        os.utime(path, (0, 0))
+    warehouse.merge(COMPTAGE_VELO, one_count(3))
+    left = sorted(str(path.parent.name) for path in files(warehouse))
+    assert left == ["counters"] * 2 + [f"day={DAYS[0]}"] * 2 + [f"day={DAYS[1]}"] * 2
+
+
+class OvertakenWarehouse(LocalWarehouse):
+    """Between the listing of the files and the reading of them, these are superseded and removed."""
+
+    def __init__(self, folder: Path, times: int) -> None:
+        super().__init__(folder)
+        self.times = times
+
+    def _source(self, table: Table) -> str:
+        listed = super()._source(table)
+        if self.times:
+            self.times -= 1
+            for path in self._current_files(table):
+                number = int(path.stem.rpartition("-")[2])
+                path.rename(path.with_name(f"rows-{number + 1:06d}.parquet"))
+        return listed
+
+
+def test_a_query_whose_files_were_removed_meanwhile_reads_the_newer_ones(warehouse):
+    warehouse.merge(COMPTAGE_VELO, counts())
+    found = OvertakenWarehouse(warehouse.folder, READ_ATTEMPTS - 1).query(ALL_COUNTS)
+    assert len(found) == len(counts())
+    with pytest.raises(duckdb.IOException, match=r"rows-00000\d\.parquet"):
+        OvertakenWarehouse(warehouse.folder, READ_ATTEMPTS).query(ALL_COUNTS)
+
+
+def test_the_state_changes_with_the_rows_of_its_table_alone(warehouse):
+    assert warehouse.state(COMPTAGE_VELO) == ()
+    warehouse.merge(COMPTAGE_VELO, counts())
+    states = [warehouse.state(COMPTAGE_VELO)]
+    warehouse.merge(COMPTAGE_VELO, counts(ingested="2025-05-01"))
+    warehouse.merge(COUNTERS, frame(COUNTERS, [{"counter_id": "a"}]))
+    assert warehouse.state(COMPTAGE_VELO) == states[0]
+    assert LocalWarehouse(warehouse.folder).state(COMPTAGE_VELO) == states[0]
+    for rows in (one_count(1), one_count(2), one_count(1), counts(counters=("c",), days=DAYS[2:])):
+        warehouse.merge(COMPTAGE_VELO, rows)
+        states.append(warehouse.state(COMPTAGE_VELO))
+    assert len(set(states)) == 5
+    assert len(warehouse.state(COUNTERS)) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["it's", "''", "[draft]", "[a-z]", "a]b", "what?", "*", "{a,b}", "ü 100%20", "a;b", "$x", 'quo"te', "-- x"]
+)
+def test_the_path_of_a_home_may_have_any_of_these(tmp_path, name):
+    (tmp_path / "a").mkdir()
+    warehouse = LocalWarehouse(tmp_path / name / "warehouse")
+    for bikes, expected in ((7, (142, 0, 0)), (7, (0, 0, 142)), (8, (0, 142, 0))):
+        assert figures(warehouse.merge(COMPTAGE_VELO, counts(bikes=bikes))) == expected
+    warehouse.merge(COUNTERS, frame(COUNTERS, [{"counter_id": "a", "hours": 1}]))
+    assert figures(warehouse.merge(COUNTERS, frame(COUNTERS, [{"counter_id": "a", "hours": 2}]))) == (0, 1, 0)
+    sql = f"SELECT COUNT(*) AS n, MIN(day) AS day, MIN(bike_count) AS least FROM ({ALL_COUNTS} WHERE day > @day)"
+    assert one_row(warehouse.query(sql, day=DAYS[0])) == {"n": 94, "day": pd.Timestamp(DAYS[1]), "least": 8}
+    assert warehouse.query("SELECT hours FROM bike_traffic_raw.counters")["hours"].tolist() == [2]
+
+
+def test_the_order_of_the_rows_does_not_show_in_the_files(tmp_path):
+    contents = []
+    for seed in (1, 2):
+        warehouse = LocalWarehouse(tmp_path / str(seed))
+        warehouse.merge(COMPTAGE_VELO, counts().sample(frac=1, random_state=seed))
+        contents.append(
+            {path.relative_to(warehouse.folder): content for path, (_, content) in files(warehouse).items()}
+        )
+    assert contents[0] == contents[1]

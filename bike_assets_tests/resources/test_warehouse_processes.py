@@ -1,0 +1,148 @@
+"""Several processes at one warehouse: real writers and readers at once, and a writer that is killed."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+
+from bike_assets.core.schemas import COMPTAGE_VELO
+from bike_assets.resources.warehouse import LocalWarehouse
+from bike_assets_tests.resources.merged_counts import ALL_COUNTS, ZONE, counts
+
+KEY = ["counter_id", "counted_at"]
+DEADLINE_SECONDS = 60
+
+
+def until(condition, what: str) -> None:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not happen within {DEADLINE_SECONDS} s"
+
+
+WRITERS, MERGES = 4, 8
+
+
+def write_overlapping(folder: Path, writer: int) -> None:
+    """Merge batches of which every row is its writer's own or shared by all; each writer counts up in its own way."""
+    warehouse = LocalWarehouse(folder, threads=1)
+    for number in range(MERGES):
+        own = counts(counters=(f"own-{writer}-{number}",), bikes=number)
+        shared = counts(counters=(f"shared-{number}", "every-time"), bikes=writer)
+        warehouse.merge(COMPTAGE_VELO, pd.concat([own, shared], ignore_index=True))
+
+
+def read_all_the_time(folder: Path, ready, stop, seen) -> None:
+    """Count rows and keys until told to stop, then send what was seen."""
+    warehouse = LocalWarehouse(folder, threads=1)
+    found: list[tuple[int, int]] = []
+    try:
+        while not stop.is_set():
+            rows = warehouse.query(f"SELECT counter_id, counted_at FROM ({ALL_COUNTS})")
+            found.append((len(rows), len(rows.drop_duplicates())))
+            ready.set()
+    except Exception as error:
+        seen.put(repr(error))
+        ready.set()
+        raise
+    seen.put(found)
+
+
+def test_four_writers_and_a_reader_lose_no_row(warehouse):
+    spawn = multiprocessing.get_context("spawn")
+    ready, stop, seen = spawn.Event(), spawn.Event(), spawn.Queue()
+    reader = spawn.Process(target=read_all_the_time, args=(warehouse.folder, ready, stop, seen))
+    writers = [spawn.Process(target=write_overlapping, args=(warehouse.folder, each)) for each in range(WRITERS)]
+    reader.start()
+    try:
+        assert ready.wait(DEADLINE_SECONDS)
+        for writer in writers:
+            writer.start()
+        for writer in writers:
+            writer.join(DEADLINE_SECONDS)
+        stop.set()
+        found = seen.get(timeout=DEADLINE_SECONDS)
+        reader.join(DEADLINE_SECONDS)
+    finally:
+        for process in (reader, *writers):
+            if process.is_alive():
+                process.kill()
+    assert [writer.exitcode for writer in writers] == [0] * WRITERS
+    assert isinstance(found, list), f"the reader failed: {found}"
+    rows = [each for each, _ in found]
+    assert rows == sorted(rows), "rows that were there were gone for a reader"
+    assert all(each == keys for each, keys in found), "a reader saw a key twice"
+
+    stored = warehouse.query(ALL_COUNTS)
+    hours = 24 + 23 + 24
+    assert len(stored) == hours * (WRITERS * MERGES + MERGES + 1)
+    assert not stored.duplicated(KEY).any()
+    own = stored[stored["counter_id"].str.startswith("own-")]
+    number = own["counter_id"].str.rpartition("-")[2].astype(int)
+    assert (own["bike_count"] - number == own["counted_at"].dt.tz_convert(ZONE).dt.hour).all()
+    shared = stored[~stored["counter_id"].str.startswith("own-")]
+    writer_of_row = shared["bike_count"] - shared["counted_at"].dt.tz_convert(ZONE).dt.hour
+    assert set(writer_of_row) <= set(range(WRITERS))
+
+
+ENDLESS_MERGES = """
+import sys
+from pathlib import Path
+from bike_assets.core.schemas import COMPTAGE_VELO
+from bike_assets.resources.warehouse import LocalWarehouse
+from bike_assets_tests.resources.merged_counts import counts
+from bike_assets_tests.resources.test_warehouse_processes import MANY
+
+warehouse, bikes = LocalWarehouse(Path(sys.argv[1])), 0
+while True:
+    bikes += 1
+    warehouse.merge(COMPTAGE_VELO, counts(counters=MANY, bikes=bikes))
+    print(bikes, flush=True)
+"""
+MANY = tuple(f"counter-{number:04}" for number in range(400))
+
+
+def test_a_killed_writer_leaves_old_or_new_and_the_next_merge_mends(warehouse):
+    """Stops the writer where a temporary file lies about, and kills it there."""
+    root = str(Path(__file__).parents[2])
+    writer = subprocess.Popen(
+        [sys.executable, "-c", ENDLESS_MERGES, str(warehouse.folder)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": root},
+        text=True,
+    )
+    try:
+        assert writer.stdout.readline() == "1\n", "the first merge came to its end"
+        until(lambda: _stopped_in_a_write(writer.pid, warehouse.folder), "a half-written file")
+    finally:
+        writer.kill()
+        rest = writer.communicate()[0]
+    bikes = max([1, *(int(line) for line in rest.split())])
+    assert list(warehouse.folder.rglob("*.tmp"))
+
+    stored = warehouse.query(ALL_COUNTS)
+    assert len(stored) == len(counts(counters=MANY))
+    assert not stored.duplicated(KEY).any()
+    merge_of_row = stored["bike_count"] - stored["counted_at"].dt.tz_convert(ZONE).dt.hour
+    assert set(merge_of_row) <= {bikes, bikes + 1}
+    assert (merge_of_row.groupby(stored["day"]).nunique() == 1).all(), "a partition is half old and half new"
+
+    final = counts(counters=MANY, bikes=1_000_000)
+    assert warehouse.merge(COMPTAGE_VELO, final).changed == len(final)
+    assert not list(warehouse.folder.rglob("*.tmp"))
+    assert warehouse.query(ALL_COUNTS)["bike_count"].sum() == final["bike_count"].sum()
+
+
+def _stopped_in_a_write(pid: int, folder: Path) -> bool:
+    if not list(folder.rglob("*.tmp")):
+        return False
+    os.kill(pid, signal.SIGSTOP)
+    os.waitpid(pid, os.WUNTRACED)
+    if list(folder.rglob("*.tmp")):
+        return True
+    os.kill(pid, signal.SIGCONT)
+    return False

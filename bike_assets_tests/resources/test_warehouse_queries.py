@@ -1,0 +1,126 @@
+"""What is asked of the embedded warehouse in BigQuery's dialect, and how the answers come back."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from bike_assets.core.schemas import COMPTAGE_VELO, INGESTIONS, PERFORMANCE, TABLES
+from bike_assets.resources.table_rows import frame, one_row
+from bike_assets.resources.warehouse import LocalWarehouse
+from bike_assets_tests.resources.merged_counts import ALL_COUNTS, DAYS, counts
+
+
+@pytest.fixture
+def filled(warehouse) -> LocalWarehouse:
+    warehouse.merge(COMPTAGE_VELO, counts())
+    return warehouse
+
+
+def test_countif_and_safe_divide(filled):
+    row = one_row(
+        filled.query(
+            "SELECT COUNTIF(bike_count > @least) AS busy, SAFE_DIVIDE(COUNT(*), COUNTIF(bike_count < 0)) AS none, "
+            "SAFE_DIVIDE(COUNTIF(counter_id = 'a'), COUNT(*)) AS half FROM bike_traffic_raw.comptage_velo",
+            least=7 + 22,
+        )
+    )
+    assert row == {"busy": 6, "none": None, "half": 0.5}
+
+
+def test_date_arithmetic_with_a_date_parameter(filled):
+    days = filled.query(
+        "SELECT DISTINCT day FROM bike_traffic_raw.comptage_velo "
+        "WHERE day > DATE_SUB(@day, INTERVAL 2 DAY) AND day <= DATE_ADD(@day, INTERVAL 1 MONTH) ORDER BY day",
+        day=DAYS[2],
+    )
+    assert [each.date() for each in days["day"]] == [DAYS[1], DAYS[2]]
+
+
+def test_qualify_keeps_the_newest_row_of_each_counter(filled):
+    newest = filled.query(
+        "SELECT counter_id, counted_at FROM bike_traffic_raw.comptage_velo WHERE TRUE "
+        "QUALIFY ROW_NUMBER() OVER (PARTITION BY counter_id ORDER BY counted_at DESC) = 1 ORDER BY counter_id"
+    )
+    assert newest["counter_id"].tolist() == ["a", "b"]
+    assert set(newest["counted_at"]) == {pd.Timestamp("2025-03-31T21:00Z")}
+
+
+def test_parameters_are_values_and_never_sql(filled):
+    counted = filled.query(f"SELECT COUNT(*) AS n FROM ({ALL_COUNTS} WHERE counter_id = @id)", id="a' OR '1'='1")
+    assert counted["n"].tolist() == [0]
+    some = filled.query(f"SELECT COUNT(*) AS n FROM ({ALL_COUNTS} WHERE counter_id IN UNNEST(@ids))", ids=["a", "c"])
+    assert some["n"].tolist() == [24 + 23 + 24]
+
+
+def test_local_days_in_sql_know_the_change_of_clocks(filled):
+    hours = filled.query(
+        "SELECT TIMESTAMP_TRUNC(counted_at, DAY, 'Europe/Paris') AS start, COUNT(*) AS hours "
+        "FROM bike_traffic_raw.comptage_velo WHERE counter_id = 'a' GROUP BY start ORDER BY start"
+    )
+    assert hours["hours"].tolist() == [24, 23, 24]
+    assert hours["start"].tolist()[2] == pd.Timestamp("2025-03-30T22:00Z")
+
+
+def test_tables_are_joined(filled):
+    read_at = pd.Timestamp("2025-04-01T08:30Z")
+    row = {"day": DAYS[1], "ingested_at": read_at, "source": "here", "rows_read": 5}
+    filled.merge(INGESTIONS, frame(INGESTIONS, [row]))
+    joined = filled.query(
+        "SELECT i.source, COUNT(*) AS n FROM monitoring_audit.ingestions AS i "
+        "JOIN bike_traffic_raw.comptage_velo AS c ON c.day = i.day GROUP BY i.source"
+    )
+    assert joined.to_dict("records") == [{"source": "here", "n": 46}]
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_a_table_without_files_is_empty_with_its_columns(warehouse, table):
+    empty = warehouse.query(f"SELECT * FROM {table.full_name}")
+    assert empty.empty
+    assert list(empty.columns) == list(table.columns)
+    for name, kind in table.columns.items():
+        if kind in {"DATE", "TIMESTAMP"}:
+            assert pd.api.types.is_datetime64_any_dtype(empty[name])
+        assert (kind == "TIMESTAMP") == isinstance(empty[name].dtype, pd.DatetimeTZDtype)
+    assert not warehouse.folder.exists(), "a query writes nothing"
+
+
+def test_aggregates_of_a_table_without_files_are_null(warehouse):
+    row = one_row(warehouse.query("SELECT COUNT(*) AS n, MAX(day) AS day FROM monitoring_audit.performance_metrics"))
+    assert row == {"n": 0, "day": None}
+
+
+PRINT_TIMES = """
+import sys
+from pathlib import Path
+from bike_assets.resources.warehouse import LocalWarehouse
+
+rows = LocalWarehouse(Path(sys.argv[1])).query(
+    "SELECT MIN(counted_at) AS first, CAST(MIN(counted_at) AS STRING) AS text, "
+    "EXTRACT(HOUR FROM MIN(counted_at)) AS hour, MIN(day) AS day FROM bike_traffic_raw.comptage_velo"
+)
+print(rows["first"].dt.tz, rows["first"][0].isoformat(), rows["text"][0][:13], rows["hour"][0], rows["day"][0].date())
+"""
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kolkata"])
+def test_times_come_back_in_utc_whatever_the_machine_thinks(filled, zone):
+    root = str(Path(__file__).parents[2])
+    printed = subprocess.run(
+        [sys.executable, "-c", PRINT_TIMES, str(filled.folder)],
+        env={**os.environ, "TZ": zone, "PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert printed.stdout.split() == ["UTC", "2025-03-28T23:00:00+00:00", "2025-03-28", "23", "23", "2025-03-29"]
+
+
+def test_one_row_turns_what_is_missing_into_none(warehouse):
+    warehouse.merge(PERFORMANCE, frame(PERFORMANCE, [{"day": DAYS[0], "role": "champion", "horizon_days": 1, "n": 0}]))
+    row = one_row(warehouse.query("SELECT day, r2, n, model_version FROM monitoring_audit.performance_metrics"))
+    assert row == {"day": pd.Timestamp(DAYS[0]), "r2": None, "n": 0, "model_version": None}
+    assert one_row(pd.DataFrame({"r2": []})) is None
