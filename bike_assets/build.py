@@ -62,7 +62,7 @@ def default_resources(home: Home, settings: Settings) -> dict[str, Any]:
         "counts_source": dg.ResourceDefinition(lambda _: open_source(claim_home(settings), settings)),
         "warehouse": LocalWarehouse(home.warehouse, settings.threads),
         "registry": LocalRegistry(home.registry),
-        "tracking": Tracking(home.mlflow),
+        "mlflow": Tracking(home.mlflow),
         "reports": DriftReports(home.reports),
     }
 

@@ -79,6 +79,12 @@ class Settings(BaseSettings):
 
     train_share: float = Field(0.65, gt=0, lt=1, description="Share of the first whole days in train_baseline.")
     test_share: float = Field(0.15, gt=0, lt=1, description="Share of the days after them in test_baseline.")
+    training_window_months: int | None = Field(
+        None, ge=3, le=120, description="Newest months of the training days that models are fitted on; all by default."
+    )
+    counters_left_out: str = Field(
+        "", description="Counter ids, with commas between: nothing is learned from them, and no score counts them."
+    )
     min_training_days: int = Field(84, ge=35, description="Whole days that a home needs before a model is trained.")
 
     r2_floor: float = Field(0.60, description="R2 on test_baseline below which a challenger is rejected.")
@@ -164,6 +170,11 @@ class Settings(BaseSettings):
         return None if self.portal_dataset == read_city(self.city_file).get("portal_dataset") else self.portal_dataset
 
     @property
+    def left_out(self) -> list[str]:
+        """Ids of the counters to leave out, sorted."""
+        return sorted({name.strip() for name in self.counters_left_out.split(",")} - {""})
+
+    @property
     def outlier_rule(self) -> OutlierRule:
         """What an outlier is."""
         return OutlierRule(self.outlier_factor, self.outlier_floor)
@@ -189,6 +200,11 @@ class Settings(BaseSettings):
             self.rmse_limit,
             self.min_scored_rows,
         )
+
+    @property
+    def mlflow_address(self) -> str:
+        """Where MLflow's pages are."""
+        return f"http://{self.host}:{self.mlflow_port}"
 
     @property
     def home_folder(self) -> Path:

@@ -6,8 +6,9 @@ from bike_assets.core.decisions import Verdict
 from bike_assets.core.local_time import as_date
 from bike_assets.resources.registry import LocalRegistry
 from bike_assets.resources.table_rows import one_row
-from bike_assets.resources.tracking import Tracking
+from bike_assets.resources.tracking import CHALLENGER, CHAMPION, Tracking
 from bike_assets.resources.warehouse import Warehouse
+from bike_assets.settings import Settings
 
 
 @dg.asset(deps=["double_evaluation"], pool="champion", kinds={"mlflow", "json"})
@@ -15,7 +16,8 @@ def champion(
     context: dg.AssetExecutionContext,
     warehouse: dg.ResourceParam[Warehouse],
     registry: dg.ResourceParam[LocalRegistry],
-    tracking: dg.ResourceParam[Tracking],
+    mlflow: dg.ResourceParam[Tracking],
+    settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult:
     """The version in service: replaced where the newest evaluation against it says DEPLOY, and followed by MLflow."""
     before = registry.read().champion
@@ -32,8 +34,10 @@ def champion(
     if now is None:
         reason = decision["reason"] if decision else "nothing was evaluated yet"
         raise dg.Failure(f"there is no champion: {reason}", allow_retries=False)
-    if tracking.follow_champion(now.version):
-        context.log.info(f"MLflow's alias now names version {now.version}")
+    if mlflow.let_alias_name(CHAMPION, now.version):
+        context.log.info(f"MLflow's alias champion now names version {now.version}")
+    if decision and int(decision["challenger_version"]) == now.version:
+        mlflow.let_alias_name(CHALLENGER, None)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(now.sha256[:16]),
         metadata={
@@ -44,6 +48,6 @@ def champion(
             "decision": decision["decision"] if decision else "",
             "r2_test_baseline": now.scores["test_baseline"]["r2"],
             "r2_test_current": now.scores["test_current"]["r2"],
-            "mlflow_run": now.run_id,
+            "mlflow_run": dg.MetadataValue.url(mlflow.page_of(now.run_id, settings.mlflow_address)),
         },
     )

@@ -11,6 +11,7 @@ from bike_assets.core.scoring import Scores, score
 from bike_assets.resources.queries import TEST_BASELINE, TEST_CURRENT, read_features, recorded_span, recorded_split
 from bike_assets.resources.registry import LocalRegistry, ModelEntry, Summary
 from bike_assets.resources.table_rows import frame
+from bike_assets.resources.tracking import CHALLENGER, Tracking
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
 
@@ -21,18 +22,21 @@ SETS = {"baseline": TEST_BASELINE, "current": TEST_CURRENT}
 def double_evaluation(
     warehouse: dg.ResourceParam[Warehouse],
     registry: dg.ResourceParam[LocalRegistry],
+    mlflow: dg.ResourceParam[Tracking],
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult:
     """Score challenger, champion and seasonal naive on both test sets at horizon 1, decide, and write it down."""
     summary = registry.read()
     challenger = pick_challenger(summary)
-    rows = {short: _rows(warehouse, name) for short, name in SETS.items()}
+    rows = {short: _rows(warehouse, name, settings.left_out) for short, name in SETS.items()}
     scores = {"": _scores(registry, challenger, rows), "naive_": _naive_scores(rows)}
     if summary.champion:
         scores["champion_"] = _scores(registry, summary.champion, rows)
     decision = _decide(challenger, summary, scores, settings)
     row = _audit_row(warehouse, challenger, summary, scores, decision, rows)
     warehouse.merge(DEPLOYMENT_DECISIONS, frame(DEPLOYMENT_DECISIONS, [row]))
+    is_champion = summary.champion is not None and summary.champion.version == challenger.version
+    mlflow.let_alias_name(CHALLENGER, None if is_champion else challenger.version)
     return dg.MaterializeResult(
         metadata={
             "decision": str(decision.decision),
@@ -70,11 +74,11 @@ def _decide(
     )
 
 
-def _rows(warehouse: Warehouse, name: str) -> pd.DataFrame:
+def _rows(warehouse: Warehouse, name: str, left_out: list[str]) -> pd.DataFrame:
     span = recorded_span(warehouse, name)
     if span is None:
         raise dg.Failure(f"{name} was not cut yet", allow_retries=False)
-    return read_features(warehouse, [span], horizon=1)
+    return read_features(warehouse, [span], left_out, horizon=1)
 
 
 def _scores(registry: LocalRegistry, entry: ModelEntry, rows: dict[str, pd.DataFrame]) -> dict[str, Scores]:

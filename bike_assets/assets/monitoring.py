@@ -26,6 +26,7 @@ FROM bike_traffic_predictions.predictions AS p
 JOIN bike_traffic_raw.comptage_velo AS c ON c.counter_id = p.counter_id AND c.counted_at = p.counted_at
 WHERE p.issued_on BETWEEN @issued_first AND @issued_last AND p.day BETWEEN @first AND @last
   AND c.day BETWEEN @first AND @last AND NOT c.is_outlier
+  AND STRPOS(@left_out, CONCAT(',', c.counter_id, ',')) = 0
 ORDER BY p.counter_id, p.counted_at, p.horizon_days, p.model_version
 """
 
@@ -40,11 +41,12 @@ def champion_performance(
     context: dg.AssetExecutionContext,
     warehouse: dg.ResourceParam[Warehouse],
     registry: dg.ResourceParam[LocalRegistry],
+    settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult:
     """Forecasts against counts over the 7 days to the day: champion, what was issued, naive, and the first champion."""
     summary, rows = registry.read(), pd.DataFrame()
     for day in days_of(context):
-        rows = _performance_rows(warehouse, summary, day)
+        rows = _performance_rows(warehouse, summary, settings, day)
         warehouse.merge(PERFORMANCE, rows)
     shown = rows[rows["role"] == "champion"].set_index("horizon_days")
     figures = {
@@ -61,7 +63,7 @@ def champion_performance(
     )
 
 
-def _performance_rows(warehouse: Warehouse, summary: Summary, day: date) -> pd.DataFrame:
+def _performance_rows(warehouse: Warehouse, summary: Summary, settings: Settings, day: date) -> pd.DataFrame:
     week = week_to(day)
     compared = warehouse.query(
         FORECASTS_AND_COUNTS,
@@ -69,6 +71,7 @@ def _performance_rows(warehouse: Warehouse, summary: Summary, day: date) -> pd.D
         last=week.last,
         issued_first=week.first - timedelta(days=max(HORIZONS)),
         issued_last=week.last,
+        left_out=f",{','.join(settings.left_out)},",
     )
     versions = {"champion": summary.champion, "first_champion": summary.first_champion}
     scored = scores_by_role(compared, {role: entry.version if entry else None for role, entry in versions.items()})
@@ -122,7 +125,8 @@ def _drift_row(
         return {**empty, "drift_share": None, "reference": "none: too few days before the week", "columns_checked": 0}
     model = registry.load(summary.champion)
     current, before = (
-        _with_residual(read_features(warehouse, [span], horizon=1), model) for span in (week_to(day), reference.span)
+        _with_residual(read_features(warehouse, [span], settings.left_out, horizon=1), model)
+        for span in (week_to(day), reference.span)
     )
     drift = measure_drift(current, before, settings.seed, reports.path(day))
     return {**empty, **_figures(drift, reference), **_counters_come_and_gone(current, before)}

@@ -4,6 +4,7 @@ import dagster as dg
 
 from bike_assets.assets import champion as champion_module
 from bike_assets.assets import evaluation, features, models, monitoring, predictions, raw_counts, splits
+from bike_assets.automation.hooks import end_mlflow_on_run_finished
 
 DAILY_ASSETS = dg.AssetSelection.assets(
     raw_counts.raw_counts,
@@ -46,11 +47,13 @@ retrain = dg.define_asset_job(
     TRAINING_ASSETS,
     description="Cut the sets, train every family, evaluate twice, and promote what passed.",
     executor_def=dg.in_process_executor,
+    hooks={end_mlflow_on_run_finished},
 )
 bootstrap = dg.define_asset_job(
     "bootstrap",
     DAILY_ASSETS | TRAINING_ASSETS,
     description="The first pass of a home, step by step: bike materialize runs it with the days that each step needs.",
     executor_def=dg.in_process_executor,
+    hooks={end_mlflow_on_run_finished},
 )
 JOBS = (ingest, daily, retrain, bootstrap)

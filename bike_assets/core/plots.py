@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COUNTED = "#1f2937"
+WORST = 10
 SERIES = {
     "bike_count": ("counted", COUNTED),
     "predicted_count": ("forecast", "#0d9488"),
@@ -37,6 +38,42 @@ def city_by_hour(rows: pd.DataFrame, title: str) -> "Figure":
         label, colour = SERIES[str(name)]
         axes.plot(totals.index, totals[name], label=label, color=colour, linewidth=1.4)
     axes.legend(frameon=False)
+    return figure
+
+
+def error_by_hour(scores: pd.DataFrame, title: str) -> "Figure":
+    """Draw the error of each local hour beside that of the seasonal naive.
+
+    Args:
+        scores: hour, rmse and naive_rmse (bikes an hour), one row an hour.
+        title: of the plot.
+    """
+    axes, figure = _axes(title, "RMSE, bikes an hour")
+    axes.bar(scores["hour"], scores["rmse"], label="forecast", color=SERIES["predicted_count"][1])
+    naive_label, naive_colour = SERIES["naive_count"]
+    axes.step(scores["hour"], scores["naive_rmse"], where="mid", label=naive_label, color=naive_colour, linewidth=1.8)
+    axes.set_xticks(range(0, 24, 2))
+    axes.tick_params(axis="x", labelrotation=0)
+    axes.legend(frameon=False)
+    return figure
+
+
+def worst_counters(scores: pd.DataFrame, title: str) -> "Figure":
+    """Draw the counters that are forecast worst, by R², beside the seasonal naive.
+
+    Args:
+        scores: counter_id, r2 and naive_r2, one row a counter; those without an R² are left out.
+        title: of the plot.
+    """
+    worst = scores.dropna(subset=["r2"]).nsmallest(WORST, "r2").iloc[::-1]
+    axes, figure = _axes(title, "")
+    axes.barh(worst["counter_id"], worst["r2"], label="forecast", color=SERIES["predicted_count"][1])
+    naive_label, naive_colour = SERIES["naive_count"]
+    axes.plot(worst["naive_r2"], worst["counter_id"], "D", label=naive_label, color=naive_colour, markersize=5)
+    axes.set_xlabel("R²")
+    axes.tick_params(axis="x", labelrotation=0)
+    axes.grid(axis="x", alpha=0.25)
+    axes.legend(frameon=False, loc="lower left")
     return figure
 
 

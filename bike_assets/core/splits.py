@@ -1,6 +1,7 @@
 """How a home's days are cut into baseline and current, train and test. Reading rows does not belong here."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -90,6 +91,17 @@ def cut_current(baseline: Baseline, last_day: date, not_before: date | None = No
     if not_before is not None:
         start = max(start, not_before)
     return Span(current.first, start - timedelta(days=1)), Span(start, last_day)
+
+
+def newest_months(spans: Mapping[str, Span], months: int) -> dict[str, Span]:
+    """Return what of some spans lies in the newest months before the last day of them all; empty ones are left out."""
+    filled = {name: span for name, span in spans.items() if span.days}
+    if not filled:
+        return {}
+    last = max(span.last for span in filled.values())
+    first = (pd.Timestamp(last) - pd.DateOffset(months=months)).date() + timedelta(days=1)
+    cut = {name: Span(max(span.first, first), span.last) for name, span in filled.items()}
+    return {name: span for name, span in cut.items() if span.days}
 
 
 def content_hash(rows: pd.DataFrame) -> str:

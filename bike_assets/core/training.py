@@ -3,15 +3,18 @@
 Every score is made with the served file, so that what was judged is what serves.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from bike_assets.core.breakdown import SIDES, scores_by
 from bike_assets.core.families.base import Family, Trained
 from bike_assets.core.families.served import ServedModel
 from bike_assets.core.features import HORIZONS, SEASONAL
 from bike_assets.core.scoring import Scores, score
+from bike_assets.core.splits import Span
 
 
 @dataclass(frozen=True)
@@ -21,23 +24,30 @@ class Training:
     Attributes:
         trained: the model as it will serve.
         parity: greatest relative difference between the served file and the native model on held-out rows.
-        scores: by test set and horizon (days ahead).
-        newest_week: the last seven days of the newest test set at horizon 1, with predicted_count and naive_count.
+        scores: by set and horizon (days ahead).
+        naive_scores: those of the seasonal naive, by test set and horizon.
+        sides: scores a day ahead on the newest test set by counter, by hour and by weekday (see `breakdown`).
+        newest_week: the last seven days of the newest test set a day ahead, with predicted_count and naive_count.
     """
 
     trained: Trained
     parity: float
     scores: dict[tuple[str, int], Scores]
+    naive_scores: dict[tuple[str, int], Scores]
+    sides: dict[str, pd.DataFrame]
     newest_week: pd.DataFrame
 
 
-def train_and_score(family: Family, rows: pd.DataFrame, tests: dict[str, pd.DataFrame]) -> Training:
-    """Train a family and score it on test sets that it has not seen.
+def train_and_score(
+    family: Family, rows: pd.DataFrame, tests: Mapping[str, pd.DataFrame], train_sets: Mapping[str, Span]
+) -> Training:
+    """Train a family and score it on the sets that it learned from, and on test sets that it has not seen.
 
     Args:
         family: a fresh instance.
-        rows: training rows with counter_id, FEATURES, base and bike_count, every horizon.
+        rows: training rows with counter_id, day, FEATURES, base and bike_count, every horizon.
         tests: rows of the same kind by name of the set, oldest set first.
+        train_sets: the days of each training set, by name.
 
     Raises:
         ValueError: there are no training rows, or some have no count.
@@ -45,19 +55,22 @@ def train_and_score(family: Family, rows: pd.DataFrame, tests: dict[str, pd.Data
     refuse_unfit(rows)
     family.counters = sorted(rows["counter_id"].unique())
     family.fit(rows)
+    family.tell(f"{family.name}: converting it to the file that serves")
     trained = Trained(family.to_onnx(), family.counters)
     served = ServedModel(trained.onnx, trained.sha256, trained.counters)
-    scores = {}
-    for name, test in tests.items():
-        for horizon in HORIZONS:
-            at_horizon = test[test["horizon_days"] == horizon]
-            scores[name, horizon] = score(at_horizon["bike_count"], served.predict(at_horizon))
+    family.tell(f"{family.name}: scoring it on {len(train_sets) + len(tests)} sets")
+    learned = {name: rows[_within(rows, span)] for name, span in train_sets.items()}
     held_out = list(tests.values())[-1]
-    newest = held_out[
-        (held_out["horizon_days"] == 1) & (held_out["day"] > held_out["day"].max() - pd.Timedelta(days=7))
-    ]
-    week = newest.assign(predicted_count=served.predict(newest), naive_count=newest[SEASONAL])
-    return Training(trained, parity(family, served, held_out), scores, week)
+    ahead = held_out[held_out["horizon_days"] == 1]
+    ahead = ahead.assign(predicted_count=served.predict(ahead), naive_count=ahead[SEASONAL])
+    return Training(
+        trained=trained,
+        parity=parity(family, served, held_out),
+        scores={key: _scored(part, served.predict(part)) for key, part in _by_horizon({**learned, **tests}).items()},
+        naive_scores={key: _scored(part, part[SEASONAL].to_numpy()) for key, part in _by_horizon(tests).items()},
+        sides={side: scores_by(ahead, column) for side, column in SIDES.items()},
+        newest_week=ahead[ahead["day"] > ahead["day"].max() - pd.Timedelta(days=7)],
+    )
 
 
 def refuse_unfit(rows: pd.DataFrame) -> None:
@@ -78,3 +91,17 @@ def parity(family: Family, served: ServedModel, rows: pd.DataFrame) -> float:
     """Return the greatest relative difference between the served file and the native model; below 1 bike, absolute."""
     native = family.predict(rows)
     return float((np.abs(served.predict(rows) - native) / np.maximum(np.abs(native), 1.0)).max())
+
+
+def _within(rows: pd.DataFrame, span: Span) -> "pd.Series[bool]":
+    return rows["day"].between(pd.Timestamp(span.first), pd.Timestamp(span.last))
+
+
+def _by_horizon(sets: Mapping[str, pd.DataFrame]) -> dict[tuple[str, int], pd.DataFrame]:
+    return {
+        (name, horizon): rows[rows["horizon_days"] == horizon] for name, rows in sets.items() for horizon in HORIZONS
+    }
+
+
+def _scored(rows: pd.DataFrame, predicted: np.ndarray) -> Scores:
+    return score(rows["bike_count"], predicted)

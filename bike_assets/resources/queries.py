@@ -1,6 +1,6 @@
 """Questions that several parts put to the warehouse. What is made of the answers belongs to those who ask."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date
 
 import pandas as pd
@@ -41,17 +41,21 @@ def read_cube(warehouse: Warehouse, span: Span, timezone: str) -> CountCube:
     return build_cube(read_counts(warehouse, Span(history_start(span.first), span.last)), timezone)
 
 
-def read_features(warehouse: Warehouse, spans: Iterable[Span], horizon: int | None = None) -> pd.DataFrame:
-    """Return the feature rows of some spans, of every horizon or of one."""
+def read_features(
+    warehouse: Warehouse, spans: Iterable[Span], left_out: Sequence[str], horizon: int | None = None
+) -> pd.DataFrame:
+    """Return the feature rows of some spans, of every horizon or of one, without the counters that are left out."""
     wanted = [span for span in spans if span.days]
     parts = [
         warehouse.query(
             "SELECT * FROM bike_traffic_raw.hourly_features "
             "WHERE day BETWEEN @first AND @last AND (@horizon = 0 OR horizon_days = @horizon) "
+            "AND STRPOS(@left_out, CONCAT(',', counter_id, ',')) = 0 "
             "ORDER BY counted_at, counter_id, horizon_days",
             first=span.first,
             last=span.last,
             horizon=horizon or 0,
+            left_out=f",{','.join(left_out)},",
         )
         for span in wanted
     ]

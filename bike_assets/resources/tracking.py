@@ -1,50 +1,46 @@
-"""Tracking in MLflow: one experiment, one registered model, a version a training, the alias of the champion.
+"""Tracking in MLflow: one experiment, one registered model, a version a training, aliases of champion and challenger.
 
-Which version is champion is decided and committed in the registry; the alias here follows.
+Which version is champion is decided and committed in the registry; the aliases here follow.
 """
 
 import logging
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bike_assets.core.families.base import INPUTS
+from bike_assets.core.families.base import INPUTS, Trained
+from bike_assets.core.model_report import ModelReport
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
 EXPERIMENT = "bike-traffic"
 MODEL = "bike-traffic"
-CHAMPION = "champion"
+CHAMPION, CHALLENGER = "champion", "challenger"
 FINGERPRINT = "bike/fingerprint"
 SERVING_REQUIREMENTS = ("onnxruntime", "onnx", "numpy")
+SESSION = {"intra_op_num_threads": 1, "inter_op_num_threads": 1}
+"""With more threads the order of sums would depend on the batch, and the last bit with it."""
 
 
 @dataclass(frozen=True)
-class TrainingRecord:
-    """What is told of one training.
+class TrainingIdentity:
+    """What is known of a training before it begins.
 
     Attributes:
         family: model family.
         fingerprint: identifies the training; the same one again is the same run and version.
-        onnx: the served file.
-        parameters: hyper-parameters and data bounds.
-        metrics: scores by name.
         tags: where it came from (Dagster run, data versions).
-        figures: plots by file name.
     """
 
     family: str
     fingerprint: str
-    onnx: bytes
-    parameters: Mapping[str, Any]
-    metrics: Mapping[str, float]
     tags: Mapping[str, str]
-    figures: Mapping[str, "Figure"] = field(default_factory=dict)
 
 
 class Tracking:
@@ -52,6 +48,7 @@ class Tracking:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._open: str | None = None
 
     @property
     def uri(self) -> str:
@@ -65,66 +62,79 @@ class Tracking:
 
     def prepare(self) -> None:
         """Create the database, all of it or none: a migration that is killed half-way cannot be taken up again."""
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
         database = self.folder / "mlflow.db"
         if database.exists():
             return
         from mlflow.tracking import MlflowClient
 
-        logging.getLogger("mlflow").setLevel(logging.WARNING)
         self.folder.mkdir(parents=True, exist_ok=True)
         temporary = self.folder / f"mlflow.{os.getpid()}.tmp"
         temporary.unlink(missing_ok=True)
         MlflowClient(f"sqlite:///{temporary}", f"sqlite:///{temporary}").search_experiments(max_results=1)
         temporary.replace(database)
 
-    def record(self, training: TrainingRecord) -> tuple[str, int]:
-        """Record a training as an MLflow run and a version of the one registered model.
+    def begin(self, training: TrainingIdentity) -> str:
+        """Open the MLflow run of a training and return its id.
 
-        A training that died half-way is taken up where it was: its run and its version are found by fingerprint.
-
-        Returns:
-            The run id and the version.
+        A training that died or failed is taken up again: its run is found by fingerprint.
         """
-        import mlflow
-
         client = self._client()
-        run_id = self._run(client, training)
-        mlflow.set_tracking_uri(self.uri)
-        with mlflow.start_run(run_id=run_id):
-            mlflow.log_params(dict(training.parameters))
-            mlflow.log_metrics(dict(training.metrics))
-            for name, figure in training.figures.items():
-                mlflow.log_figure(figure, name)
-            version = self._version(client, training, run_id)
-        return run_id, version
+        experiment = self._experiment(client)
+        tags = {FINGERPRINT: training.fingerprint, "bike/family": training.family, **training.tags}
+        condition = f"tags.`{FINGERPRINT}` = '{training.fingerprint}'"
+        begun = client.search_runs([experiment], condition, max_results=1)
+        run: Run = begun[0] if begun else client.create_run(experiment, tags=tags, run_name=training.family)
+        self._open = str(run.info.run_id)
+        client.update_run(self._open, status="RUNNING")
+        return self._open
 
-    def follow_champion(self, version: int) -> bool:
-        """Let the alias name the registry's champion; return whether it had to move."""
+    def record(
+        self, run_id: str, training: TrainingIdentity, trained: Trained, parameters: Mapping, report: ModelReport
+    ) -> int:
+        """Write a finished training into its run, register the version, end the run, and return the version."""
+        client = self._client()
+        _log(client, run_id, parameters, report)
+        version = self._version(client, training, trained, run_id)
+        self.end_run()
+        return version
+
+    def end_run(self, status: str = "FINISHED") -> None:
+        """End the run that is open, if one is: after a failure this is called by dagster-mlflow's hook."""
+        if self._open is not None:
+            self._client().set_terminated(self._open, status)
+            self._open = None
+
+    def let_alias_name(self, alias: str, version: int | None) -> bool:
+        """Let an alias name a version, or nothing; return whether it had to change."""
         from mlflow.exceptions import MlflowException
 
-        client = self._client()
+        client, now = self._client(), None
         with suppress(MlflowException):
-            if int(client.get_model_version_by_alias(MODEL, CHAMPION).version) == version:
-                return False
-        client.set_registered_model_alias(MODEL, CHAMPION, str(version))
+            now = int(client.get_model_version_by_alias(MODEL, alias).version)
+        if now == version:
+            return False
+        if version is None:
+            client.delete_registered_model_alias(MODEL, alias)
+        else:
+            client.set_registered_model_alias(MODEL, alias, str(version))
         return True
+
+    def page_of(self, run_id: str, address: str) -> str:
+        """Return the page of a run in MLflow's UI at an address."""
+        return f"{address}/#/experiments/{self._experiment(self._client())}/runs/{run_id}"
 
     def _client(self) -> "MlflowClient":
         from mlflow.tracking import MlflowClient
 
-        logging.getLogger("mlflow").setLevel(logging.WARNING)
         self.prepare()
         return MlflowClient(self.uri, self.uri)
 
-    def _run(self, client: "MlflowClient", training: TrainingRecord) -> str:
-        experiment = client.get_experiment_by_name(EXPERIMENT)
-        identifier = experiment.experiment_id if experiment else client.create_experiment(EXPERIMENT, self.artifacts)
-        tags = {FINGERPRINT: training.fingerprint, "bike/family": training.family, **training.tags}
-        begun = client.search_runs([identifier], f"tags.`{FINGERPRINT}` = '{training.fingerprint}'", max_results=1)
-        run = begun[0] if begun else client.create_run(identifier, tags=tags, run_name=training.family)
-        return str(run.info.run_id)
+    def _experiment(self, client: "MlflowClient") -> str:
+        known = client.get_experiment_by_name(EXPERIMENT)
+        return str(known.experiment_id if known else client.create_experiment(EXPERIMENT, self.artifacts))
 
-    def _version(self, client: "MlflowClient", training: TrainingRecord, run_id: str) -> int:
+    def _version(self, client: "MlflowClient", training: TrainingIdentity, trained: Trained, run_id: str) -> int:
         import mlflow
         import onnx
         from mlflow.exceptions import MlflowException
@@ -134,14 +144,33 @@ class Tracking:
         for known in client.search_model_versions(f"name = '{MODEL}'"):
             if known.tags.get(FINGERPRINT) == training.fingerprint:
                 return int(known.version)
-        logged = mlflow.onnx.log_model(
-            onnx.load_model_from_string(training.onnx),
-            name=training.family,
-            signature=_signature(),
-            pip_requirements=list(SERVING_REQUIREMENTS),
-        )
+        mlflow.set_tracking_uri(self.uri)
+        with mlflow.start_run(run_id=run_id):
+            logged = mlflow.onnx.log_model(
+                onnx.load_model_from_string(trained.onnx),
+                name=training.family,
+                signature=_signature(),
+                pip_requirements=[f"{name}=={installed(name)}" for name in SERVING_REQUIREMENTS],
+                onnx_session_options=SESSION,
+                metadata={"inputs": list(INPUTS), "counters": trained.counters, "sha256": trained.sha256},
+            )
         tags = {FINGERPRINT: training.fingerprint, "family": training.family, **training.tags}
         return int(client.create_model_version(MODEL, logged.model_uri, run_id, tags=tags).version)
+
+
+def _log(client: "MlflowClient", run_id: str, parameters: Mapping, report: ModelReport) -> None:
+    from mlflow.entities import Metric, Param
+
+    # The run's own time: a training that is taken up again writes the same points and not more of them.
+    time = client.get_run(run_id).info.start_time
+    metrics = [Metric(name, value, time, 0) for name, value in report.metrics.items()]
+    curves = [Metric(name, value, time, step) for name, curve in report.curves.items() for step, value in curve.items()]
+    client.log_batch(run_id, metrics + curves, [Param(name, str(value)) for name, value in parameters.items()])
+    for name, table in report.tables.items():
+        if not any(each.path == name for each in client.list_artifacts(run_id)):
+            client.log_table(run_id, table, name)
+    for name, figure in report.figures.items():
+        client.log_figure(run_id, figure, name)
 
 
 def _signature() -> Any:

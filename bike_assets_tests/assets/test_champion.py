@@ -28,7 +28,7 @@ def without_champion(city: City) -> City:
 def test_the_first_challenger_that_passes_serves_and_mlflow_follows(city: City):
     champion = city.resource("registry").read().champion
     assert (champion.promoted_on, champion.first_champion) == (LAST_DAY.isoformat(), True)
-    client = city.resource("tracking")._client()
+    client = city.resource("mlflow")._client()
     assert int(client.get_model_version_by_alias("bike-traffic", "champion").version) == champion.version
     assert list(decisions(city)["decision"]) == ["DEPLOY"]
 
@@ -80,7 +80,7 @@ def test_a_deploy_against_the_champion_replaces_it_and_moves_the_alias(city: Cit
     registry = city.resource("registry")
     first = registry.read().champion
     registry.add(first.model_copy(update={"version": NEXT, "fingerprint": "other", "is_champion": False}))
-    city.resource("tracking")._client().create_model_version(
+    city.resource("mlflow")._client().create_model_version(
         "bike-traffic", str(city.home.registry / first.model_file), first.run_id
     )
     row = {
@@ -93,7 +93,7 @@ def test_a_deploy_against_the_champion_replaces_it_and_moves_the_alias(city: Cit
     city.resource("warehouse").merge(DEPLOYMENT_DECISIONS, frame(DEPLOYMENT_DECISIONS, [row]))
     assert city.run("retrain", asset_selection=[dg.AssetKey("champion")]).success
     assert registry.read().champion.version == NEXT
-    client = city.resource("tracking")._client()
+    client = city.resource("mlflow")._client()
     assert int(client.get_model_version_by_alias("bike-traffic", "champion").version) == NEXT
 
 

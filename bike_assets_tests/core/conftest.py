@@ -11,10 +11,13 @@ from bike_assets.core.families.gradient_boosting import GradientBoosting, Gradie
 from bike_assets.core.features import HORIZONS, CountCube, build_cube, feature_rows
 from bike_assets.core.local_time import days_between
 from bike_assets.core.simulation import SimulatedCity
+from bike_assets.core.splits import Span
 from bike_assets.core.training import Training, train_and_score
 from bike_assets.core.weather_cube import WEATHER_COLUMNS, WeatherCube, build_weather
 
 PARIS, FRANCE = "Europe/Paris", "FR"
+
+TRAIN_DAYS = Span(date(2025, 3, 24), date(2025, 5, 9))
 
 settings.register_profile("shared_machine", deadline=None)
 settings.load_profile("shared_machine")
@@ -70,4 +73,4 @@ def boosting() -> GradientBoosting:
 
 @pytest.fixture(scope="session")
 def training(boosting, train_rows, test_sets) -> Training:
-    return train_and_score(boosting, train_rows, test_sets)
+    return train_and_score(boosting, train_rows, test_sets, {"train_baseline": TRAIN_DAYS})

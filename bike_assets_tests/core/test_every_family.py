@@ -96,11 +96,11 @@ def test_a_file_that_is_loaded_again_gives_the_same_to_the_last_bit(families, se
 def test_no_rows_and_missing_targets_are_refused_in_plain_words(train_rows, test_sets, name):
     family = FAMILIES[name](FAMILIES[name].quick_config(), 0, 1)
     with pytest.raises(ValueError, match="no rows to fit on"):
-        train_and_score(family, train_rows.iloc[:0], test_sets)
+        train_and_score(family, train_rows.iloc[:0], test_sets, {})
     holes = train_rows.astype({"bike_count": float}).copy()
     holes.iloc[[3, 8], holes.columns.get_loc("bike_count")] = np.nan
     with pytest.raises(ValueError, match=r"2 of the .* rows have no count"):
-        train_and_score(family, holes, test_sets)
+        train_and_score(family, holes, test_sets, {})
 
 
 @pytest.mark.parametrize("name", NAMES)

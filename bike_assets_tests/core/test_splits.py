@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bike_assets.core.splits import Baseline, Span, SplitRule, content_hash, cut_baseline, cut_current
+from bike_assets.core.splits import Baseline, Span, SplitRule, content_hash, cut_baseline, cut_current, newest_months
 
 START = date(2020, 9, 1)
 DAY = timedelta(days=1)
@@ -159,3 +159,15 @@ def test_the_content_does_not_depend_on_how_the_counters_are_stored():
     )
     reversed_categories = rows.astype({"counter_id": pd.CategoricalDtype(["c", "b", "a"])})
     assert content_hash(rows) == content_hash(reversed_categories)
+
+
+def test_the_newest_months_end_with_the_newest_day_of_all():
+    spans = {"old": Span(date(2024, 1, 1), date(2024, 9, 30)), "new": Span(date(2024, 12, 1), date(2025, 2, 28))}
+    assert newest_months(spans, 3) == {"new": Span(date(2024, 12, 1), date(2025, 2, 28))}
+    assert newest_months(spans, 2) == {"new": Span(date(2024, 12, 29), date(2025, 2, 28))}
+    assert newest_months(spans, 6)["old"] == Span(date(2024, 8, 29), date(2024, 9, 30))
+    assert newest_months(spans, 60) == spans
+
+
+def test_of_empty_spans_no_month_is_left():
+    assert newest_months({"current": Span(date(2025, 1, 2), date(2025, 1, 1))}, 3) == {}

@@ -20,10 +20,12 @@ def quick(seed: int = 0) -> GradientBoosting:
     return GradientBoosting(GradientBoostingConfig(iterations=8, learning_rate=0.3, min_rows_in_leaf=20), seed, 1)
 
 
-def test_every_test_set_is_scored_at_every_horizon_with_the_served_file(training, served, test_sets):
-    assert set(training.scores) == {(name, horizon) for name in test_sets for horizon in HORIZONS}
+def test_every_set_is_scored_at_every_horizon_with_the_served_file(training, served, train_rows, test_sets):
+    sets = {"train_baseline": train_rows, **test_sets}
+    assert set(training.scores) == {(name, horizon) for name in sets for horizon in HORIZONS}
+    assert set(training.naive_scores) == {(name, horizon) for name in test_sets for horizon in HORIZONS}
     for (name, horizon), scores in training.scores.items():
-        rows = test_sets[name][test_sets[name]["horizon_days"] == horizon]
+        rows = sets[name][sets[name]["horizon_days"] == horizon]
         assert scores == score(rows["bike_count"], served.predict(rows))
         assert scores.n == len(rows) > 500
 
@@ -70,7 +72,7 @@ def test_the_newest_week_is_the_last_seven_days_a_day_ahead(training, served, te
 
 def test_what_the_test_sets_hold_does_not_change_the_model(train_rows, test_sets):
     doubled = {name: rows.assign(bike_count=rows["bike_count"] * 2) for name, rows in test_sets.items()}
-    ours, theirs = (train_and_score(quick(), train_rows, sets) for sets in (test_sets, doubled))
+    ours, theirs = (train_and_score(quick(), train_rows, sets, {}) for sets in (test_sets, doubled))
     np.testing.assert_array_equal(ours.newest_week["predicted_count"], theirs.newest_week["predicted_count"])
     assert ours.scores["test_current", 1] != theirs.scores["test_current", 1]
 
@@ -78,7 +80,7 @@ def test_what_the_test_sets_hold_does_not_change_the_model(train_rows, test_sets
 def test_the_model_knows_the_counters_that_it_was_trained_on_and_no_others(train_rows, test_sets):
     left_out = train_rows["counter_id"].max()
     others = train_rows[train_rows["counter_id"] != left_out].sample(frac=1, random_state=1)
-    found = train_and_score(quick(), others, test_sets)
+    found = train_and_score(quick(), others, test_sets, {})
     assert left_out not in found.trained.counters
     assert found.trained.counters == sorted(set(train_rows["counter_id"]) - {left_out})
     assert found.scores["test_current", 1].n == (test_sets["test_current"]["horizon_days"] == 1).sum()

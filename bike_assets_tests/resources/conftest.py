@@ -58,7 +58,7 @@ def trained(all_rows, rows) -> Trained:
     """A small gradient boosting."""
     family = GradientBoosting(GradientBoostingConfig(iterations=8, min_rows_in_leaf=20), seed=1, threads=1)
     seen = all_rows[all_rows["day"] < pd.Timestamp(TESTED_FROM)]
-    return train_and_score(family, seen, {"test_current": rows}).trained
+    return train_and_score(family, seen, {"test_current": rows}, {}).trained
 
 
 @pytest.fixture(scope="session")

@@ -44,7 +44,7 @@ def serve_by_horizon(name: str, models: Mapping[int, "ModelProto"], position: in
 
     parts = _prefixed({f"h{horizon}": model for horizon, model in models.items()}, rename_inputs=True)
     node = helper.make_node
-    constants = {
+    constants: dict[str, np.ndarray] = {
         "horizon_position": np.array([position], dtype=np.int64),
         "ratio_low": np.array(RATIO_BOUNDS[0], dtype=np.float32),
         "ratio_high": np.array(RATIO_BOUNDS[1], dtype=np.float32),

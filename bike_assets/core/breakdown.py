@@ -1,0 +1,30 @@
+"""Scores of the same forecasts from several sides: by counter, by hour, by weekday, beside the seasonal naive.
+
+A single score belongs to `scoring`, drawing to `plots`.
+"""
+
+import pandas as pd
+
+from bike_assets.core.scoring import score
+
+SIDES = {"counter": "counter_id", "hour": "hour", "weekday": "weekday"}
+"""What forecasts are looked at by, and the column of the feature rows that tells."""
+
+
+def scores_by(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Score forecasts and the seasonal naive within each group.
+
+    Args:
+        rows: bike_count, predicted_count, naive_count (bikes an hour) and the column.
+        column: rows with the same value in it are scored together.
+
+    Returns:
+        One row a group, by the column: r2, rmse, mae, n, naive_r2, naive_rmse, naive_mae.
+    """
+    found = []
+    for value, part in rows.groupby(column, sort=True):
+        ours = score(part["bike_count"], part["predicted_count"])
+        naive = score(part["bike_count"], part["naive_count"])
+        beside = {f"naive_{name}": figure for name, figure in naive.as_row().items() if name != "n"}
+        found.append({column: value, **ours.as_row(), **beside})
+    return pd.DataFrame(found)

@@ -1,0 +1,102 @@
+"""What a training reads: the sliding window as the settings cut it, and the test sets. Fitting belongs to `core`."""
+
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from bike_assets.core.splits import Span, newest_months
+from bike_assets.errors import BikeError
+from bike_assets.resources.queries import (
+    TEST_BASELINE,
+    TEST_CURRENT,
+    TRAIN_BASELINE,
+    TRAIN_CURRENT,
+    read_features,
+    recorded_split,
+)
+from bike_assets.resources.warehouse import Warehouse
+from bike_assets.settings import Settings
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The sets as they are recorded; rows are read when they are asked for.
+
+    Attributes:
+        spans: days to learn from, by training set.
+        test_spans: days to score, by test set.
+        hashes: content of the recorded sets, by name.
+        cut_on: newest whole local day when test_current was cut.
+        left_out: ids of counters that nothing is learned from.
+    """
+
+    warehouse: Warehouse
+    spans: dict[str, Span]
+    test_spans: dict[str, Span]
+    hashes: dict[str, str]
+    cut_on: date
+    left_out: list[str]
+
+    @property
+    def identity(self) -> list[str]:
+        """What decides which rows there are to learn from."""
+        learned = [self.hashes[name] for name in (TRAIN_BASELINE, TRAIN_CURRENT)]
+        days = [f"{name} {span.first} {span.last}" for name, span in self.spans.items()]
+        return [*learned, *days, *self.left_out]
+
+    @property
+    def last_day(self) -> date:
+        """The newest day to learn from."""
+        return max(span.last for span in self.spans.values())
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """Training rows of every horizon."""
+        return read_features(self.warehouse, self.spans.values(), self.left_out)
+
+    @cached_property
+    def tests(self) -> dict[str, pd.DataFrame]:
+        """Test rows of every horizon, by set, oldest set first."""
+        return {name: read_features(self.warehouse, [span], self.left_out) for name, span in self.test_spans.items()}
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a model saw, for people."""
+        seen = self.rows["counter_id"].nunique()
+        return {
+            "rows_seen": len(self.rows),
+            "days_seen": sum(span.days for span in self.spans.values()),
+            "counters_seen": seen,
+            "first_day": str(min(span.first for span in self.spans.values())),
+            "last_day": str(self.last_day),
+            "counters_left_out": ", ".join(self.left_out) or "none",
+        }
+
+
+def read_training_data(warehouse: Warehouse, settings: Settings) -> TrainingData:
+    """Return what the recorded sets and the settings say.
+
+    Raises:
+        BikeError: the sets were not cut yet.
+    """
+    records = {}
+    for name in (TRAIN_BASELINE, TRAIN_CURRENT, TEST_BASELINE, TEST_CURRENT):
+        record = recorded_split(warehouse, name)
+        if record is None:
+            raise BikeError(f"{name} was not cut yet: materialize the four sets first (the job retrain does).")
+        records[name] = record
+    spans = {name: Span(record["first_day"], record["last_day"]) for name, record in records.items()}
+    learned = {name: spans[name] for name in (TRAIN_BASELINE, TRAIN_CURRENT) if spans[name].days}
+    if settings.training_window_months is not None:
+        learned = newest_months(learned, settings.training_window_months)
+    return TrainingData(
+        warehouse,
+        learned,
+        {name: spans[name] for name in (TEST_BASELINE, TEST_CURRENT)},
+        {name: record["content_hash"] for name, record in records.items()},
+        records[TEST_CURRENT]["cut_on"],
+        settings.left_out,
+    )
