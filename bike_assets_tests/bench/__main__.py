@@ -8,6 +8,7 @@ from rich.console import Console
 
 from bike_assets_tests.bench.children import ROOT
 from bike_assets_tests.bench.counts import find_counts
+from bike_assets_tests.bench.families import measure_families, measure_large_retrain, summarise_families
 from bike_assets_tests.bench.figures import summarise, summarise_backfill
 from bike_assets_tests.bench.machine import machine_facts
 from bike_assets_tests.bench.measurements import measure_all
@@ -26,9 +27,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="homes-", dir=options.output.parent) as folder:
         backfill = measure_backfill(Path(folder).absolute(), options.repeats, console.print)
         measured = measure_all(counts, Path(folder).absolute(), options.repeats, console.print)
-    summary = [*summarise(measured.measurements), *summarise_backfill(backfill)]
-    print_tables(console, counts, measured, backfill, machine, summary)
-    write_json(options.output, counts, measured, backfill, machine, summary)
+        families = measure_families(counts, Path(folder).absolute(), console.print)
+        retrain_peak = measure_large_retrain(Path(folder).absolute(), console.print)
+    summary = [
+        *summarise(measured.measurements),
+        *summarise_backfill(backfill),
+        *summarise_families(families, retrain_peak),
+    ]
+    print_tables(console, counts, measured, backfill, families, machine, summary)
+    write_json(options.output, counts, measured, backfill, families, machine, summary)
     console.print(f"Written to {options.output}")
 
 

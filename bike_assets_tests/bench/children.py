@@ -48,8 +48,15 @@ def weigh(module: str, arguments: Sequence[str], variables: Mapping[str, str], f
     Raises:
         ChildFailedError: it did not end well.
     """
+    return weigh_and_ask(module, arguments, variables, folder)[0]
+
+
+def weigh_and_ask(
+    module: str, arguments: Sequence[str], variables: Mapping[str, str], folder: Path
+) -> tuple[Sample, dict[str, Any]]:
+    """Run a module like `weigh` and return what it took and its whole answer."""
     sample, answer = _run(module, arguments, variables, folder)
-    return Sample(run_seconds=float(answer["run_seconds"]), **sample)
+    return Sample(run_seconds=float(answer["run_seconds"]), **sample), answer
 
 
 def ask(module: str, arguments: Sequence[str], variables: Mapping[str, str], folder: Path) -> dict[str, Any]:

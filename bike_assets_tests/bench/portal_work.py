@@ -21,7 +21,7 @@ def make_export(options: argparse.Namespace) -> dict[str, Any]:
     from bike_assets.core.simulation import SimulatedCity
     from bike_assets.settings import load_settings
 
-    rows = SimulatedCity(SEED, COUNTERS, ZONE, "FR").counts(FIRST, LAST)
+    rows = SimulatedCity(SEED, options.counters, ZONE, "FR").counts(FIRST, LAST)
     rows["coordinates"] = rows["latitude"].astype(str) + "," + rows["longitude"].astype(str)
     fields = load_settings().portal_fields.by_column
     rows[list(fields)].rename(columns=fields).to_parquet(options.export)
@@ -81,6 +81,8 @@ def _parser() -> argparse.ArgumentParser:
         ("ingest", ingest, []),
     ):
         part = parts.add_parser(name)
+        if does is make_export:
+            part.add_argument("--counters", type=int, default=COUNTERS)
         for path in (*paths, "answer"):
             part.add_argument(path, type=Path)
         part.set_defaults(part=does)

@@ -1,6 +1,7 @@
 """How figures are shown and written. What they are is in `figures`."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bike_assets_tests.bench.counts import Counts
+from bike_assets_tests.bench.families import FamilyFigures
 from bike_assets_tests.bench.figures import Aimed, Measurement
 from bike_assets_tests.bench.measurements import Measured
 
@@ -21,6 +23,7 @@ def print_tables(
     counts: Counts,
     measured: Measured,
     backfill: list[Measurement],
+    families: list[FamilyFigures],
     machine: dict[str, Any],
     summary: list[Aimed],
 ) -> None:
@@ -34,6 +37,8 @@ def print_tables(
     console.print(f"Counts: [bold]{counts.label}[/], {counts.file.name if counts.file else 'the simulator'}\n")
     console.print(_figures(measured.measurements, counts.label))
     console.print(_figures(backfill, BACKFILL_LABEL))
+    for each in families:
+        console.print(_families(each))
     console.print(_aims(summary))
 
 
@@ -54,6 +59,21 @@ def _figures(measurements: list[Measurement], label: str) -> Table:
     return table
 
 
+def _families(figures: FamilyFigures) -> Table:
+    table = Table(
+        title=f"Models on {figures.counts:,} {figures.label} counts, each in a process of its own, one fit",
+        title_justify="left",
+        box=box.SIMPLE,
+    )
+    table.add_column("model", no_wrap=True)
+    for heading in ("fit, CPU s", "fit, s", "peak MiB", "file MiB", "rows a second", "RMSE"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for each in figures.fitted:
+        seconds = (f"{each.fit_cpu_seconds:.1f}", f"{each.fit_seconds:.1f}", f"{each.peak_mib:.0f}")
+        table.add_row(each.name, *seconds, f"{each.model_mib:.2f}", f"{each.rows_per_second:,.0f}", f"{each.rmse:.2f}")
+    return table
+
+
 def _aims(summary: list[Aimed]) -> Table:
     table = Table(title="Against the aims", title_justify="left", box=box.SIMPLE)
     table.add_column("figure", no_wrap=True)
@@ -70,6 +90,7 @@ def write_json(
     counts: Counts,
     measured: Measured,
     backfill: list[Measurement],
+    families: list[FamilyFigures],
     machine: dict[str, Any],
     summary: list[Aimed],
 ) -> None:
@@ -84,6 +105,7 @@ def write_json(
         },
         "measurements": [{"label": counts.label, **each.as_json()} for each in measured.measurements],
         "backfill": [{"label": BACKFILL_LABEL, **each.as_json()} for each in backfill],
+        "families": [asdict(each) for each in families],
         "aims": [each.as_json() for each in summary],
     }
     path.write_text(json.dumps(values, indent=2) + "\n")

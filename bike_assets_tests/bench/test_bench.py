@@ -5,6 +5,7 @@ import pytest
 from bike_assets_tests.bench import children
 from bike_assets_tests.bench.children import ChildFailedError, Sample, weigh
 from bike_assets_tests.bench.counts import find_counts
+from bike_assets_tests.bench.families import FamilyFigures, Fitted, summarise_families
 from bike_assets_tests.bench.figures import DAILY_WITH_DRIFT, DAILY_WITHOUT_DRIFT, EMPTY, Measurement, summarise
 from bike_assets_tests.bench.measurements import IdlePassError, refuse_idle_pass
 
@@ -23,6 +24,25 @@ def test_ratios_are_of_medians_and_an_aim_that_is_missed_is_told():
     assert (without.value, without.met) == (3.0, True)
     assert (with_drift.value, with_drift.met) == (4.0, False)
     assert (peak.value, peak.met) == (3000.0, False)
+
+
+def fitted(name: str, cpu: float, rmse: float) -> Fitted:
+    return Fitted(name, cpu, cpu / 2, 1000.0, 1.0, 1e6, rmse)
+
+
+def test_the_best_single_family_and_the_dearest_are_held_against_the_plain_forest():
+    models = [
+        fitted("plain_forest", 400.0, 60.0),
+        fitted("random_forest", 60.0, 30.0),
+        fitted("gradient_boosting", 30.0, 31.0),
+        fitted("blend", 500.0, 27.0),
+    ]
+    found = summarise_families([FamilyFigures("synthetic", 905_000, models)], 4200.0)
+    best, dearest, *errors, peak = found
+    assert (best.name.split()[0], best.value, best.met) == ("random_forest", 0.15, False)
+    assert (dearest.name.split()[0], dearest.value, dearest.met) == ("blend", 1.25, False)
+    assert [each.value for each in errors] == [30 / 60, 31 / 60, 27 / 60]
+    assert (peak.value, peak.met) == (4200.0, False)
 
 
 def test_json_has_every_single_value_beside_the_median():
