@@ -95,6 +95,26 @@ COUNTERS = Table(
     "One row a counter: where it stands, the local days on which it was first and last seen, and its state on the "
     "newest day: active, new, silent or gone.",
 )
+WEATHER = Table(
+    "bike_traffic_raw",
+    "weather",
+    _columns(
+        at="TIMESTAMP",
+        day="DATE",
+        lead_days="INT64",
+        temperature="FLOAT64",
+        rain="FLOAT64",
+        wind="FLOAT64",
+        cloud="FLOAT64",
+        source="STRING",
+        ingested_at="TIMESTAMP",
+    ),
+    ("at", "lead_days"),
+    "Hourly weather: temperature in °C, rain in mm, wind in m/s, cloud in %; at is the start of the hour in UTC, day "
+    "the local day. lead_days is 0 for what was observed, else a forecast that was made when day - lead_days was in.",
+    partition="day",
+    ignored=("ingested_at",),
+)
 PREDICTIONS = Table(
     "bike_traffic_predictions",
     "predictions",
@@ -246,6 +266,7 @@ TABLES = (
     COMPTAGE_VELO,
     REJECTED_COUNTS,
     COUNTERS,
+    WEATHER,
     HOURLY_FEATURES,
     PREDICTIONS,
     INGESTIONS,

@@ -5,7 +5,7 @@ What may be merged, who may merge and asking questions belong to `warehouse`; ho
 """
 
 import glob
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
@@ -102,22 +102,22 @@ class PartitionMerge:
         """Say of each row whether it is added, changed or unchanged against the files, and what these have beyond."""
         table = self.table
         compared = [name for name in table.columns if name not in {*table.key, *table.ignored}]
-        differs = " OR ".join(f"old.{name} IS DISTINCT FROM new.{name}" for name in compared)
+        differs = " OR ".join(f'old."{name}" IS DISTINCT FROM new."{name}"' for name in compared)
         files = {"paths": [glob.escape(str(path)) for path in paths]}
         old = "read_parquet($paths, hive_partitioning = false)"
         with self.connect() as connection:
             connection.register("new", new.append_column("merge_position", [range(len(new))]))
             status = connection.execute(
-                f"SELECT CASE WHEN old.{table.key[0]} IS NULL THEN 'added' "
+                f"SELECT CASE WHEN old.\"{table.key[0]}\" IS NULL THEN 'added' "
                 f"WHEN {'FALSE' if table.write_once else differs} THEN 'changed' ELSE 'unchanged' END AS status "
                 f"FROM new LEFT JOIN {old} AS old "
-                f"ON {' AND '.join(f'old.{name} = new.{name}' for name in table.key)} ORDER BY merge_position",
+                f"ON {' AND '.join(f'old.{name} = new.{name}' for name in quoted(table.key))} ORDER BY merge_position",
                 files,
             ).fetchnumpy()["status"]
             if not whole:
                 return MergeResult(np.asarray(status))
             beyond = connection.execute(
-                f"SELECT day, COUNT(*) AS n FROM {old} AS old ANTI JOIN new USING ({', '.join(table.key)}) "
+                f"SELECT day, COUNT(*) AS n FROM {old} AS old ANTI JOIN new USING ({', '.join(quoted(table.key))}) "
                 "WHERE list_contains($whole, day) GROUP BY day",
                 {**files, "whole": list(whole)},
             ).fetchall()
@@ -132,7 +132,7 @@ class PartitionMerge:
 
         current, fresh = current_file(folder), _rows_at(rows, changed)
         if current:
-            keys = ", ".join(self.table.key)
+            keys = ", ".join(quoted(self.table.key))
             still = "TRUE"
             if whole:
                 still = f"NOT list_contains($whole, day) OR ({keys}) IN (SELECT ({keys}) FROM part)"
@@ -146,6 +146,11 @@ class PartitionMerge:
                 ).to_arrow_table()
                 fresh = pa.concat_tables([kept.cast(fresh.schema), fresh])
         supersede(folder, fresh.sort_by([(name, "ascending") for name in self.table.key]))
+
+
+def quoted(names: Iterable[str]) -> list[str]:
+    """Return names of columns as DuckDB takes them for names, also those that are words of SQL."""
+    return [f'"{name}"' for name in names]
 
 
 def _positions_by_day(days: pd.Series) -> dict[date | None, np.ndarray]:

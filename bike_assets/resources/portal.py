@@ -5,66 +5,41 @@ Records would take 24 requests for a day of Paris and end at 10,000 rows. What r
 """
 
 import logging
-import socket
-import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import numpy as np
 import pandas as pd
-import stamina
-import stamina.instrumentation
-from stamina.instrumentation import RetryDetails
 
-from bike_assets.errors import SourceUnavailableError, UnreliableAnswerError
-from bike_assets.resources.portal_replies import (
+from bike_assets.errors import UnreliableAnswerError
+from bike_assets.resources.portal_replies import read_parquet
+from bike_assets.resources.web import (
     SHOWN_BYTES,
+    RefusedError,
     Reply,
-    read_parquet,
-    seconds_until_reset,
+    UnresolvedError,
+    attempts,
+    get,
+    json_object,
+    open_client,
+    refuse,
     server_time,
-    shown,
     told,
-    whole_body,
 )
 from bike_assets.settings import Settings
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-LONGEST_BACKOFF_SECONDS = 30.0
-CONNECT_SECONDS = 10.0
 QUICK_SECONDS = 3.0
-BODY_TIMEOUTS = 10
-"""A body may take this many timeouts as a whole: one that drips for ever is given up, too."""
 MOST_DOUBLES_ASKED = 20
 NEWEST_WITHIN = pd.Timedelta(days=35)
 
 log = logging.getLogger(__name__)
-
-
-def _tell_of_retry(details: RetryDetails) -> None:
-    log.warning("%s Another try follows in %.1f s.", details.caused_by, details.wait_for)
-
-
-stamina.instrumentation.set_on_retry_hooks([_tell_of_retry])
-
-
-class QuotaSpentError(SourceUnavailableError):
-    """The portal's quota is used up; `wait` is how many seconds until it says it is reset, if it does."""
-
-    def __init__(self, message: str, wait: float | None) -> None:
-        super().__init__(message)
-        self.wait = wait
-
-
-class RefusedError(SourceUnavailableError):
-    """The portal will not answer this request, however often it is asked."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +73,7 @@ class Portal:
             SourceUnavailableError: the portal did not answer, refused, or its quota is used up.
             UnreliableAnswerError: each try gave fewer rows than the portal says it has, or no readable export.
         """
-        for attempt in self._attempts():
+        for attempt in attempts(self._settings):
             with attempt, self._client() as client:
                 return self._rows(client, start, end)
         raise AssertionError("the last attempt returns or raises")
@@ -113,7 +88,7 @@ class Portal:
             SourceUnavailableError: the portal did not answer, refused, or its quota is used up.
             UnreliableAnswerError: its answer cannot be read.
         """
-        for attempt in self._attempts(1 if quickly else None):
+        for attempt in attempts(self._settings, 1 if quickly else None):
             with attempt, self._client(QUICK_SECONDS if quickly else None) as client:
                 return self._newest_hour(client)
         raise AssertionError("the last attempt returns or raises")
@@ -190,90 +165,32 @@ class Portal:
 
     def _json(self, client: httpx.Client, parameters: dict[str, str]) -> tuple[dict[str, Any], datetime]:
         reply = self._get(client, "/records", parameters)
-        try:
-            envelope = reply.json()
-        except ValueError:
-            envelope = None
-        if not isinstance(envelope, dict):
-            raise UnreliableAnswerError(f"The portal's answer is not JSON: {shown(reply.body)}.")
-        return envelope, server_time(reply)
+        return json_object(reply, "The portal"), server_time(reply)
 
     def _get(self, client: httpx.Client, path: str, parameters: dict[str, str]) -> Reply:
         """Return a successful answer with its whole body; try the next address where a name does not resolve."""
-        parameters = {**parameters, "timezone": "UTC"}
+        parameters, seconds = {**parameters, "timezone": "UTC"}, self._settings.portal_timeout_seconds
         while True:
             try:
-                with client.stream("GET", self._urls[0] + self._path + path, params=parameters) as response:
-                    body = whole_body(response, BODY_TIMEOUTS * self._settings.portal_timeout_seconds)
-            except httpx.ConnectError as error:
-                if _is_unresolved(error) and len(self._urls) > 1:
-                    log.info("%s does not resolve: %s is asked from now on", self._urls[0], self._urls[1])
-                    self._unresolved.append(self._urls.pop(0))
-                    continue
-                tried = " and ".join([*self._unresolved, self._urls[0]])
-                raise SourceUnavailableError(f"{tried} cannot be reached: {_reason(error)}.") from None
-            except httpx.TimeoutException:
-                raise SourceUnavailableError(f"{self._urls[0]} did not answer in time.") from None
-            except httpx.RemoteProtocolError as error:
-                raise UnreliableAnswerError(f"{self._urls[0]} broke off its answer: {error}.") from None
-            except httpx.HTTPError as error:
-                raise SourceUnavailableError(f"{self._urls[0]} broke the connection: {_reason(error)}.") from None
-            reply = Reply(response.status_code, response.headers, body)
-            if not response.is_success:
-                self._refuse(reply)
+                reply = get(client, self._urls[0], self._path + path, parameters, seconds)
+            except UnresolvedError:
+                if len(self._urls) == 1:
+                    tried = " and ".join([*self._unresolved, self._urls[0]])
+                    raise UnresolvedError(f"{tried} cannot be reached: the name does not resolve.") from None
+                log.info("%s does not resolve: %s is asked from now on", self._urls[0], self._urls[1])
+                self._unresolved.append(self._urls.pop(0))
+                continue
+            if reply.status == HTTPStatus.NOT_FOUND:
+                dataset = self._settings.portal_dataset
+                raise RefusedError(f"{self._urls[0]} has no dataset {dataset}: {told(reply)} (BIKE_PORTAL_DATASET).")
+            if not reply.is_success:
+                refuse(self._urls[0], reply)
             return reply
 
-    def _refuse(self, reply: Reply) -> NoReturn:
-        """Turn an answer that is no success into the error that says what it means."""
-        url, status = self._urls[0], reply.status
-        message = told(reply)
-        if status == HTTPStatus.TOO_MANY_REQUESTS:
-            wait = seconds_until_reset(reply)
-            when = f"; it is reset in {wait:,.0f} s" if wait is not None else ""
-            raise QuotaSpentError(f"{url} refuses more requests for now: {message}{when}.", wait)
-        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise SourceUnavailableError(f"{url} failed with HTTP {status}: {message}.")
-        if status == HTTPStatus.NOT_FOUND:
-            raise RefusedError(
-                f"{url} has no dataset {self._settings.portal_dataset}: {message} (BIKE_PORTAL_DATASET)."
-            )
-        raise RefusedError(f"{url} refuses the request with HTTP {status}: {message}.")
-
-    def _attempts(self, attempts: int | None = None) -> Iterator[stamina.Attempt]:
-        backoff = self._settings.portal_backoff_seconds
-        yield from stamina.retry_context(
-            on=self._wait_before_next,
-            attempts=attempts or self._settings.portal_attempts,
-            timeout=None,
-            wait_initial=backoff,
-            wait_max=LONGEST_BACKOFF_SECONDS,
-            wait_jitter=backoff,
-        )
-
-    def _wait_before_next(self, error: Exception) -> bool | float:
-        """Say whether to try again, and for a quota that is reset soon, after how many seconds."""
-        if isinstance(error, RefusedError) or not isinstance(error, SourceUnavailableError | UnreliableAnswerError):
-            return False
-        if isinstance(error, QuotaSpentError) and error.wait is not None:
-            near = error.wait <= self._settings.portal_quota_wait_seconds
-            return max(error.wait, self._settings.portal_backoff_seconds) if near else False
-        return True
-
     def _client(self, seconds: float | None = None) -> httpx.Client:
-        seconds = seconds or self._settings.portal_timeout_seconds
         key = self._settings.portal_api_key
-        return httpx.Client(
-            timeout=httpx.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS)),
-            headers={"Authorization": f"Apikey {key.get_secret_value()}"} if key else None,
-            follow_redirects=True,
-            verify=_certificates(),
-        )
-
-
-@lru_cache(maxsize=1)
-def _certificates() -> ssl.SSLContext:
-    """Reading the authorities' certificates takes longer than a request to a portal nearby: it is done once."""
-    return httpx.create_ssl_context()
+        headers = {"Authorization": f"Apikey {key.get_secret_value()}"} if key else None
+        return open_client(seconds or self._settings.portal_timeout_seconds, headers)
 
 
 def _equals(value: object) -> str:
@@ -289,16 +206,3 @@ def _equals(value: object) -> str:
 
 def _literal(instant: datetime) -> str:
     return f"date'{pd.Timestamp(instant).tz_convert('UTC'):%Y-%m-%dT%H:%M:%SZ}'"
-
-
-def _is_unresolved(error: BaseException) -> bool:
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, socket.gaierror):
-            return True
-        cause = cause.__cause__ or cause.__context__
-    return False
-
-
-def _reason(error: Exception) -> str:
-    return "the name does not resolve" if _is_unresolved(error) else (str(error) or type(error).__name__)

@@ -22,7 +22,7 @@ import pandas as pd
 from bike_assets.core.schemas import TABLES, Table
 from bike_assets.errors import StepFailedError
 from bike_assets.resources.partition_files import current_file
-from bike_assets.resources.partition_merge import MergeResult, PartitionMerge
+from bike_assets.resources.partition_merge import MergeResult, PartitionMerge, quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -159,13 +159,15 @@ class LocalWarehouse:
     def _source(self, table: Table) -> str:
         files = self._current_files(table)
         if not files:
-            typed = ", ".join(f"CAST(NULL AS {_DUCKDB_TYPES[kind]}) AS {name}" for name, kind in table.columns.items())
+            typed = ", ".join(
+                f'CAST(NULL AS {_DUCKDB_TYPES[kind]}) AS "{name}"' for name, kind in table.columns.items()
+            )
             return f"SELECT {typed} WHERE FALSE"
         listed = ", ".join("'" + glob.escape(str(path)).replace("'", "''") + "'" for path in files)
         pruning = "hive_partitioning = false"
         if table.partition:
             pruning = f"hive_partitioning = true, hive_types = {{'{table.partition}': DATE}}"
-        return f"SELECT {', '.join(table.columns)} FROM read_parquet([{listed}], {pruning})"
+        return f"SELECT {', '.join(quoted(table.columns))} FROM read_parquet([{listed}], {pruning})"
 
 
 def _with_source(sql: str, table: Table, source: str) -> str:

@@ -1,0 +1,192 @@
+"""Weather as published, arranged by the hour: the forms of files, what is implausible, and what is filled in.
+
+What features make of it is in `weather_cube`; asking a service, storing and reading it again belong to `resources`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from bike_assets.core.weather_cube import WEATHER_COLUMNS
+from bike_assets.errors import BikeError
+
+PLAUSIBLE = {"temperature": (-60.0, 60.0), "rain": (0.0, 200.0), "wind": (0.0, 100.0), "cloud": (0.0, 100.0)}
+"""In °C, mm in the hour, m/s and %; what lies outside is no weather."""
+WIDEST_STEP_HOURS = 3
+KELVIN = 273.15
+TRACE = -0.1
+"""How SYNOP writes rain that was too little to measure."""
+OFFSET = r"(?:Z|[+-]\d{2}:?\d{2})$"
+A_TIME = "a time with its offset from UTC, such as 2026-03-28T01:00:00+01:00"
+
+
+@dataclass(frozen=True)
+class FileForm:
+    """One form of a weather file.
+
+    Attributes:
+        time: the column of times.
+        numbers: the other columns that are needed; a value may be missing.
+        rain_fell_before: whether rain is that of the time before the row's, and not after it.
+        ours: makes our columns of the file's.
+    """
+
+    time: str
+    numbers: tuple[str, ...]
+    rain_fell_before: bool
+    ours: Callable[[pd.DataFrame], pd.DataFrame]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns that are needed."""
+        return (self.time, *self.numbers)
+
+
+def _of_ours(raw: pd.DataFrame) -> pd.DataFrame:
+    return raw.set_axis(list(WEATHER_COLUMNS), axis=1)
+
+
+def _of_synop(raw: pd.DataFrame) -> pd.DataFrame:
+    rain = raw[["rain_1h_mm", "rain_3h_mm"]].replace(TRACE, 0.0)
+    hourly = (rain["rain_3h_mm"] / 3).fillna(rain["rain_1h_mm"])
+    temperature = raw["temperature_k"] - KELVIN
+    return pd.DataFrame(
+        {"temperature": temperature, "rain": hourly, "wind": raw["wind_mps"], "cloud": raw["cloud_pct"]}
+    )
+
+
+OURS = FileForm("at", ("temperature_c", "rain_mm", "wind_mps", "cloud_pct"), False, _of_ours)
+SYNOP = FileForm("date", ("temperature_k", "wind_mps", "rain_1h_mm", "rain_3h_mm", "cloud_pct"), True, _of_synop)
+
+
+def arrange_weather(published: pd.DataFrame, rain_fell_before: bool) -> pd.DataFrame:
+    """Give published weather one row an hour; steps of up to three hours are filled in, wider gaps stay missing.
+
+    Temperature, wind and cloud are drawn in straight lines, rain is held.
+
+    Args:
+        published: at (UTC, the start of an hour, each once), temperature (°C), rain (mm in an hour), wind (m/s), cloud
+            (%), each of which may be missing.
+        rain_fell_before: whether a row's rain fell before its time, as stations and services have it, and not after.
+
+    Returns:
+        at (UTC, start of the hour), WEATHER_COLUMNS, and implausible: how many values of the row were left out because
+        no weather is like that. By hour, without gaps.
+    """
+    rows = published.set_index("at").sort_index()
+    values = rows[list(WEATHER_COLUMNS)].astype("float64")
+    wrong = pd.DataFrame(
+        {name: ~values[name].between(*PLAUSIBLE[name]) & values[name].notna() for name in WEATHER_COLUMNS}
+    )
+    values = values.mask(wrong)
+    hours = pd.DatetimeIndex([], tz="UTC", name="at")
+    if len(rows):
+        hours = pd.date_range(rows.index[0], rows.index[-1], freq="h", name="at")
+    filled = {name: _bridged(values[name].reindex(hours), pd.Series.interpolate) for name in WEATHER_COLUMNS}
+    rain = values["rain"]
+    if rain_fell_before:
+        filled["rain"] = _bridged(rain.shift(freq="-1h").reindex(hours), pd.Series.bfill)
+    else:
+        filled["rain"] = _bridged(rain.reindex(hours), pd.Series.ffill)
+    implausible = wrong.sum(axis=1).reindex(hours, fill_value=0).astype("int64")
+    return pd.DataFrame(filled).assign(implausible=implausible).reset_index()
+
+
+def _bridged(values: pd.Series, fill: Callable[[pd.Series], pd.Series]) -> pd.Series:
+    """Fill in between values that are at most the widest step apart."""
+    known = pd.Series(np.arange(len(values), dtype=np.float64), values.index).where(values.notna())
+    return fill(values).where(known.bfill() - known.ffill() <= WIDEST_STEP_HOURS)
+
+
+def read_weather_file(path: Path) -> pd.DataFrame:
+    """Read a whole weather file, CSV or Parquet.
+
+    Either form will do: `at` (ISO time with offset, start of the hour), `temperature_c`, `rain_mm`, `wind_mps`,
+    `cloud_pct`; or as stations report (SYNOP), `date`, `temperature_k`, `wind_mps`, `rain_1h_mm`, `rain_3h_mm` (before
+    that time) and `cloud_pct`. Further columns are passed over.
+
+    Returns:
+        What `arrange_weather` gives.
+
+    Raises:
+        BikeError: the file cannot be read, has neither form, or a row has no usable time, a time twice, or something
+            else than a number; the message names file, row, column and what was expected.
+    """
+    if not path.is_file():
+        raise BikeError(f"{path} does not exist or is not a file: BIKE_WEATHER_FILE has to name a weather file.")
+    is_parquet = path.suffix.lower() in {".parquet", ".pq"}
+    raw = _read_parquet(path) if is_parquet else _read_csv(path)
+    form = _form_of(path, list(raw.columns))
+    raw = raw[list(form.columns)].dropna(how="all")
+    if raw.empty:
+        raise BikeError(f"{path} has the columns of a weather file but no rows.")
+    place = _Place(path, "row" if is_parquet else "line", 1 if is_parquet else 2)
+    numbers = raw[list(form.numbers)].apply(pd.to_numeric, errors="coerce").astype("float64")
+    for name in form.numbers:
+        unreadable = (numbers[name].isna() & raw[name].notna()) | np.isinf(numbers[name])
+        place.refuse(unreadable, raw[name], "a number, or nothing where none is known")
+    times = _times(raw[form.time])
+    place.refuse(times.isna(), raw[form.time], A_TIME)
+    place.refuse(times != times.dt.floor("h"), raw[form.time], "the start of an hour")
+    place.refuse(times.duplicated(), raw[form.time], "every hour once")
+    return arrange_weather(form.ours(numbers).assign(at=times), form.rain_fell_before)
+
+
+@dataclass(frozen=True)
+class _Place:
+    path: Path
+    unit: str
+    first: int
+
+    def refuse(self, bad: pd.Series, values: pd.Series, expected: str) -> None:
+        """Refuse the file if any row is bad, naming the first."""
+        if bad.any():
+            position = int(np.flatnonzero(bad.to_numpy())[0])
+            value = values.iloc[position]
+            raise BikeError(
+                f"{self.path}, {self.unit} {values.index[position] + self.first}: {values.name} is "
+                f"{'missing' if pd.isna(value) else repr(str(value))}, expected {expected} "
+                f"({int(bad.sum())} such in the file)."
+            )
+
+
+def _form_of(path: Path, found: list[str]) -> FileForm:
+    for form in (OURS, SYNOP):
+        if set(form.columns) <= set(found):
+            return form
+    shown = ", ".join(found[:12]) + (", ..." if len(found) > 12 else "")
+    raise BikeError(
+        f"{path} is not a weather file: expected the columns {', '.join(OURS.columns)}, "
+        f"or {', '.join(SYNOP.columns)} (found: {shown})."
+    )
+
+
+def _times(values: pd.Series) -> pd.Series:
+    """Times in UTC; missing where there is none, or one that does not say how far from UTC it is."""
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        return values.dt.tz_convert("UTC")
+    texts = values.where(values.map(lambda value: isinstance(value, str))).astype("string").str.strip()
+    told = texts.str.contains(OFFSET, regex=True).fillna(False).to_numpy(dtype=bool)
+    return pd.to_datetime(texts.where(told), format="ISO8601", utc=True, errors="coerce")
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, dtype="string", encoding="utf-8-sig", skip_blank_lines=False, skipinitialspace=True)
+    except pd.errors.EmptyDataError:
+        raise BikeError(f"{path} is empty: a weather file is expected.") from None
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError) as error:
+        raise BikeError(f"{path} is not a readable CSV file: {str(error).strip()}.") from None
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(path).to_pandas(ignore_metadata=True)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise BikeError(f"{path} is not a readable Parquet file: {error}.") from None

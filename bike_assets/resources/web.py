@@ -1,0 +1,244 @@
+"""One GET to a public service, and another try where that may help: time limits, tries, what a refusal means.
+
+Which requests there are, and what their answers hold, belongs to the clients: `portal` and `weather_source`.
+"""
+
+import json
+import logging
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Any, NoReturn
+
+import httpx
+import pandas as pd
+import stamina
+import stamina.instrumentation
+from stamina.instrumentation import RetryDetails
+
+from bike_assets.errors import SourceUnavailableError, UnreliableAnswerError
+from bike_assets.settings import Settings
+
+LONGEST_BACKOFF_SECONDS = 30.0
+CONNECT_SECONDS = 10.0
+BODY_TIMEOUTS = 10
+"""A body may take this many timeouts as a whole: one that drips for ever is given up, too."""
+SHOWN_BYTES = 300
+
+log = logging.getLogger(__name__)
+
+
+def _tell_of_retry(details: RetryDetails) -> None:
+    log.warning("%s Another try follows in %.1f s.", details.caused_by, details.wait_for)
+
+
+stamina.instrumentation.set_on_retry_hooks([_tell_of_retry])
+
+
+class QuotaSpentError(SourceUnavailableError):
+    """The service's quota is used up; `wait` is how many seconds until it says it is reset, if it does."""
+
+    def __init__(self, message: str, wait: float | None) -> None:
+        super().__init__(message)
+        self.wait = wait
+
+
+class RefusedError(SourceUnavailableError):
+    """The service will not answer this request, however often it is asked."""
+
+
+class UnresolvedError(SourceUnavailableError):
+    """The service's name does not resolve."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A whole HTTP answer."""
+
+    status: int
+    headers: httpx.Headers
+    body: bytes
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the request was answered."""
+        return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
+
+    def json(self) -> Any:
+        """Its body, read as JSON."""
+        return json.loads(self.body)
+
+
+def attempts(settings: Settings, most: int | None = None) -> Iterator[stamina.Attempt]:
+    """Yield tries with growing, jittered waits, as long as another may help.
+
+    Args:
+        settings: how many, and the first wait.
+        most: how many, where the settings are not to say.
+    """
+
+    def wait_before_next(error: Exception) -> bool | float:
+        """Say whether to try again, and for a quota that is reset soon, after how many seconds."""
+        if isinstance(error, RefusedError) or not isinstance(error, SourceUnavailableError | UnreliableAnswerError):
+            return False
+        if isinstance(error, QuotaSpentError) and error.wait is not None:
+            near = error.wait <= settings.portal_quota_wait_seconds
+            return max(error.wait, settings.portal_backoff_seconds) if near else False
+        return True
+
+    yield from stamina.retry_context(
+        on=wait_before_next,
+        attempts=most or settings.portal_attempts,
+        timeout=None,
+        wait_initial=settings.portal_backoff_seconds,
+        wait_max=LONGEST_BACKOFF_SECONDS,
+        wait_jitter=settings.portal_backoff_seconds,
+    )
+
+
+def open_client(seconds: float, headers: Mapping[str, str] | None = None) -> httpx.Client:
+    """Return a client that gives a silent service up after some seconds."""
+    return httpx.Client(
+        timeout=httpx.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS)),
+        headers=headers,
+        follow_redirects=True,
+        verify=_certificates(),
+    )
+
+
+def get(client: httpx.Client, address: str, path: str, parameters: Mapping[str, str], seconds: float) -> Reply:
+    """Return an answer, successful or not, with its whole body.
+
+    Args:
+        client: who asks.
+        address: scheme, host and port, which errors name.
+        path: what is asked for there.
+        parameters: of the query.
+        seconds: the silence that is put up with; a whole body may take ten times that.
+
+    Raises:
+        UnresolvedError: the name of the host does not resolve.
+        SourceUnavailableError: no answer came in time, or no connection came about or lasted.
+        UnreliableAnswerError: the answer was broken off.
+    """
+    try:
+        with client.stream("GET", address + path, params=dict(parameters)) as response:
+            body = _whole_body(response, BODY_TIMEOUTS * seconds)
+    except httpx.ConnectError as error:
+        if _is_unresolved(error):
+            raise UnresolvedError(f"{address} cannot be reached: the name does not resolve.") from None
+        raise SourceUnavailableError(f"{address} cannot be reached: {_reason(error)}.") from None
+    except httpx.TimeoutException:
+        raise SourceUnavailableError(f"{address} did not answer in time.") from None
+    except httpx.RemoteProtocolError as error:
+        raise UnreliableAnswerError(f"{address} broke off its answer: {error}.") from None
+    except httpx.HTTPError as error:
+        raise SourceUnavailableError(f"{address} broke the connection: {_reason(error)}.") from None
+    return Reply(response.status_code, response.headers, body)
+
+
+def refuse(address: str, reply: Reply) -> NoReturn:
+    """Turn an answer that is no success into the error that says what it means.
+
+    Raises:
+        QuotaSpentError: too many requests.
+        SourceUnavailableError: the service failed.
+        RefusedError: the request is wrong, or not allowed.
+    """
+    message = told(reply)
+    if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
+        wait = seconds_until_reset(reply)
+        when = f"; it is reset in {wait:,.0f} s" if wait is not None else ""
+        raise QuotaSpentError(f"{address} refuses more requests for now: {message}{when}.", wait)
+    if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise SourceUnavailableError(f"{address} failed with HTTP {reply.status}: {message}.")
+    raise RefusedError(f"{address} refuses the request with HTTP {reply.status}: {message}.")
+
+
+def json_object(reply: Reply, whose: str) -> dict[str, Any]:
+    """Return the JSON object that an answer is.
+
+    Raises:
+        UnreliableAnswerError: it is none.
+    """
+    with suppress(ValueError):
+        content = reply.json()
+        if isinstance(content, dict):
+            return content
+    raise UnreliableAnswerError(f"{whose}'s answer is not JSON: {shown(reply.body)}.")
+
+
+def told(reply: Reply) -> str:
+    """Return what a service says of an error, on one line: the field's name differs between kinds of errors."""
+    with suppress(ValueError, AttributeError):
+        body = reply.json()
+        return str(body.get("message") or body.get("reason") or body.get("error") or body).rstrip(". ")
+    return shown(reply.body)
+
+
+def shown(body: bytes) -> str:
+    """Return the beginning of a body on one line."""
+    return " ".join(body[:SHOWN_BYTES].decode("utf-8", "replace").split()).rstrip(". ") or "an empty answer"
+
+
+def server_time(reply: Reply) -> datetime:
+    """Return when a service answered, by its own clock where it says so."""
+    with suppress(KeyError, ValueError, TypeError):
+        return parsedate_to_datetime(reply.headers["date"])
+    return pd.Timestamp.now(tz="UTC").to_pydatetime()
+
+
+def seconds_until_reset(reply: Reply) -> float | None:
+    """Return how long it is until the quota is reset: services say it as an epoch, a date, or seconds to wait."""
+    now = server_time(reply)
+    readers: tuple[Callable[[], float], ...] = (
+        lambda: float(reply.headers["retry-after"]),
+        lambda: float(reply.headers["x-ratelimit-reset"]) - now.timestamp(),
+        lambda: (_instant(reply.headers["x-ratelimit-reset"]) - now).total_seconds(),
+        lambda: (_instant(reply.json()["reset_time"]) - now).total_seconds(),
+    )
+    for read in readers:
+        with suppress(KeyError, ValueError, TypeError, AttributeError):
+            return max(read(), 0.0)
+    return None
+
+
+def _instant(text: str) -> datetime:
+    instant = pd.Timestamp(text)
+    return (instant.tz_localize("UTC") if instant.tz is None else instant).to_pydatetime()
+
+
+@lru_cache(maxsize=1)
+def _certificates() -> ssl.SSLContext:
+    """Reading the authorities' certificates takes longer than a request to a portal nearby: it is done once."""
+    return httpx.create_ssl_context()
+
+
+def _whole_body(response: httpx.Response, seconds: float) -> bytes:
+    """Read a streamed body to its end, within a time for the whole of it."""
+    deadline, chunks = time.monotonic() + seconds, []
+    for chunk in response.iter_bytes():
+        chunks.append(chunk)
+        if time.monotonic() > deadline:
+            raise httpx.ReadTimeout("the body did not end in time", request=response.request)
+    return b"".join(chunks)
+
+
+def _is_unresolved(error: BaseException) -> bool:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, socket.gaierror):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__
