@@ -19,19 +19,30 @@ from bike_assets.core.ingestion import digest_reading
 from bike_assets.core.portal_export import read_export
 from bike_assets.core.scoring import Scores
 from bike_assets.core.splits import Span
+from bike_assets.core.weather import read_weather_file
+from bike_assets.core.weather_cube import OBSERVED, WeatherCube, build_weather
 from bike_assets.errors import BikeError
 from bike_assets.resources.counts_source import file_days
 from bike_assets.settings import Settings
 from bike_assets.terminal import console
 
+WITHOUT_WEATHER = "without weather"
+WITH_WEATHER = "with weather as observed, which no forecaster knew: an upper bound"
+
 
 def backtest(
-    settings: Settings, counts: Path, span: Span, families: Sequence[str], refit: Refit, output: Path | None
+    settings: Settings,
+    counts: Path,
+    weather: Path | None,
+    span: Span,
+    families: Sequence[str],
+    refit: Refit,
+    output: Path | None,
 ) -> None:
     """Do a backtest, print it, and write it where asked.
 
     Raises:
-        BikeError: the export cannot be used, the range is not in it, or a family does not exist.
+        BikeError: the export or the weather file cannot be used, the range is not in it, or a family does not exist.
     """
     unknown = sorted(set(families) - set(FAMILIES))
     if unknown:
@@ -43,13 +54,14 @@ def backtest(
         try:
             done = run_backtest(
                 usable_counts(settings, counts, Span(first, last)), span, families or list(FAMILIES), refit,
-                settings.holidays_country, settings.timezone, settings.seed, settings.threads, status.update,
+                settings.holidays_country, settings.timezone, settings.seed, settings.threads,
+                observed_weather(settings, weather) if weather else None, status.update,
             )  # fmt: skip
         except ValueError as error:
             raise BikeError(f"{counts}: {error}.") from None
-    print_backtest(done, span, refit)
+    print_backtest(done, span, refit, WITH_WEATHER if weather else WITHOUT_WEATHER)
     if output is not None:
-        output.write_text(json.dumps(as_json(done, span), indent=2, allow_nan=False) + "\n")
+        output.write_text(json.dumps(as_json(done, span, weather is not None), indent=2, allow_nan=False) + "\n")
         console.print(f"\nWritten to {output}")
 
 
@@ -62,13 +74,19 @@ def usable_counts(settings: Settings, path: Path, span: Span) -> pd.DataFrame:
     return rows.astype({"counter_id": str})
 
 
-def as_json(done: Backtest, span: Span) -> dict[str, Any]:
+def observed_weather(settings: Settings, path: Path) -> WeatherCube | None:
+    """Return a file's weather as it was observed, which no forecaster knew."""
+    return build_weather(read_weather_file(path).assign(lead_days=OBSERVED), settings.timezone)
+
+
+def as_json(done: Backtest, span: Span, with_weather: bool) -> dict[str, Any]:
     """Return the figures as the JSON file has them; null for what cannot be scored."""
     return {
         "families": {name: _family_json(done, name) for name in done.results},
         "rows": len(done.rows),
         "from": span.first.isoformat(),
         "to": span.last.isoformat(),
+        "weather": "observed" if with_weather else "none",
     }
 
 
@@ -80,7 +98,7 @@ def _family_json(done: Backtest, name: str) -> dict[str, Any]:
         "by_horizon": {
             str(horizon): _figures(done.scores(name, done.rows["horizon_days"] == horizon)) for horizon in HORIZONS
         },
-        "new_counters": _figures(done.scores(name, slices["new counters"])),
+        "new_counters": _figures(done.scores(name, slices["new"])),
         "holidays": _figures(done.scores(name, slices["holidays"])),
         "fit_cpu_seconds": round(result.fit_cpu_seconds, 3),
         "predict_rows_per_second": round(len(done.rows) / seconds) if seconds else None,
@@ -91,14 +109,14 @@ def _figures(scores: Scores) -> dict[str, float | int | None]:
     return {key: None if pd.isna(value) else value for key, value in scores.as_row().items()}
 
 
-def print_backtest(done: Backtest, span: Span, refit: Refit) -> None:
+def print_backtest(done: Backtest, span: Span, refit: Refit, weather: str) -> None:
     """Print one table of all rows, and R² and RMSE of the parts."""
     names = [*(name for name in FAMILIES if name in done.results), NAIVE]
     console.print(
         f"\n[bold]Backtest[/]   {span.first} to {span.last}, {len(done.rows):,} forecasts, refitted {refit}; "
-        f"{len(done.holidays)} public holidays"
+        f"{len(done.holidays)} public holidays; {weather}"
     )
-    table = _table("all horizons", "R²", "RMSE", "MAE", "fit, CPU s", "rows a second")
+    table = _table("all horizons", "R²", "RMSE", "MAE", "CPU s", "rows/s")
     for name in names:
         scores, result = done.scores(name), done.results[name]
         speed = f"{len(done.rows) / result.predict_seconds:,.0f}" if result.predict_seconds else ""
@@ -115,7 +133,7 @@ def print_backtest(done: Backtest, span: Span, refit: Refit) -> None:
 
 def _table(first: str, *others: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    table.add_column(first)
+    table.add_column(first, no_wrap=True)
     for name in others:
         table.add_column(name, justify="right")
     return table

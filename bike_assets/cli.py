@@ -130,6 +130,9 @@ def backtest(
     refit: Annotated[
         Literal["never", "monthly", "weekly"], typer.Option(help="How often the models are fitted again.")
     ] = "never",
+    weather: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Hourly weather as observed; none by default.")
+    ] = None,
     output: Annotated[Path | None, typer.Option("--json", metavar="OUT", help="Write the figures there.")] = None,
 ) -> None:
     """Forecast past days as they would have been issued, fitted on what lies before, and score them.
@@ -141,7 +144,8 @@ def backtest(
     from bike_assets.core.splits import Span
 
     names = [name.strip() for name in families.split(",") if name.strip()]
-    run(load_settings(), counts.expanduser(), Span(first.date(), last.date()), names, refit, output)
+    span = Span(first.date(), last.date())
+    run(load_settings(), counts.expanduser(), weather and weather.expanduser(), span, names, refit, output)
 
 
 def main() -> None:

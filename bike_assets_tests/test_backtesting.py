@@ -3,6 +3,8 @@
 import json
 from datetime import date
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from bike_assets.backtesting import backtest
@@ -21,7 +23,7 @@ def export(tmp_path_factory):
 
 
 def test_the_json_has_every_figure_by_family_and_horizon(export, tmp_path, capsys):
-    backtest(Settings(home=tmp_path), export, SPAN, ["gradient_boosting"], "never", tmp_path / "out.json")
+    backtest(Settings(home=tmp_path), export, None, SPAN, ["gradient_boosting"], "never", tmp_path / "out.json")
     told = json.loads((tmp_path / "out.json").read_text())
     assert (told["from"], told["to"]) == ("2025-05-20", "2025-05-31")
     assert 4000 < told["rows"] <= 12 * 24 * 6 * 3
@@ -38,6 +40,30 @@ def test_the_json_has_every_figure_by_family_and_horizon(export, tmp_path, capsy
     assert "seasonal_naive" in shown
 
 
+def test_weather_is_taken_from_its_file_and_said_to_be_an_upper_bound(export, tmp_path, capsys):
+    hours = pd.date_range("2025-02-20", "2025-06-01", freq="h", tz="UTC")
+    random = np.random.default_rng(1)
+    weather = pd.DataFrame(
+        {
+            "at": [hour.isoformat() for hour in hours],
+            "temperature_c": random.normal(12, 5, len(hours)),
+            "rain_mm": random.gamma(0.2, 1, len(hours)),
+            "wind_mps": random.gamma(2, 2, len(hours)),
+            "cloud_pct": random.uniform(0, 100, len(hours)),
+        }
+    )
+    weather.to_csv(tmp_path / "weather.csv", index=False)
+    told = []
+    for file in (None, tmp_path / "weather.csv"):
+        backtest(Settings(home=tmp_path), export, file, SPAN, ["gradient_boosting"], "never", tmp_path / "out.json")
+        told.append(json.loads((tmp_path / "out.json").read_text()))
+    assert [each["weather"] for each in told] == ["none", "observed"]
+    assert told[0]["rows"] == told[1]["rows"]
+    assert told[0]["families"]["seasonal_naive"] == told[1]["families"]["seasonal_naive"]
+    assert told[0]["families"]["gradient_boosting"]["rmse"] != told[1]["families"]["gradient_boosting"]["rmse"]
+    assert "upper bound" in capsys.readouterr().out.replace("\n", " ")
+
+
 @pytest.mark.parametrize(
     ("span", "families", "said"),
     [
@@ -49,5 +75,5 @@ def test_the_json_has_every_figure_by_family_and_horizon(export, tmp_path, capsy
 )
 def test_what_cannot_be_done_is_named(export, tmp_path, span, families, said):
     with pytest.raises(BikeError, match=said):
-        backtest(Settings(home=tmp_path), export, span, families, "never", tmp_path / "out.json")
+        backtest(Settings(home=tmp_path), export, None, span, families, "never", tmp_path / "out.json")
     assert not (tmp_path / "out.json").exists()

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from bike_assets.core.features import build_cube, history_start
+from bike_assets.core.features import forecast_days
 from bike_assets.core.forecasting import forecast
 from bike_assets.core.local_time import as_date, utc_bounds
 from bike_assets.core.schemas import PREDICTIONS
+from bike_assets.core.splits import Span
 from bike_assets.home import recorded_home
+from bike_assets.resources.queries import read_cube, read_weather_cube
 from bike_assets.resources.registry import SUMMARY, LocalRegistry, ModelEntry
 from bike_assets.resources.warehouse import LocalWarehouse
 from bike_assets.settings import Settings
@@ -86,14 +88,11 @@ class ChampionInMemory:
         newest = _newest_forecast(warehouse, entry)
         if entry is None or newest is None:
             return None
-        counts = warehouse.query(
-            "SELECT counter_id, counted_at, bike_count FROM bike_traffic_raw.comptage_velo "
-            "WHERE day BETWEEN @first AND @last AND NOT is_outlier",
-            first=history_start(newest),
-            last=newest,
-        )
-        cube = build_cube(counts, home.timezone)
-        rows = forecast(cube, newest, registry.load(entry), self._settings.holidays_country, home.timezone)
+        cube = read_cube(warehouse, Span(newest, newest), home.timezone)
+        ahead = forecast_days(newest)
+        weather = read_weather_cube(warehouse, Span(ahead[0], ahead[-1]), home.timezone)
+        country = self._settings.holidays_country
+        rows = forecast(cube, newest, registry.load(entry), country, home.timezone, weather)
         return _day_ahead(entry, rows[rows["horizon_days"] == 1], _names(warehouse), home.timezone)
 
 

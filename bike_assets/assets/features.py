@@ -7,8 +7,9 @@ from bike_assets.core.features import FEATURES, HORIZONS, CountCube, feature_row
 from bike_assets.core.local_time import days_between
 from bike_assets.core.schemas import HOURLY_FEATURES
 from bike_assets.core.splits import Span
+from bike_assets.core.weather_cube import WEATHER_FEATURES
 from bike_assets.partitions import DAILY, days_of
-from bike_assets.resources.queries import read_counts, read_cube
+from bike_assets.resources.queries import read_counts, read_cube, read_weather_cube
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
 
@@ -19,7 +20,7 @@ CHUNK_DAYS = 31
 @dg.asset(
     partitions_def=DAILY,
     backfill_policy=dg.BackfillPolicy.single_run(),
-    deps=["raw_counts"],
+    deps=["raw_counts", "weather"],
     kinds={"parquet", "numpy"},
 )
 def hourly_features(
@@ -29,16 +30,18 @@ def hourly_features(
 ) -> dg.MaterializeResult:
     """Features of every counted hour of the day at horizons of 1 to 3 days, from counts that were known by then."""
     days = days_of(context)
-    written = 0
+    written, with_weather = 0, 0
     for chunk in Span(days[0], days[-1]).chunks(CHUNK_DAYS):
         rows = training_rows(warehouse, chunk, settings)
         warehouse.merge(HOURLY_FEATURES, rows, whole=days_between(chunk.first, chunk.last))
         written += len(rows)
+        with_weather += int(rows[list(WEATHER_FEATURES)].notna().any(axis=1).sum())
         context.log.info(f"features of {chunk.first} to {chunk.last} made")
     return dg.MaterializeResult(
         metadata={
             "dagster/partition_row_count": written,
             "features": len(FEATURES),
+            "rows_with_weather": with_weather,
             "dagster/table_name": HOURLY_FEATURES.full_name,
         }
     )
@@ -51,7 +54,10 @@ def training_rows(warehouse: Warehouse, span: Span, settings: Settings) -> pd.Da
         return pd.DataFrame(columns=list(HOURLY_FEATURES.columns))
     cube: CountCube = read_cube(warehouse, span, settings.timezone)
     days = sorted(set(counts["day"].dt.date))
-    parts = [feature_rows(cube, days, horizon, settings.holidays_country, settings.timezone) for horizon in HORIZONS]
+    weather = read_weather_cube(warehouse, span, settings.timezone)
+    parts = [
+        feature_rows(cube, days, horizon, settings.holidays_country, settings.timezone, weather) for horizon in HORIZONS
+    ]
     rows = pd.concat(parts, ignore_index=True).merge(
         counts[["counter_id", "counted_at", "bike_count"]], on=["counter_id", "counted_at"]
     )

@@ -3,15 +3,18 @@
 from datetime import date
 
 import dagster as dg
+import numpy as np
 import pandas as pd
 
+from bike_assets.core.features import forecast_days
 from bike_assets.core.forecasting import forecast
 from bike_assets.core.local_time import as_date
 from bike_assets.core.plots import as_markdown, city_by_hour
 from bike_assets.core.schemas import PREDICTIONS
 from bike_assets.core.splits import Span
+from bike_assets.core.weather_cube import WeatherCube
 from bike_assets.partitions import DAILY, days_of
-from bike_assets.resources.queries import read_cube, whole_days
+from bike_assets.resources.queries import read_cube, read_weather_cube, whole_days
 from bike_assets.resources.registry import LocalRegistry, ModelEntry
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
@@ -22,7 +25,7 @@ ISSUED, HINDCAST = "issued", "hindcast"
 @dg.asset(
     partitions_def=DAILY,
     backfill_policy=dg.BackfillPolicy.single_run(),
-    deps=["champion", "raw_counts"],
+    deps=["champion", "raw_counts", "weather"],
     kinds={"onnx", "parquet"},
 )
 def predictions(
@@ -37,6 +40,7 @@ def predictions(
         raise dg.Failure("there is no champion to forecast with: run the retrain job", allow_retries=False)
     newest = whole_days(warehouse, settings.timezone)
     cube = read_cube(warehouse, Span(days[0], days[-1]), settings.timezone)
+    weather = read_weather_cube(warehouse, Span(days[0], forecast_days(days[-1])[-1]), settings.timezone)
     written, rows = 0, pd.DataFrame()
     for entry in _forecasters(summary.champion, summary.first_champion):
         model = registry.load(entry)
@@ -45,11 +49,22 @@ def predictions(
                 context.log.info(f"{day}: version {entry.version} was trained on the days that it would forecast")
                 continue
             kind = ISSUED if entry is summary.champion and _is_newest(day, newest) else HINDCAST
-            rows = forecast(cube, day, model, settings.holidays_country, settings.timezone)
+            rows = forecast(cube, day, model, settings.holidays_country, settings.timezone, weather)
             rows = rows.assign(kind=kind, model_version=entry.version, family=entry.family)
             written += warehouse.merge(PREDICTIONS, rows).added
             context.log.info(f"version {entry.version}: {number} of {len(days)} days forecast")
-    return dg.MaterializeResult(metadata=_metadata(summary.champion, rows, written))
+    told = {"weather": _told_of_weather(weather, days[-1]), **_metadata(summary.champion, rows, written)}
+    return dg.MaterializeResult(metadata=told)
+
+
+def _told_of_weather(weather: WeatherCube | None, issued_on: date) -> str:
+    """What the newest forecast knew of the weather of its days."""
+    ahead = forecast_days(issued_on)
+    shares = [weather.shares([day], lead) for lead, day in enumerate(ahead, 1)] if weather else []
+    known, as_forecast = (np.sum(shares, axis=0) / len(ahead)) if shares else (0.0, 0.0)
+    if not known:
+        return "none is known: the forecast is made without it"
+    return f"known of {known:.0%} of the hours; as forecast of {as_forecast:.0%}, else as observed afterwards"
 
 
 def _forecasters(champion: ModelEntry, first: ModelEntry | None) -> list[ModelEntry]:

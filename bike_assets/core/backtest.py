@@ -22,6 +22,7 @@ from bike_assets.core.local_time import days_between
 from bike_assets.core.scoring import Scores, score
 from bike_assets.core.splits import Span
 from bike_assets.core.training import refuse_unfit
+from bike_assets.core.weather_cube import WeatherCube
 
 NAIVE = "seasonal_naive"
 Refit = Literal["never", "monthly", "weekly"]
@@ -64,10 +65,10 @@ class Backtest:
 
     def slices(self) -> dict[str, "pd.Series[bool]"]:
         """Return the parts of the rows that are scored by themselves."""
-        horizons = {f"{horizon} days ahead": self.rows["horizon_days"] == horizon for horizon in HORIZONS}
+        horizons = {f"{horizon} d": self.rows["horizon_days"] == horizon for horizon in HORIZONS}
         return {
             **horizons,
-            "new counters": self.rows["is_new"],
+            "new": self.rows["is_new"],
             "holidays": self.rows["day"].isin(pd.to_datetime(self.holidays)),
         }
 
@@ -81,6 +82,7 @@ def run_backtest(
     timezone: str,
     seed: int,
     threads: int,
+    weather: WeatherCube | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Backtest:
     """Forecast the days of a span as it would have been done.
@@ -94,13 +96,14 @@ def run_backtest(
         timezone: zone of the local days.
         seed: of the fits.
         threads: of the fits.
+        weather: of the same days, where there is any.
         tell: told what is being done.
 
     Raises:
         ValueError: there are no counts in the span, or none to learn from before it.
     """
     tell("making features")
-    rows = _rows(counts, span, country, timezone)
+    rows = _rows(counts, span, country, timezone, weather)
     inside = rows["day"].between(pd.Timestamp(span.first), pd.Timestamp(span.last))
     scored = rows[inside].reset_index(drop=True)
     if scored.empty:
@@ -153,14 +156,14 @@ def _fit(family: Family, rows: pd.DataFrame) -> tuple[Trained, float]:
     return Trained(family.to_onnx(), family.counters), seconds
 
 
-def _rows(counts: pd.DataFrame, span: Span, country: str, timezone: str) -> pd.DataFrame:
+def _rows(counts: pd.DataFrame, span: Span, country: str, timezone: str, weather: WeatherCube | None) -> pd.DataFrame:
     """Features, base and counts of every counted hour to the end of the span, at every horizon."""
     counts = counts[counts["counted_at"] < pd.Timestamp(span.last, tz=timezone) + pd.Timedelta(days=1)]
     if counts.empty:
         raise ValueError(f"there are no counts up to {span.last}")
     cube = build_cube(counts, timezone)
     days = days_between(cube.first_day, cube.last_day)
-    parts = [feature_rows(cube, days, horizon, country, timezone) for horizon in HORIZONS]
+    parts = [feature_rows(cube, days, horizon, country, timezone, weather) for horizon in HORIZONS]
     keys = ["counter_id", "counted_at"]
     return pd.concat(parts, ignore_index=True).merge(counts[[*keys, "bike_count"]], on=keys)
 

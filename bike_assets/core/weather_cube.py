@@ -5,6 +5,7 @@ and else what was observed on D, which no forecaster knew: whoever trains on tha
 weather belongs elsewhere.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -46,12 +47,17 @@ class WeatherCube:
         usual = np.where(seen, before, 0).sum(axis=0) / np.where(seen.any(axis=0), seen.sum(axis=0), np.nan)
         return (np.where(np.isnan(forecast), observed, forecast) - usual).astype(np.float32)
 
-    def forecast_share(self, days: Sequence[date], horizon: int) -> float:
-        """Return the share of the hours with weather whose weather is a forecast of that horizon; NaN for none."""
+    def shares(self, days: Sequence[date], horizon: int) -> tuple[float, float]:
+        """Return of which share of the hours of some days the weather is known, and of which share as a forecast."""
         targets = day_numbers(list(days)) - day_numbers([self.first_day])[0]
-        forecast, observed = (~np.isnan(self._at(lead, targets)[..., 0]) for lead in (horizon, OBSERVED))
-        known = (forecast | observed).sum()
-        return float(forecast.sum() / known) if known else np.nan
+        forecast, observed = (~np.isnan(self._at(lead, targets)).all(axis=-1) for lead in (horizon, OBSERVED))
+        return float((forecast | observed).mean()), float(forecast.mean())
+
+    @property
+    def digest(self) -> str:
+        """What it says, as a short text: the same for the same weather."""
+        parts = [str(self.first_day).encode(), *(self.values[lead].tobytes() for lead in sorted(self.values))]
+        return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
 
     def _at(self, lead: int, days: np.ndarray) -> np.ndarray:
         values = self.values.get(lead)

@@ -1,7 +1,7 @@
 """Questions that several parts put to the warehouse. What is made of the answers belongs to those who ask."""
 
 from collections.abc import Iterable, Sequence
-from datetime import date
+from datetime import date, timedelta
 
 import pandas as pd
 
@@ -9,6 +9,7 @@ from bike_assets.core.features import CountCube, build_cube, history_start
 from bike_assets.core.local_time import as_date, hours_in_days
 from bike_assets.core.schemas import HOURLY_FEATURES
 from bike_assets.core.splits import Baseline, Span
+from bike_assets.core.weather_cube import BASE_WEEKS, WeatherCube, build_weather
 from bike_assets.home import Home
 from bike_assets.resources.table_rows import frame, one_row
 from bike_assets.resources.warehouse import Warehouse
@@ -39,6 +40,39 @@ def read_counts(warehouse: Warehouse, span: Span) -> pd.DataFrame:
 def read_cube(warehouse: Warehouse, span: Span, timezone: str) -> CountCube:
     """Return the counts that features of the days of a span can depend on, and those of the span."""
     return build_cube(read_counts(warehouse, Span(history_start(span.first), span.last)), timezone)
+
+
+def read_weather(warehouse: Warehouse, span: Span, lead: int) -> pd.DataFrame:
+    """Return the weather of some local days as it was known so many days before, else as it was observed.
+
+    Args:
+        warehouse: the warehouse.
+        span: the local days.
+        lead: days between the newest day that was in and the day of the hour; 0 for what was observed alone.
+
+    Returns:
+        at (UTC, start of the hour), day, lead_days (of the row: the lead, or 0), temperature (°C), rain (mm), wind
+        (m/s) and cloud (%), each of which may be missing; by hour, without those of which nothing is known.
+    """
+    return warehouse.query(
+        "SELECT `at`, day, lead_days, temperature, rain, wind, cloud FROM bike_traffic_raw.weather "
+        "WHERE day BETWEEN @first AND @last AND lead_days IN (0, @lead) "
+        "QUALIFY ROW_NUMBER() OVER (PARTITION BY `at` ORDER BY lead_days DESC) = 1 ORDER BY `at`",
+        first=span.first,
+        last=span.last,
+        lead=lead,
+    )
+
+
+def read_weather_cube(warehouse: Warehouse, span: Span, timezone: str) -> WeatherCube | None:
+    """Return the weather of the days of a span and of the weeks before that its features are compared with."""
+    rows = warehouse.query(
+        "SELECT `at`, lead_days, temperature, rain, wind, cloud FROM bike_traffic_raw.weather "
+        "WHERE day BETWEEN @first AND @last ORDER BY `at`, lead_days",
+        first=span.first - timedelta(weeks=max(BASE_WEEKS)),
+        last=span.last,
+    )
+    return build_weather(rows, timezone)
 
 
 def read_features(

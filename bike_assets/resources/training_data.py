@@ -1,13 +1,18 @@
 """What a training reads: the sliding window as the settings cut it, and the test sets. Fitting belongs to `core`."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from bike_assets.core.features import HORIZONS
+from bike_assets.core.local_time import days_between
 from bike_assets.core.splits import Span, newest_months
+from bike_assets.core.weather_cube import WeatherCube
 from bike_assets.errors import BikeError
 from bike_assets.resources.queries import (
     TEST_BASELINE,
@@ -15,6 +20,7 @@ from bike_assets.resources.queries import (
     TRAIN_BASELINE,
     TRAIN_CURRENT,
     read_features,
+    read_weather_cube,
     recorded_split,
 )
 from bike_assets.resources.warehouse import Warehouse
@@ -31,6 +37,7 @@ class TrainingData:
         hashes: content of the recorded sets, by name.
         cut_on: newest whole local day when test_current was cut.
         left_out: ids of counters that nothing is learned from.
+        weather: of the days to learn from and of the weeks before them, where there is any.
     """
 
     warehouse: Warehouse
@@ -39,13 +46,15 @@ class TrainingData:
     hashes: dict[str, str]
     cut_on: date
     left_out: list[str]
+    weather: WeatherCube | None
 
     @property
     def identity(self) -> list[str]:
         """What decides which rows there are to learn from."""
         learned = [self.hashes[name] for name in (TRAIN_BASELINE, TRAIN_CURRENT)]
         days = [f"{name} {span.first} {span.last}" for name, span in self.spans.items()]
-        return [*learned, *days, *self.left_out]
+        weather = [f"weather {self.weather.digest}"] if self.weather else []
+        return [*learned, *days, *weather, *self.left_out]
 
     @property
     def last_day(self) -> date:
@@ -73,7 +82,16 @@ class TrainingData:
             "first_day": str(min(span.first for span in self.spans.values())),
             "last_day": str(self.last_day),
             "counters_left_out": ", ".join(self.left_out) or "none",
+            "weather": self._told_of_weather(),
         }
+
+    def _told_of_weather(self) -> str:
+        days = [day for span in self.spans.values() for day in days_between(span.first, span.last)]
+        shares = [self.weather.shares(days, horizon) for horizon in HORIZONS] if self.weather else []
+        known, as_forecast = np.mean(shares, axis=0) if shares else (0.0, 0.0)
+        if not known:
+            return "none is known: learned without it"
+        return f"known of {known:.0%} of the hours: {as_forecast:.0%} as forecast, the rest as observed afterwards"
 
 
 def read_training_data(warehouse: Warehouse, settings: Settings) -> TrainingData:
@@ -99,4 +117,10 @@ def read_training_data(warehouse: Warehouse, settings: Settings) -> TrainingData
         {name: record["content_hash"] for name, record in records.items()},
         records[TEST_CURRENT]["cut_on"],
         settings.left_out,
+        read_weather_cube(warehouse, _hull(learned.values()), settings.timezone),
     )
+
+
+def _hull(spans: Iterable[Span]) -> Span:
+    spans = list(spans)
+    return Span(min(span.first for span in spans), max(span.last for span in spans))

@@ -58,7 +58,7 @@ def test_counters_that_no_training_row_has_are_told_apart(city_counts):
     begins = pd.Timestamp("2025-05-21", tz=PARIS)
     done = run(city_counts[(city_counts["counter_id"] != newcomer) | (city_counts["counted_at"] >= begins)])
     assert set(done.rows.loc[done.rows["is_new"], "counter_id"]) == {newcomer}
-    assert done.scores(FAMILY, done.slices()["new counters"]).n > 0
+    assert done.scores(FAMILY, done.slices()["new"]).n > 0
 
 
 def test_holidays_are_scored_by_themselves(done):

@@ -1,5 +1,7 @@
 """What holds of every family alike: the served file is the model, the same each time, bounded, and never confused."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +16,7 @@ from bike_assets.core.features import FEATURES, HORIZONS, SEASONAL
 from bike_assets.core.local_time import days_between
 from bike_assets.core.scoring import score
 from bike_assets.core.training import train_and_score
+from bike_assets.core.weather_cube import WEATHER_FEATURES
 
 LARGEST_OFFSET = 5.0
 NAMES = sorted(FAMILIES)
@@ -48,7 +51,7 @@ def odd_rows(test_sets) -> pd.DataFrame:
     rows.loc[:300, "counter_id"] = "never seen"
     gone = np.random.default_rng(1).random((len(rows), len(FEATURES))) < 0.3
     for position, name in enumerate(FEATURES):
-        if name.startswith(("ratio", "level", "log_level")):
+        if name.startswith(("ratio", "level", "log_level")) or name in WEATHER_FEATURES:
             rows[name] = rows[name].where(~gone[:, position])
     return rows
 
@@ -67,6 +70,36 @@ def test_every_answer_is_a_number_within_the_bounds_of_the_base(served, odd_rows
     assert np.isfinite(answers).all()
     assert (answers >= 0).all()
     assert (answers <= RATIO_BOUNDS[1] * (base + LARGEST_OFFSET) * 1.0001).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_row_without_weather_is_answered_as_one_with_weather_as_usual(served, odd_rows, name):
+    unknown, usual = (odd_rows.assign(**dict.fromkeys(WEATHER_FEATURES, value)) for value in (np.nan, 0.0))
+    np.testing.assert_array_equal(served[name].predict(unknown), served[name].predict(usual))
+    other = odd_rows.assign(**dict.fromkeys(WEATHER_FEATURES, 2.0))
+    assert not np.array_equal(served[name].predict(other), served[name].predict(usual))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_model_that_was_trained_without_weather_is_not_moved_by_it(train_rows, odd_rows, name):
+    family = fitted(name, train_rows.assign(**dict.fromkeys(WEATHER_FEATURES, np.nan)))
+    model = serve(family)
+    calm, stormy = (odd_rows.assign(**dict.fromkeys(WEATHER_FEATURES, value)) for value in (0.0, 50.0))
+    np.testing.assert_array_equal(model.predict(calm), model.predict(stormy))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_horizon_has_a_model_of_its_own_and_another_has_none(families, served, odd_rows, name):
+    answers = [served[name].predict(odd_rows.assign(horizon_days=horizon)) for horizon in HORIZONS]
+    assert all(not np.array_equal(one, other) for one, other in itertools.pairwise(answers))
+    assert np.isnan(served[name].predict(odd_rows.assign(horizon_days=4))).all()
+
+
+@pytest.mark.parametrize("family", MEMBERS)
+def test_a_horizon_without_rows_is_refused(train_rows, family):
+    rows = train_rows[train_rows["horizon_days"] != 2]
+    with pytest.raises(ValueError, match="no rows at 2 days ahead"):
+        fitted(family.name, rows)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -66,7 +66,7 @@ class RatioFamily(Family):
 
     def predict(self, rows: pd.DataFrame) -> np.ndarray:
         """Predict with the native library, each row with the model of its horizon."""
-        inputs, ratio = self.inputs(rows), np.empty(len(rows))
+        inputs, ratio = self.inputs(rows), np.full(len(rows), np.nan)
         for horizon, model in self.models.items():
             here = inputs[:, HORIZON] == horizon
             if here.any():
