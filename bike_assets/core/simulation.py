@@ -11,6 +11,7 @@ import pandas as pd
 
 from bike_assets.core.calendar import is_holiday
 from bike_assets.core.local_time import days_between, hours_of
+from bike_assets.core.simulated_weather import weather_effect
 
 CENTRE = (48.8566, 2.3522)
 FIRST_OPENING = date(2025, 12, 1)
@@ -56,7 +57,6 @@ class SimulatedCity:
         self.opening = [FIRST_OPENING + timedelta(days=DAYS_BETWEEN_OPENINGS * int(each)) for each in late]
         self.opens_late = late >= 0
         self._outages: dict[int, np.ndarray] = {}
-        self._shocks: dict[date, float] = {}
 
     def counts(self, first: date, last: date) -> pd.DataFrame:
         """Return the counts of the local days from first to last.
@@ -99,15 +99,7 @@ class SimulatedCity:
         feast = 0.6 if (day.month, day.day) in {(12, 24), (12, 25), (12, 31), (1, 1)} else 1.0
         if is_holiday(day, self.country):
             feast = min(feast, 0.75)
-        shocks = [self._shock(day - timedelta(days=ago)) for ago in range(3)]
-        return float(season * exodus * feast * np.exp(np.dot([0.7, 0.4, 0.15], shocks)))
-
-    def _shock(self, day: date) -> float:
-        """A day's weather on a log scale: bad days weigh more than good ones help."""
-        if day not in self._shocks:
-            draw = np.random.default_rng([self.seed, 2, day.toordinal()]).normal(0, 0.07)
-            self._shocks[day] = float(draw if draw < 0 else 0.5 * draw)
-        return self._shocks[day]
+        return float(season * exodus * feast * np.exp(weather_effect(self.seed, day)))
 
     def _is_open(self, day: date) -> np.ndarray:
         return ~self.opens_late | np.array([opening <= day for opening in self.opening])

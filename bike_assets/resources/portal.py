@@ -5,7 +5,7 @@ Records would take 24 requests for a day of Paris and end at 10,000 rows. What r
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import numpy as np
 import pandas as pd
+import stamina
 
 from bike_assets.errors import UnreliableAnswerError
 from bike_assets.resources.portal_replies import read_parquet
@@ -21,14 +22,14 @@ from bike_assets.resources.web import (
     SHOWN_BYTES,
     RefusedError,
     Reply,
-    UnresolvedError,
-    attempts,
+    UnreachableError,
     get,
     json_object,
     open_client,
     refuse,
     server_time,
     told,
+    tries,
 )
 from bike_assets.settings import Settings
 
@@ -73,7 +74,7 @@ class Portal:
             SourceUnavailableError: the portal did not answer, refused, or its quota is used up.
             UnreliableAnswerError: each try gave fewer rows than the portal says it has, or no readable export.
         """
-        for attempt in attempts(self._settings):
+        for attempt in self._tries(self._settings.portal_attempts):
             with attempt, self._client() as client:
                 return self._rows(client, start, end)
         raise AssertionError("the last attempt returns or raises")
@@ -88,7 +89,7 @@ class Portal:
             SourceUnavailableError: the portal did not answer, refused, or its quota is used up.
             UnreliableAnswerError: its answer cannot be read.
         """
-        for attempt in attempts(self._settings, 1 if quickly else None):
+        for attempt in self._tries(1 if quickly else self._settings.portal_attempts):
             with attempt, self._client(QUICK_SECONDS if quickly else None) as client:
                 return self._newest_hour(client)
         raise AssertionError("the last attempt returns or raises")
@@ -173,10 +174,10 @@ class Portal:
         while True:
             try:
                 reply = get(client, self._urls[0], self._path + path, parameters, seconds)
-            except UnresolvedError:
-                if len(self._urls) == 1:
+            except UnreachableError as error:
+                if error.resolves or len(self._urls) == 1:
                     tried = " and ".join([*self._unresolved, self._urls[0]])
-                    raise UnresolvedError(f"{tried} cannot be reached: the name does not resolve.") from None
+                    raise UnreachableError(tried, error.reason, error.resolves) from None
                 log.info("%s does not resolve: %s is asked from now on", self._urls[0], self._urls[1])
                 self._unresolved.append(self._urls.pop(0))
                 continue
@@ -186,6 +187,9 @@ class Portal:
             if not reply.is_success:
                 refuse(self._urls[0], reply)
             return reply
+
+    def _tries(self, most: int) -> Iterator[stamina.Attempt]:
+        return tries(most, self._settings.portal_backoff_seconds, self._settings.portal_quota_wait_seconds)
 
     def _client(self, seconds: float | None = None) -> httpx.Client:
         key = self._settings.portal_api_key

@@ -24,7 +24,6 @@ import stamina.instrumentation
 from stamina.instrumentation import RetryDetails
 
 from bike_assets.errors import SourceUnavailableError, UnreliableAnswerError
-from bike_assets.settings import Settings
 
 LONGEST_BACKOFF_SECONDS = 30.0
 CONNECT_SECONDS = 10.0
@@ -54,8 +53,12 @@ class RefusedError(SourceUnavailableError):
     """The service will not answer this request, however often it is asked."""
 
 
-class UnresolvedError(SourceUnavailableError):
-    """The service's name does not resolve."""
+class UnreachableError(SourceUnavailableError):
+    """No connection to the service comes about; `reason` says why, and `resolves` whether its name does."""
+
+    def __init__(self, address: str, reason: str, resolves: bool) -> None:
+        super().__init__(f"{address} cannot be reached: {reason}.")
+        self.reason, self.resolves = reason, resolves
 
 
 @dataclass(frozen=True)
@@ -76,12 +79,13 @@ class Reply:
         return json.loads(self.body)
 
 
-def attempts(settings: Settings, most: int | None = None) -> Iterator[stamina.Attempt]:
+def tries(most: int, backoff_seconds: float, quota_wait_seconds: float) -> Iterator[stamina.Attempt]:
     """Yield tries with growing, jittered waits, as long as another may help.
 
     Args:
-        settings: how many, and the first wait.
-        most: how many, where the settings are not to say.
+        most: how many.
+        backoff_seconds: the wait before the second.
+        quota_wait_seconds: the longest wait for a quota's reset.
     """
 
     def wait_before_next(error: Exception) -> bool | float:
@@ -89,17 +93,16 @@ def attempts(settings: Settings, most: int | None = None) -> Iterator[stamina.At
         if isinstance(error, RefusedError) or not isinstance(error, SourceUnavailableError | UnreliableAnswerError):
             return False
         if isinstance(error, QuotaSpentError) and error.wait is not None:
-            near = error.wait <= settings.portal_quota_wait_seconds
-            return max(error.wait, settings.portal_backoff_seconds) if near else False
+            return max(error.wait, backoff_seconds) if error.wait <= quota_wait_seconds else False
         return True
 
     yield from stamina.retry_context(
         on=wait_before_next,
-        attempts=most or settings.portal_attempts,
+        attempts=most,
         timeout=None,
-        wait_initial=settings.portal_backoff_seconds,
+        wait_initial=backoff_seconds,
         wait_max=LONGEST_BACKOFF_SECONDS,
-        wait_jitter=settings.portal_backoff_seconds,
+        wait_jitter=backoff_seconds,
     )
 
 
@@ -124,17 +127,17 @@ def get(client: httpx.Client, address: str, path: str, parameters: Mapping[str, 
         seconds: the silence that is put up with; a whole body may take ten times that.
 
     Raises:
-        UnresolvedError: the name of the host does not resolve.
-        SourceUnavailableError: no answer came in time, or no connection came about or lasted.
+        UnreachableError: no connection came about.
+        SourceUnavailableError: no answer came in time, or the connection did not last.
         UnreliableAnswerError: the answer was broken off.
     """
     try:
         with client.stream("GET", address + path, params=dict(parameters)) as response:
             body = _whole_body(response, BODY_TIMEOUTS * seconds)
     except httpx.ConnectError as error:
-        if _is_unresolved(error):
-            raise UnresolvedError(f"{address} cannot be reached: the name does not resolve.") from None
-        raise SourceUnavailableError(f"{address} cannot be reached: {_reason(error)}.") from None
+        resolves = not _is_unresolved(error)
+        reason = _reason(error) if resolves else "the name does not resolve"
+        raise UnreachableError(address, reason, resolves) from None
     except httpx.TimeoutException:
         raise SourceUnavailableError(f"{address} did not answer in time.") from None
     except httpx.RemoteProtocolError as error:

@@ -75,6 +75,7 @@ def run_simulator(settings: Settings, options: SimulatorOptions) -> None:
     with portal:
         console.print(f"[bold]Portal[/]     {portal.url} with the dataset {escape(settings.portal_dataset)}")
         console.print(f"[bold]Counts[/]     {escape(_described(settings, options, portal))}")
+        console.print(f"[bold]Weather[/]    {portal.url}/v1/archive and /v1/forecast, {_weather(options)}")
         console.print(f"[bold]Scenarios[/]  {', '.join(map(_told, scenarios)) or 'none'}")
         console.print(f"[bold]Faults[/]     {', '.join(options.faults) or 'none'}")
         source = "paris" if settings.is_paris else "portal"
@@ -106,6 +107,10 @@ def _described(settings: Settings, options: SimulatorOptions, portal: PortalSimu
         return f"{whose}, nothing published yet"
     first, last = (hour.astimezone(ZoneInfo(settings.timezone)).date() for hour in span)
     return f"{whose}, {first} to {last}"
+
+
+def _weather(options: SimulatorOptions) -> str:
+    return "invented, and unrelated to the counts of the file" if options.counts else "that of the invented counts"
 
 
 def _told(scenario: Scenario) -> str:

@@ -20,9 +20,9 @@ from bike_assets.simulator.catalogue import FAULTS
 from bike_assets.simulator.clock import next_midnight
 from bike_assets.simulator.refusals import RefusalError, in_stream, too_many_requests
 
-Endpoint = Literal["dataset", "records", "exports"]
-Where = Literal["any", "records", "exports"]
-EVERYWHERE: frozenset[Endpoint] = frozenset({"dataset", "records", "exports"})
+Endpoint = Literal["dataset", "records", "exports", "weather"]
+Where = Literal["any", "records", "exports", "weather"]
+EVERYWHERE: frozenset[Endpoint] = frozenset({"dataset", "records", "exports", "weather"})
 EXPORTS: frozenset[Endpoint] = frozenset({"exports"})
 RECORDS: frozenset[Endpoint] = frozenset({"records"})
 CALL_LIMIT = 10_000

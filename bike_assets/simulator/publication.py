@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from bike_assets.core.local_time import as_date, days_between, utc_bounds
 from bike_assets.core.portal_fields import PortalFields
+from bike_assets.core.simulated_weather import SimulatedWeather
 from bike_assets.simulator.scenarios import SETTLED_AGE, PublishedDay, Scenario, apply_scenarios
 from bike_assets.simulator.tables import as_portal_table, portal_schema, rows_between
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 ROLLING_MONTHS = 13
 CACHED_DAYS = 70
+UNRELATED_SEED = 0
+"""Of the weather beside counts that were not drawn here."""
 HOUR, TICK = timedelta(hours=1), timedelta(microseconds=1)
 EARLIEST, LATEST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 COLUMNS = (
@@ -37,9 +40,11 @@ class Publication(Protocol):
 
     Attributes:
         fields: the portal's name for each of our columns.
+        weather: of the city; where the counts are not synthetic, they know nothing of it.
     """
 
     fields: PortalFields
+    weather: SimulatedWeather
 
     def published(self, start: datetime, end: datetime, now: datetime) -> pa.Table:
         """Return the rows with start <= counted_at < end (UTC) as they are published at `now`, in order of time."""
@@ -69,7 +74,7 @@ class SimulatedPublication:
         first_day: date | None = None,
         months: int | None = None,
     ) -> None:
-        self.fields = fields
+        self.fields, self.weather = fields, SimulatedWeather(city.seed, city.timezone)
         self._city, self._scenarios = city, tuple(scenarios)
         self._first_day, self._months = first_day, months or ROLLING_MONTHS
         self._zone = ZoneInfo(city.timezone)
@@ -130,7 +135,7 @@ class ReplayedPublication:
     def __init__(self, path: Path, fields: PortalFields, timezone: str, labels: PortalFields | None = None) -> None:
         from bike_assets.core.portal_export import read_export
 
-        self.fields = fields
+        self.fields, self.weather = fields, SimulatedWeather(UNRELATED_SEED, timezone)
         self._timezone = timezone
         rows = read_export(path, fields, labels)
         self._table = _as_table(rows[rows["counted_at"].notna()], fields)
@@ -153,7 +158,7 @@ class PublishedTable:
     """
 
     def __init__(self, fields: PortalFields, timezone: str) -> None:
-        self.fields = fields
+        self.fields, self.weather = fields, SimulatedWeather(UNRELATED_SEED, timezone)
         self._timezone = timezone
         self._rows = pd.DataFrame(columns=list(COLUMNS))
         self._table = portal_schema(fields).empty_table()

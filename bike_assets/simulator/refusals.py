@@ -1,4 +1,4 @@
-"""How the portal says no: statuses and bodies, worded as it words them. When it does is decided elsewhere."""
+"""How the portal and the weather service say no: statuses and bodies, in their words. When they do is elsewhere."""
 
 from datetime import datetime
 from typing import Any
@@ -53,6 +53,11 @@ def in_stream(error: RefusalError) -> str:
     """Return an error as it stands inside a body that has begun."""
     told, code = error.body["message"], error.body["error_code"]
     return f"Streaming interrupted due to the following error: {told} (error_code: {code})"
+
+
+def weather_refusal(told: str) -> RefusalError:
+    """Refuse a request for weather, which its service words in another way than the portal."""
+    return RefusalError(400, {"error": True, "reason": told})
 
 
 def _refusal(status: int, code: str, told: str) -> RefusalError:

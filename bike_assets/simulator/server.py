@@ -1,6 +1,7 @@
 """The simulated portal as an HTTP server: sockets, headers, the quota, and the faults of a connection.
 
-What is answered belongs to `explore`. It is a plain server of threads, because faults need the socket itself.
+What is answered belongs to `explore`, and for the weather service at the same address to `weather`. It is a plain
+server of threads, because faults need the socket itself.
 """
 
 import select
@@ -24,9 +25,10 @@ from bike_assets.simulator.answers import Answer, json_answer
 from bike_assets.simulator.clock import Clock, Quota, QuotaState
 from bike_assets.simulator.dataset import dataset_of
 from bike_assets.simulator.explore import Explore, route_of
-from bike_assets.simulator.faults import RATE_HEADERS, Fault, FaultQueue, Where
+from bike_assets.simulator.faults import RATE_HEADERS, Endpoint, Fault, FaultQueue, Where
 from bike_assets.simulator.publication import Publication
 from bike_assets.simulator.refusals import too_many_requests
+from bike_assets.simulator.weather import WEATHER_PATHS, answer_weather
 
 REMEMBERED = 1000
 POLL_SECONDS = 0.01
@@ -138,15 +140,20 @@ class PortalSimulator:
         now = self.clock.now()
         state = self._quota.spend(now)
         route = route_of(path)
-        fault = self._faults.take(route.endpoint) if route and not state.exceeded else None
+        endpoint: Endpoint | None = route.endpoint if route else "weather" if path in WEATHER_PATHS else None
+        fault = self._faults.take(endpoint) if endpoint and not state.exceeded else None
         if state.exceeded:
             answer = json_answer(429, too_many_requests(state.limit, state.reset))
         elif fault and fault.instead:
             answer = fault.instead(now)
         else:
-            answer = self._explore.answer(route, params, now, fault)
-            if route and fault and fault.body and answer.status == 200:
-                answer.parts = [fault.body(b"".join(answer.parts), route.format)]
+            answer = (
+                answer_weather(self._publication.weather, path, params, now)
+                if endpoint == "weather"
+                else self._explore.answer(route, params, now, fault)
+            )
+            if fault and fault.body and answer.status == 200:
+                answer.parts = [fault.body(b"".join(answer.parts), route.format if route else "")]
         answer.headers = {**_rate_headers(state), **answer.headers}
         return answer, fault
 

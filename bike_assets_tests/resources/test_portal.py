@@ -204,6 +204,12 @@ def test_a_portal_that_is_not_there_is_named(settings):
             Portal(settings.model_copy(update={"portal_url": url})).rows(START, END)
 
 
+def test_all_addresses_are_named_where_the_last_cannot_be_reached_either(settings, deaf_address):
+    both = settings.model_copy(update={"portal_url": f"http://nowhere.invalid {deaf_address}"})
+    with pytest.raises(SourceUnavailableError, match=rf"nowhere\.invalid and {deaf_address} cannot be reached"):
+        Portal(both).rows(START, END)
+
+
 def test_the_key_is_sent_and_never_told(settings, portal, caplog):
     from pydantic import SecretStr
 
