@@ -36,10 +36,20 @@ class RetrainDecision(StrEnum):
 
 @dataclass(frozen=True)
 class EvaluationRule:
-    """R2 below which a challenger is a regression, and the R2 by which it has to beat the champion."""
+    """When a challenger is a regression, and by how much it has to beat the champion.
+
+    Attributes:
+        r2_floor: R2 on test_baseline below which it is a regression.
+        min_gain: R2 on test_current by which it has to win.
+        min_residual_share: where it is set, it decides in place of min_gain: the share of what the champion leaves,
+            1 - R2, that has to be gained.
+        certain: whether the interval of the gain has to lie above zero as well.
+    """
 
     r2_floor: float = 0.60
     min_gain: float = 0.02
+    min_residual_share: float | None = None
+    certain: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,7 +73,11 @@ class Decision:
 
 
 def evaluate_challenger(
-    r2_baseline: float | None, r2_current: float | None, champion_r2_current: float | None, rule: EvaluationRule
+    r2_baseline: float | None,
+    r2_current: float | None,
+    champion_r2_current: float | None,
+    rule: EvaluationRule,
+    interval: tuple[float, float] | None = None,
 ) -> Decision:
     """Judge a challenger by the double evaluation.
 
@@ -72,6 +86,7 @@ def evaluate_challenger(
         r2_current: the challenger's R2 on test_current.
         champion_r2_current: the champion's R2 on the same rows of test_current; None when there is no champion.
         rule: the bounds.
+        interval: of the gain in R2 on test_current, lower end and upper end; it decides only where the rule says so.
     """
     if not _is_known(r2_baseline) or not _is_known(r2_current):
         return Decision(Verdict.NOT_ENOUGH_DATA, "the challenger could not be scored on both test sets")
@@ -83,11 +98,27 @@ def evaluate_challenger(
         return Decision(Verdict.DEPLOY, f"there is no champion yet, and R² on test_baseline {r2_baseline:.4f} passes")
     if not _is_known(champion_r2_current):
         return Decision(Verdict.NOT_ENOUGH_DATA, "the champion could not be scored on test_current")
-    gain = r2_current - champion_r2_current
+    return _decide_by_gain(r2_current, champion_r2_current, rule, interval)
+
+
+def _decide_by_gain(
+    r2_current: float, champion_r2_current: float, rule: EvaluationRule, interval: tuple[float, float] | None
+) -> Decision:
+    gain, left = r2_current - champion_r2_current, 1 - champion_r2_current
     compared = f"R² on test_current {r2_current:.4f} against the champion's {champion_r2_current:.4f}: gain {gain:+.4f}"
-    if r2_current > champion_r2_current + rule.min_gain:
-        return Decision(Verdict.DEPLOY, f"{compared}, above {rule.min_gain:.4f}")
-    return Decision(Verdict.SKIP, f"{compared}, not above {rule.min_gain:.4f}")
+    if rule.min_residual_share is None:
+        wins, bound = r2_current > champion_r2_current + rule.min_gain, f"{rule.min_gain:.4f}"
+    else:
+        wins = gain > rule.min_residual_share * left
+        bound = f"{rule.min_residual_share:.0%} of the {left:.4f} that the champion leaves"
+    if not wins:
+        return Decision(Verdict.SKIP, f"{compared}, not above {bound}")
+    if rule.certain and not (interval and interval[0] > 0):
+        shown = (
+            f"its interval {interval[0]:+.4f} to {interval[1]:+.4f} holds zero" if interval else "it has no interval"
+        )
+        return Decision(Verdict.SKIP, f"{compared}, above {bound}, but {shown}")
+    return Decision(Verdict.DEPLOY, f"{compared}, above {bound}")
 
 
 def decide_retrain(

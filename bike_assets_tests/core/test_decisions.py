@@ -259,3 +259,29 @@ def test_the_bounds_of_the_evaluation_rule_are_settings():
 def test_the_verdict_states_the_figures_behind_it(scores, shown):
     reason = evaluate_challenger(*scores, EvaluationRule()).reason
     assert [figure for figure in shown if figure not in reason] == []
+
+
+@pytest.mark.parametrize(("gain", "verdict"), [(0.124, "SKIP"), (0.125, "SKIP"), (0.1251, "DEPLOY")])
+def test_the_gain_can_be_a_share_of_what_the_champion_leaves(gain, verdict):
+    rule = EvaluationRule(min_residual_share=0.25)
+    assert evaluate_challenger(0.9, 0.5 + gain, 0.5, rule).decision == verdict
+
+
+@pytest.mark.parametrize(
+    ("interval", "verdict"),
+    [((0.001, 0.09), "DEPLOY"), ((0.0, 0.09), "SKIP"), ((-0.01, 0.09), "SKIP"), ((NAN, NAN), "SKIP"), (None, "SKIP")],
+)
+def test_where_certainty_is_asked_for_the_interval_has_to_lie_above_zero(interval, verdict):
+    rule = EvaluationRule(certain=True)
+    assert evaluate_challenger(0.9, 0.95, 0.90, rule, interval).decision == verdict
+    assert evaluate_challenger(0.9, 0.95, 0.90, EvaluationRule(), interval).decision == "DEPLOY"
+    assert evaluate_challenger(0.9, 0.95, None, rule, None).decision == "DEPLOY"
+
+
+@given(current=r2s, champion=r2s, low=st.floats(-1, 1), share=st.none() | st.floats(0, 1))
+@settings(max_examples=200)
+def test_stricter_rules_never_deploy_what_the_plain_one_skips(current, champion, low, share):
+    plain = EvaluationRule(min_residual_share=share)
+    strict = EvaluationRule(min_residual_share=share, certain=True)
+    verdicts = [evaluate_challenger(0.9, current, champion, rule, (low, 1.0)).decision for rule in (plain, strict)]
+    assert verdicts in (["SKIP", "SKIP"], ["DEPLOY", "SKIP"], ["DEPLOY", "DEPLOY"])
