@@ -16,6 +16,7 @@ from bike_assets.checks import CHECKS
 from bike_assets.home import Home
 from bike_assets.resources.counts_source import open_source
 from bike_assets.resources.home_source import claim_home, outline_home
+from bike_assets.resources.home_weather import open_weather
 from bike_assets.resources.registry import LocalRegistry
 from bike_assets.resources.reports import DriftReports
 from bike_assets.resources.tracking import Tracking
@@ -60,6 +61,7 @@ def default_resources(home: Home, settings: Settings) -> dict[str, Any]:
         "settings": settings,
         "home": home,
         "counts_source": dg.ResourceDefinition(lambda _: open_source(claim_home(settings), settings)),
+        "weather_source": dg.ResourceDefinition(lambda _: open_weather(claim_home(settings), settings)),
         "warehouse": LocalWarehouse(home.warehouse, settings.threads),
         "registry": LocalRegistry(home.registry),
         "mlflow": Tracking(home.mlflow),

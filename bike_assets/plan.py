@@ -29,6 +29,7 @@ CORRECTED_DAYS = 7
 """Days before new ones that are read again: publishers add late rows and correct counts."""
 STEP_TAG = "bike/step"
 INGESTING = ("raw_counts", "counters")
+READING_AGAIN = (*INGESTING, "weather", "hourly_features")
 TRAINING = (
     "train_baseline",
     "test_baseline",
@@ -39,7 +40,7 @@ TRAINING = (
     "champion",
 )
 WATCHING = ("champion_performance", "drift_report", "retrain_decision")
-DAY = (*INGESTING, "hourly_features", "predictions", *WATCHING)
+DAY = (*READING_AGAIN, "predictions", *WATCHING)
 UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 
@@ -135,8 +136,12 @@ class Plan:
     def _ingestion(self) -> Iterator[Step]:
         whole = Span(self.home.first_day, self.last)
         for span in spans_of(set(unread_days(self.warehouse, whole))):
-            yield Step(f"reading again {span.first} to {span.last}", "ingest", (*INGESTING, "hourly_features"), span)
-        for assets, what in ((INGESTING, "ingesting counts"), (("hourly_features",), "making features")):
+            yield Step(f"reading again {span.first} to {span.last}", "ingest", READING_AGAIN, span)
+        for assets, what in (
+            (INGESTING, "ingesting counts"),
+            (("weather",), "reading the weather"),
+            (("hourly_features",), "making features"),
+        ):
             missing = self._missing(assets[0], days_between(whole.first, whole.last))
             if missing:
                 yield Step(f"{what} of {len(missing)} days", "bootstrap", assets, Span(missing[0], missing[-1]))
@@ -176,7 +181,7 @@ class Plan:
         if new:
             again.update(days_between(max(self.home.first_day, new[0] - timedelta(days=CORRECTED_DAYS)), new[0]))
         for span in spans_of(again - set(new)):
-            yield Step(f"reading again {span.first} to {span.last}", "ingest", (*INGESTING, "hourly_features"), span)
+            yield Step(f"reading again {span.first} to {span.last}", "ingest", READING_AGAIN, span)
 
     def _new_days(self) -> list[date]:
         return new_days(self.instance, self.warehouse, self.last)

@@ -64,10 +64,25 @@ class Settings(BaseSettings):
     portal_fields: PortalFields = Field(description="The portal's field for each of our columns.")
     portal_labels: PortalFields | None = Field(None, description="Titles of these fields in a CSV export with labels.")
     portal_api_key: SecretStr | None = Field(None, description="Key for the portal's larger quota; none is needed.")
-    portal_timeout_seconds: float = Field(60, gt=0, le=600, description="Silence after which a request is given up.")
-    portal_attempts: int = Field(5, ge=1, le=20, description="How often a request is tried.")
+    portal_timeout_seconds: float = Field(
+        60, gt=0, le=600, description="Silence after which a request is given up; of the weather's service, too."
+    )
+    portal_attempts: int = Field(5, ge=1, le=20, description="How often a request is tried; the weather's, too.")
     portal_backoff_seconds: float = Field(1, gt=0, le=60, description="Wait before the second try; it then doubles.")
     portal_quota_wait_seconds: float = Field(120, ge=0, le=3600, description="Longest wait for a quota's reset.")
+
+    weather: Literal["auto", "off", "open_meteo", "file", "simulator"] = Field(
+        "auto", description="Where weather comes from; auto follows the source of the counts."
+    )
+    weather_file: Path | None = Field(None, description="Hourly or three-hourly weather (CSV or Parquet).")
+    weather_latitude: float | None = Field(None, ge=-90, le=90, description="Degrees north of the city's middle.")
+    weather_longitude: float | None = Field(None, ge=-180, le=180, description="Degrees east of the city's middle.")
+    weather_archive_url: str = Field(
+        "https://archive-api.open-meteo.com", description="Scheme, host and port of Open-Meteo's past weather."
+    )
+    weather_forecast_url: str = Field(
+        "https://api.open-meteo.com", description="Scheme, host and port of Open-Meteo's forecasts and last days."
+    )
 
     threads: int = Field(2, ge=1, description="Threads for training, queries and serving.")
 
@@ -126,6 +141,20 @@ class Settings(BaseSettings):
             raise ValueError("it names no address")
         return " ".join(url.rstrip("/") for url in urls.split())
 
+    @field_validator("weather_archive_url", "weather_forecast_url")
+    @classmethod
+    def _is_an_address(cls, url: str) -> str:
+        if not _is_address(url):
+            raise ValueError("it has to be scheme, host and port, such as https://data.example.org, and no path")
+        return url.rstrip("/")
+
+    @field_validator("weather_file")
+    @classmethod
+    def _is_a_file(cls, path: Path | None) -> Path | None:
+        if path is not None and not path.expanduser().is_file():
+            raise ValueError("it is no file")
+        return path and path.expanduser().absolute()
+
     @field_validator("timezone")
     @classmethod
     def _is_a_zone(cls, name: str) -> str:
@@ -152,6 +181,20 @@ class Settings(BaseSettings):
             raise ValueError("BIKE_R2_CRITICAL is above BIKE_R2_WARNING")
         if self.drift_warning > self.drift_critical:
             raise ValueError("BIKE_DRIFT_WARNING is above BIKE_DRIFT_CRITICAL")
+        return self
+
+    @model_validator(mode="after")
+    def _weather_is_whole(self) -> "Settings":
+        if (self.weather_latitude is None) != (self.weather_longitude is None):
+            raise ValueError("of BIKE_WEATHER_LATITUDE and BIKE_WEATHER_LONGITUDE, one is not set")
+        if self.weather == "open_meteo" and self.weather_latitude is None:
+            raise ValueError("BIKE_WEATHER=open_meteo needs BIKE_WEATHER_LATITUDE and BIKE_WEATHER_LONGITUDE")
+        if self.weather == "file" and self.weather_file is None:
+            raise ValueError("BIKE_WEATHER=file needs BIKE_WEATHER_FILE, the path of a weather file (CSV or Parquet)")
+        if self.weather not in {"auto", "file"} and self.weather_file is not None:
+            raise ValueError(f"BIKE_WEATHER_FILE is set, and BIKE_WEATHER is {self.weather}: set BIKE_WEATHER=file")
+        if self.weather == "simulator" and self.source not in {"auto", "simulator"}:
+            raise ValueError(f"BIKE_WEATHER=simulator is of a simulated city, and BIKE_SOURCE is {self.source}")
         return self
 
     @property

@@ -185,7 +185,12 @@ def child_environment(home: Home, settings: Settings) -> dict[str, str]:
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         MARK: str(home.folder),
     }
-    for name, path in (("BIKE_COUNTS_FILE", settings.counts_file), ("BIKE_CITY_FILE", settings.city_file)):
+    paths = {
+        "BIKE_COUNTS_FILE": settings.counts_file,
+        "BIKE_CITY_FILE": settings.city_file,
+        "BIKE_WEATHER_FILE": settings.weather_file,
+    }
+    for name, path in paths.items():
         if path is not None:
             environment[name] = str(path.expanduser().absolute())
     return environment

@@ -3,12 +3,13 @@
 import dagster as dg
 
 from bike_assets.assets import champion as champion_module
-from bike_assets.assets import evaluation, features, models, monitoring, predictions, raw_counts, splits
+from bike_assets.assets import evaluation, features, models, monitoring, predictions, raw_counts, splits, weather
 from bike_assets.automation.hooks import end_mlflow_on_run_finished
 
 DAILY_ASSETS = dg.AssetSelection.assets(
     raw_counts.raw_counts,
     raw_counts.counters,
+    weather.weather,
     features.hourly_features,
     predictions.predictions,
     monitoring.champion_performance,
@@ -18,7 +19,9 @@ DAILY_ASSETS = dg.AssetSelection.assets(
 SPLIT_ASSETS = dg.AssetSelection.assets(
     splits.train_baseline, splits.test_baseline, splits.train_current, splits.test_current
 )
-INGESTED_ASSETS = dg.AssetSelection.assets(raw_counts.raw_counts, raw_counts.counters, features.hourly_features)
+INGESTED_ASSETS = dg.AssetSelection.assets(
+    raw_counts.raw_counts, raw_counts.counters, weather.weather, features.hourly_features
+)
 TRAINING_ASSETS = (
     SPLIT_ASSETS
     | dg.AssetSelection.assets(*models.models)
@@ -31,14 +34,14 @@ ONE_AT_A_TIME = {"bike/one_at_a_time": "days"}
 ingest = dg.define_asset_job(
     "ingest",
     INGESTED_ASSETS,
-    description="Some local days: read them (again) for late rows and corrections, list the counters, make features.",
+    description="Some local days: read counts and weather (again) for what came late, list counters, make features.",
     executor_def=dg.in_process_executor,
     tags=ONE_AT_A_TIME,
 )
 daily = dg.define_asset_job(
     "daily",
     DAILY_ASSETS,
-    description="One local day: ingest, forecast the next three, compare, look for drift, decide.",
+    description="One local day: ingest with its weather, forecast the next three, compare, look for drift, decide.",
     tags=ONE_AT_A_TIME,
     executor_def=dg.in_process_executor,
 )

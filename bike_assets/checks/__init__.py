@@ -7,6 +7,15 @@ from bike_assets.checks import (
     predictions_checks,
     raw_counts_checks,
     splits_checks,
+    weather_checks,
 )
 
-CHECKS = (raw_counts_checks, splits_checks, models_checks, evaluation_checks, predictions_checks, monitoring_checks)
+CHECKS = (
+    raw_counts_checks,
+    weather_checks,
+    splits_checks,
+    models_checks,
+    evaluation_checks,
+    predictions_checks,
+    monitoring_checks,
+)

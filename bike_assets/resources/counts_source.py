@@ -130,21 +130,26 @@ def open_source(home: Home, settings: Settings) -> CountsSource:
     if home.source == "file":
         return FileSource(home, settings)
     if home.source == "simulator":
-        server = simulated_portal(
-            home.seed or 0,
-            home.counters or 0,
-            home.timezone,
-            home.country or settings.holidays_country,
-            home.first_day,
-            settings.portal_dataset,
-            settings.portal_fields,
-            settings.simulator_scenarios,
-        )
-        return PortalSource(home, settings.model_copy(update={"portal_url": server.url, "portal_api_key": None}))
+        url = simulator_of(home, settings).url
+        return PortalSource(home, settings.model_copy(update={"portal_url": url, "portal_api_key": None}))
     if home.source is None:
         raise ValueError(f"the home {home.folder} has no source yet")
     portal = settings.named_portal or home.portal
     return PortalSource(home, settings.model_copy(update={"portal_url": portal, "portal_dataset": home.dataset}))
+
+
+def simulator_of(home: Home, settings: Settings) -> "PortalSimulator":
+    """Return the running simulated portal of a home whose counts come from it."""
+    return simulated_portal(
+        home.seed or 0,
+        home.counters or 0,
+        home.timezone,
+        home.country or settings.holidays_country,
+        home.first_day,
+        settings.portal_dataset,
+        settings.portal_fields,
+        settings.simulator_scenarios,
+    )
 
 
 @lru_cache(maxsize=4)

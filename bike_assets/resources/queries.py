@@ -6,10 +6,10 @@ from datetime import date, timedelta
 import pandas as pd
 
 from bike_assets.core.features import CountCube, build_cube, history_start
-from bike_assets.core.local_time import as_date, hours_in_days
+from bike_assets.core.local_time import as_date, days_between, hours_in_days
 from bike_assets.core.schemas import HOURLY_FEATURES
 from bike_assets.core.splits import Baseline, Span
-from bike_assets.core.weather_cube import BASE_WEEKS, WeatherCube, build_weather
+from bike_assets.core.weather_cube import BASE_WEEKS, OBSERVED, WEATHER_COLUMNS, WeatherCube, build_weather
 from bike_assets.home import Home
 from bike_assets.resources.table_rows import frame, one_row
 from bike_assets.resources.warehouse import Warehouse
@@ -42,26 +42,30 @@ def read_cube(warehouse: Warehouse, span: Span, timezone: str) -> CountCube:
     return build_cube(read_counts(warehouse, Span(history_start(span.first), span.last)), timezone)
 
 
-def read_weather(warehouse: Warehouse, span: Span, lead: int) -> pd.DataFrame:
-    """Return the weather of some local days as it was known so many days before, else as it was observed.
-
-    Args:
-        warehouse: the warehouse.
-        span: the local days.
-        lead: days between the newest day that was in and the day of the hour; 0 for what was observed alone.
+def known_weather(warehouse: Warehouse, span: Span) -> pd.DataFrame:
+    """Return the hours of some local days of which weather is there.
 
     Returns:
-        at (UTC, start of the hour), day, lead_days (of the row: the lead, or 0), temperature (°C), rain (mm), wind
-        (m/s) and cloud (%), each of which may be missing; by hour, without those of which nothing is known.
+        at (UTC, start of the hour), day, lead_days, issued_on (the day, or for a forecast the one that was in), and
+        known: how many of the four columns have a value.
     """
     return warehouse.query(
-        "SELECT `at`, day, lead_days, temperature, rain, wind, cloud FROM bike_traffic_raw.weather "
-        "WHERE day BETWEEN @first AND @last AND lead_days IN (0, @lead) "
-        "QUALIFY ROW_NUMBER() OVER (PARTITION BY `at` ORDER BY lead_days DESC) = 1 ORDER BY `at`",
+        "SELECT `at`, day, lead_days, DATE_SUB(day, INTERVAL lead_days DAY) AS issued_on, "
+        "IF(temperature IS NULL, 0, 1) + IF(rain IS NULL, 0, 1) + IF(wind IS NULL, 0, 1) + IF(cloud IS NULL, 0, 1) "
+        "AS known "
+        "FROM bike_traffic_raw.weather WHERE day BETWEEN @first AND @last",
         first=span.first,
         last=span.last,
-        lead=lead,
     )
+
+
+def days_without_weather(warehouse: Warehouse, span: Span, timezone: str) -> list[date]:
+    """Return the days of a span of which an hour, or a column of one, was not observed, oldest first."""
+    known = known_weather(warehouse, span)
+    whole = known[(known["lead_days"] == OBSERVED) & (known["known"] == len(WEATHER_COLUMNS))]
+    days = pd.Series(pd.to_datetime(days_between(span.first, span.last)))
+    hours = days.map(whole.groupby("day").size()).fillna(0)
+    return [as_date(day) for day in days[hours.to_numpy() < hours_in_days(days, timezone)]]
 
 
 def read_weather_cube(warehouse: Warehouse, span: Span, timezone: str) -> WeatherCube | None:

@@ -11,6 +11,7 @@ from bike_assets.settings import Settings
 
 EXPECTED = {
     "raw_counts": {"raw_counts", "counters"},
+    "weather": {"weather"},
     "features": {"hourly_features"},
     "splits": {"train_baseline", "test_baseline", "train_current", "test_current"},
     "models": {"random_forest", "neural_network", "gradient_boosting", "blend"},
@@ -55,7 +56,7 @@ def test_the_groups_follow_the_flow(specs):
 
 def test_days_are_partitioned_and_models_are_not(specs):
     partitioned = {name for name, spec in specs.items() if spec.partitions_def is not None}
-    assert partitioned == {"raw_counts", "hourly_features", "predictions"} | EXPECTED["monitoring"]
+    assert partitioned == {"raw_counts", "weather", "hourly_features", "predictions"} | EXPECTED["monitoring"]
 
 
 def test_every_check_is_described(defs):

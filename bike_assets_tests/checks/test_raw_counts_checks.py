@@ -188,13 +188,14 @@ def run(city: City, source: StubSource, job: str = "ingest", first: date = FIRST
     return defs.resolve_job_def(job).execute_in_process(instance=city.instance, tags=tags, raise_on_error=False)
 
 
+def told_of_counts(result) -> list[dg.AssetCheckEvaluation]:
+    """What the checks of raw_counts say."""
+    return [each for each in result.get_asset_check_evaluations() if each.asset_key == dg.AssetKey("raw_counts")]
+
+
 def failed(result) -> dict[str, str]:
     """The checks of raw_counts that failed, with what they say."""
-    return {
-        each.check_name: each.description
-        for each in result.get_asset_check_evaluations()
-        if not each.passed and each.asset_key == dg.AssetKey("raw_counts")
-    }
+    return {each.check_name: each.description for each in told_of_counts(result) if not each.passed}
 
 
 def materialized(result) -> set[str]:
@@ -224,8 +225,8 @@ def test_good_days_pass_every_check_and_have_their_features(young):
     result = run(young, StubSource())
     assert result.success
     assert failed(result) == {}
-    assert materialized(result) == {"raw_counts", "counters", "hourly_features"}
-    told = [each.check_name for each in result.get_asset_check_evaluations()]
+    assert materialized(result) == {"raw_counts", "counters", "weather", "hourly_features"}
+    told = [each.check_name for each in told_of_counts(result)]
     assert sorted(told) == sorted(SEVERITIES), "each check once a run, however many days it has"
 
 
@@ -239,7 +240,7 @@ def test_errors_name_their_days_and_block_what_follows_and_the_good_days_are_in(
     assert told["rows_are_readable"] == f"{BAD}: 1 rows of another form, left out"
     assert told["rows_name_their_counter"].startswith(f"{LAST}: 20 of ")
     assert ";" not in told["rows_name_their_counter"]
-    assert materialized(result) == {"raw_counts"}
+    assert materialized(result) == {"raw_counts", "weather"}
     assert ingested(young) == days_between(FIRST_DAY, LAST)
     again = run(young, StubSource())
     assert again.success
@@ -255,7 +256,7 @@ def test_warnings_name_their_days_and_block_nothing(young):
     assert ";" not in told["rows_fit_the_counters_of_the_week"]
     assert told["rows_are_published_once"] == f"{LAST}: 1 rows more than once"
     assert len(told) == 3
-    assert materialized(result) == {"raw_counts", "counters", "hourly_features"}
+    assert materialized(result) == {"raw_counts", "counters", "weather", "hourly_features"}
 
 
 def test_hours_that_had_not_begun_when_the_source_was_read_are_an_error(young):
@@ -275,7 +276,7 @@ def test_one_day_that_cannot_be_read_is_named_and_the_others_are_ingested(young)
     assert not result.success
     assert list(failed(result)) == ["days_are_read_whole"]
     assert failed(result)["days_are_read_whole"].startswith(f"{BAD}: The stub cannot be believed")
-    judged = {each.check_name: each.metadata["days"].value for each in result.get_asset_check_evaluations()}
+    judged = {each.check_name: each.metadata["days"].value for each in told_of_counts(result)}
     assert judged == {**dict.fromkeys(SEVERITIES, 4), "days_are_read_whole": 5}, "nothing is said of rows not read"
     assert "hourly_features" not in materialized(result)
     assert ingested(young) == [day for day in days_between(FIRST_DAY, LAST) if day != BAD]
@@ -299,5 +300,5 @@ def test_an_outlier_is_a_warning_of_its_day(young):
 def test_the_daily_job_stops_before_its_forecast_where_its_day_is_bad(young):
     result = run(young, StubSource(negative(BAD)), "daily", BAD, BAD)
     assert not result.success
-    assert materialized(result) == {"raw_counts"}
+    assert materialized(result) == {"raw_counts", "weather"}
     assert list(failed(result)) == ["counts_are_not_negative"]

@@ -1,0 +1,42 @@
+"""Weather by local day, an input that may be missing. Asking and merging belong to `weather_ingestion`."""
+
+import dagster as dg
+
+from bike_assets.core.schemas import WEATHER
+from bike_assets.core.splits import Span
+from bike_assets.home import Home
+from bike_assets.partitions import DAILY, days_of
+from bike_assets.resources.home_weather import NoWeather, WeatherSource
+from bike_assets.resources.warehouse import Warehouse
+from bike_assets.weather_ingestion import WeatherIngestion
+
+
+@dg.asset(partitions_def=DAILY, backfill_policy=dg.BackfillPolicy.single_run(), kinds={"parquet"})
+def weather(
+    context: dg.AssetExecutionContext,
+    weather_source: dg.ResourceParam[WeatherSource],
+    warehouse: dg.ResourceParam[Warehouse],
+    home: dg.ResourceParam[Home],
+) -> dg.MaterializeResult:
+    """Temperature, rain, wind and cloud of every hour as observed, and after the newest day, as forecast.
+
+    It never fails a run: without it, forecasts are made from counts alone.
+    """
+    days = days_of(context)
+    span = Span(days[0], days[-1])
+    if isinstance(weather_source, NoWeather):
+        context.log.info(f"There is no weather, because {weather_source.why}.")
+        return dg.MaterializeResult(metadata={"weather": f"none, because {weather_source.why}"})
+    reading = WeatherIngestion(weather_source, warehouse, home.timezone, home.first_day).ingest(span)
+    if reading.failure or reading.missing:
+        context.log.warning(f"Weather of {span.first} to {span.last}: {reading}.")
+    return dg.MaterializeResult(
+        metadata={
+            "weather": str(reading),
+            "source": weather_source.description,
+            "hours_observed": reading.hours_observed,
+            "hours_forecast": reading.hours_forecast,
+            "implausible_values": reading.implausible,
+            "dagster/table_name": WEATHER.full_name,
+        }
+    )

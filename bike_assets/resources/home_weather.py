@@ -1,0 +1,155 @@
+"""Where a home's weather comes from: a service, a file or the simulator, behind one interface; or why there is none.
+
+Asking a service belongs to `weather_source`, what values mean to `core.weather`, storing to `weather_ingestion`.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+import pandas as pd
+
+from bike_assets.core.local_time import utc_bounds
+from bike_assets.core.simulation import CENTRE
+from bike_assets.core.splits import Span
+from bike_assets.core.weather import arrange_weather, read_weather_file
+from bike_assets.home import PORTALS, Home
+from bike_assets.resources.counts_source import simulator_of
+from bike_assets.resources.home_source import yesterday
+from bike_assets.resources.weather_source import OpenMeteo
+from bike_assets.settings import Settings
+
+ARCHIVE_LAG_DAYS = 6
+"""The newest days are not in a service's archive yet: its forecast has them, as they were."""
+REQUEST_DAYS = 90
+
+
+class WeatherSource(Protocol):
+    """What every source offers. Rows are those of `core.weather.arrange_weather`."""
+
+    description: str
+
+    def observed(self, span: Span) -> Iterator[pd.DataFrame]:
+        """Yield the weather of some local days as it was, the newest first, some months at a time.
+
+        Raises:
+            BikeError: the source did not answer, refused, or its answer cannot be read.
+        """
+        ...
+
+    def forecast(self, span: Span) -> pd.DataFrame:
+        """Return the weather of some local days as it is expected now; no rows where the source does not forecast.
+
+        Raises:
+            BikeError: the source did not answer, refused, or its answer cannot be read.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class NoWeather:
+    """A home has no weather, and nothing is wrong with that.
+
+    Attributes:
+        why: the reason, as the rest of a sentence.
+    """
+
+    why: str
+
+
+class ServiceWeather:
+    """A service's weather, by local days.
+
+    Args:
+        service: who is asked.
+        timezone: zone of the local days.
+        description: what it is, for people.
+    """
+
+    def __init__(self, service: OpenMeteo, timezone: str, description: str) -> None:
+        self._service, self._timezone, self.description = service, timezone, description
+
+    def observed(self, span: Span) -> Iterator[pd.DataFrame]:
+        """Ask the forecast for the newest days and the archive for the others."""
+        archived = yesterday(self._timezone) - timedelta(days=ARCHIVE_LAG_DAYS)
+        newest = Span(max(span.first, archived + timedelta(days=1)), span.last)
+        if newest.days:
+            yield self._days(self._service.forecast, newest)
+        for part in reversed(Span(span.first, min(span.last, archived)).chunks(REQUEST_DAYS)):
+            yield self._days(self._service.observed, part)
+
+    def forecast(self, span: Span) -> pd.DataFrame:
+        """Ask the forecast."""
+        return self._days(self._service.forecast, span)
+
+    def _days(self, ask: Callable[[date, date], pd.DataFrame], span: Span) -> pd.DataFrame:
+        """Ask for the UTC days around some local ones; the hour after them tells the rain of their last hour."""
+        start, end = utc_bounds(span.first, self._timezone)[0], utc_bounds(span.last, self._timezone)[1]
+        rows = arrange_weather(ask(start.date(), end.date()), rain_fell_before=True)
+        return rows[(rows["at"] >= start) & (rows["at"] < end)]
+
+
+class FileWeather:
+    """A file's weather, read once a process; a file knows nothing of forecasts.
+
+    Args:
+        path: the file.
+        timezone: zone of the local days.
+    """
+
+    def __init__(self, path: Path, timezone: str) -> None:
+        self.description = f"the file {path} (as observed; it has no forecasts)"
+        self._path, self._timezone = path, timezone
+
+    def observed(self, span: Span) -> Iterator[pd.DataFrame]:
+        """Yield what the file has of the days.
+
+        Raises:
+            BikeError: the file cannot be read, or is no weather file.
+        """
+        start, end = utc_bounds(span.first, self._timezone)[0], utc_bounds(span.last, self._timezone)[1]
+        yield self._rows[(self._rows["at"] >= start) & (self._rows["at"] < end)]
+
+    def forecast(self, span: Span) -> pd.DataFrame:
+        """Return no rows."""
+        return self._rows.iloc[:0]
+
+    @cached_property
+    def _rows(self) -> pd.DataFrame:
+        return read_weather_file(self._path)
+
+
+def open_weather(home: Home, settings: Settings) -> WeatherSource | NoWeather:
+    """Return the weather of a claimed home as BIKE_WEATHER names it; auto follows the source of the counts."""
+    if settings.weather == "off":
+        return NoWeather("BIKE_WEATHER is off")
+    if settings.weather_file is not None:
+        return FileWeather(settings.weather_file, home.timezone)
+    if settings.weather == "simulator" and home.source != "simulator":
+        return NoWeather("BIKE_WEATHER is simulator, and the counts of this home are not the simulator's")
+    if home.source == "simulator" and settings.weather in {"auto", "simulator"}:
+        told = "the simulator (synthetic weather, of a kind with its counts; nothing here was measured)"
+        address = simulator_of(home, settings).url
+        return ServiceWeather(_service(settings, address, address, CENTRE), home.timezone, told)
+    if settings.weather == "auto" and home.source not in PORTALS:
+        return NoWeather("the counts are those of a file, and BIKE_WEATHER_FILE is not set")
+    if settings.weather_latitude is None or settings.weather_longitude is None:
+        return NoWeather("BIKE_WEATHER_LATITUDE and BIKE_WEATHER_LONGITUDE are not set")
+    place = settings.weather_latitude, settings.weather_longitude
+    archive, forecast = settings.weather_archive_url, settings.weather_forecast_url
+    told = f"Open-Meteo at {place[0]}, {place[1]} ({archive}, {forecast})"
+    return ServiceWeather(_service(settings, archive, forecast, place), home.timezone, told)
+
+
+def _service(settings: Settings, archive: str, forecast: str, place: tuple[float, float]) -> OpenMeteo:
+    return OpenMeteo(
+        archive,
+        forecast,
+        *place,
+        settings.portal_timeout_seconds,
+        settings.portal_attempts,
+        settings.portal_backoff_seconds,
+    )
