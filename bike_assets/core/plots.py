@@ -73,7 +73,7 @@ def worst_counters(scores: pd.DataFrame, title: str) -> "Figure":
     axes.set_xlabel("R²")
     axes.tick_params(axis="x", labelrotation=0)
     axes.grid(axis="x", alpha=0.25)
-    axes.legend(frameon=False, loc="lower left")
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 

@@ -34,7 +34,7 @@ class TrainingData:
     Attributes:
         spans: days to learn from, by training set.
         test_spans: days to score, by test set.
-        hashes: content of the recorded sets, by name.
+        hashes: content of the recorded sets and of the weather, by name.
         cut_on: newest whole local day when test_current was cut.
         left_out: ids of counters that nothing is learned from.
         weather: of the days to learn from and of the weeks before them, where there is any.
@@ -53,8 +53,7 @@ class TrainingData:
         """What decides which rows there are to learn from."""
         learned = [self.hashes[name] for name in (TRAIN_BASELINE, TRAIN_CURRENT)]
         days = [f"{name} {span.first} {span.last}" for name, span in self.spans.items()]
-        weather = [f"weather {self.weather.digest}"] if self.weather else []
-        return [*learned, *days, *weather, *self.left_out]
+        return [*learned, *days, f"weather {self.hashes['weather']}", *self.left_out]
 
     @property
     def last_day(self) -> date:
@@ -110,14 +109,16 @@ def read_training_data(warehouse: Warehouse, settings: Settings) -> TrainingData
     learned = {name: spans[name] for name in (TRAIN_BASELINE, TRAIN_CURRENT) if spans[name].days}
     if settings.training_window_months is not None:
         learned = newest_months(learned, settings.training_window_months)
+    weather = read_weather_cube(warehouse, _hull(learned.values()), settings.timezone)
+    hashes = {name: record["content_hash"] for name, record in records.items()}
     return TrainingData(
         warehouse,
         learned,
         {name: spans[name] for name in (TEST_BASELINE, TEST_CURRENT)},
-        {name: record["content_hash"] for name, record in records.items()},
+        {**hashes, "weather": weather.digest if weather else "none"},
         records[TEST_CURRENT]["cut_on"],
         settings.left_out,
-        read_weather_cube(warehouse, _hull(learned.values()), settings.timezone),
+        weather,
     )
 
 
