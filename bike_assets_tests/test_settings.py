@@ -80,6 +80,12 @@ def test_other_variables_are_none_of_its_business(environment):
         ("BIKE_MAX_SHARE_INCOMPLETE", "1.1"),
         ("BIKE_OUTLIER_FACTOR", "1"),
         ("BIKE_OUTLIER_FLOOR", "nan"),
+        ("BIKE_WEATHER", "sunny"),
+        ("BIKE_WEATHER_FILE", "nowhere.csv"),
+        ("BIKE_WEATHER_LATITUDE", "91"),
+        ("BIKE_WEATHER_LONGITUDE", "-181"),
+        ("BIKE_WEATHER_ARCHIVE_URL", "archive.example.org"),
+        ("BIKE_WEATHER_FORECAST_URL", "https://example.org/v1/forecast"),
     ],
 )
 def test_a_value_that_cannot_be_is_refused_by_the_name_of_its_setting(environment, name, value):
@@ -134,6 +140,9 @@ def test_other_zones_and_countries_are_accepted(environment, zone, country):
         ({"R2_WARNING": 0.5}, ["BIKE_R2_CRITICAL", "BIKE_R2_WARNING"]),
         ({"DRIFT_WARNING": 0.6}, ["BIKE_DRIFT_WARNING", "BIKE_DRIFT_CRITICAL"]),
         ({"DRIFT_CRITICAL": 0.2}, ["BIKE_DRIFT_WARNING", "BIKE_DRIFT_CRITICAL"]),
+        ({"WEATHER": "file"}, ["BIKE_WEATHER=file needs BIKE_WEATHER_FILE"]),
+        ({"WEATHER": "off", "WEATHER_FILE": __file__}, ["BIKE_WEATHER_FILE is set, and BIKE_WEATHER is off"]),
+        ({"WEATHER": "simulator", "SOURCE": "paris"}, ["BIKE_WEATHER=simulator", "BIKE_SOURCE is paris"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
 )

@@ -76,6 +76,18 @@ def test_the_environment_wins_over_the_citys_file_and_what_is_passed_over_both(e
     assert Settings(timezone="UTC").timezone == "UTC"
 
 
+def test_the_place_of_the_weather_is_the_citys_and_both_of_its_numbers(environment, city):
+    assert (load_settings().weather_latitude, load_settings().weather_longitude) == (48.8566, 2.3522)
+    city()
+    assert (load_settings().weather_latitude, load_settings().weather_longitude) == (None, None), "Paris is elsewhere"
+    environment.setenv("BIKE_WEATHER", "open_meteo")
+    with pytest.raises(BikeError, match="open_meteo needs BIKE_WEATHER_LATITUDE and BIKE_WEATHER_LONGITUDE"):
+        load_settings()
+    city("weather_latitude = 40.7\n" + CITY)
+    with pytest.raises(BikeError, match="of BIKE_WEATHER_LATITUDE and BIKE_WEATHER_LONGITUDE, one is not set"):
+        load_settings()
+
+
 def test_a_tilde_in_the_path_of_a_citys_file_is_the_users_folder(environment, city):
     path = city()
     environment.setenv("HOME", str(path.parent))
