@@ -2,7 +2,9 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -160,18 +162,22 @@ def sound_answer() -> dict:
 
 
 @pytest.fixture
-def stand_in() -> Iterator[Callable[[object], str]]:
-    """Serves one JSON document, whatever is asked."""
+def stand_in() -> Iterator[Callable[..., str]]:
+    """Serves one JSON document, whatever is asked; seconds are what passes between its bytes."""
     servers: list[HTTPServer] = []
 
-    def serve(content: object) -> str:
+    def serve(content: object, seconds: float = 0) -> str:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 body = json.dumps(content).encode()
+                size = 1 if seconds else len(body)
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body)
+                with suppress(ConnectionError):
+                    for start in range(0, len(body), size):
+                        self.wfile.write(body[start : start + size])
+                        time.sleep(seconds)
 
             def log_message(self, format: str, *args: object) -> None:
                 """Keep quiet."""
@@ -193,6 +199,14 @@ def test_whole_numbers_and_nulls_are_numbers(stand_in):
     assert rows["rain"].tolist() == [1.0] * 24
     assert rows["cloud"].isna().tolist() == [hour == 3 for hour in range(24)]
     assert rows["cloud"].dtype == rows["rain"].dtype == "float64"
+
+
+def test_an_answer_that_drips_for_ever_is_given_up(stand_in):
+    dripping = client(stand_in(sound_answer(), seconds=0.01), timeout_seconds=0.05, attempts=1)
+    began = time.monotonic()
+    with pytest.raises(SourceUnavailableError, match="did not answer in time"):
+        dripping.observed(TODAY, TODAY)
+    assert time.monotonic() - began < 3
 
 
 def changed(key: str, name: str, value: object) -> dict:
