@@ -104,6 +104,10 @@ class Settings(BaseSettings):
 
     r2_floor: float = Field(0.60, description="R2 on test_baseline below which a challenger is rejected.")
     min_gain: float = Field(0.02, ge=0, description="R2 on test_current by which a challenger has to win.")
+    min_residual_share: float | None = Field(
+        None, ge=0, lt=1, description="In place of BIKE_MIN_GAIN: share of the champion's 1 - R2 that has to be gained."
+    )
+    certain_gain: bool = Field(False, description="Deploy only where the interval of the gain lies above zero as well.")
     r2_critical: float = Field(0.65, description="Recent R2 below which a retrain is reactive.")
     r2_warning: float = Field(0.70, description="Recent R2 from which the model is healthy.")
     drift_critical: float = Field(0.5, ge=0, le=1, description="Drift share from which a weak model is retrained.")
@@ -230,7 +234,7 @@ class Settings(BaseSettings):
     @property
     def evaluation_rule(self) -> EvaluationRule:
         """The bounds of the double evaluation."""
-        return EvaluationRule(self.r2_floor, self.min_gain)
+        return EvaluationRule(self.r2_floor, self.min_gain, self.min_residual_share, self.certain_gain)
 
     @property
     def retrain_rule(self) -> RetrainRule:

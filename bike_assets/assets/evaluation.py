@@ -1,11 +1,15 @@
 """The double evaluation: challenger, champion and seasonal naive on the same rows. The rule is in `core.decisions`."""
 
+from dataclasses import dataclass
+
 import dagster as dg
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from bike_assets.core.decisions import Decision, Verdict, evaluate_challenger
 from bike_assets.core.families import FAMILIES
 from bike_assets.core.features import SEASONAL
+from bike_assets.core.gain import Gain, gain_of
 from bike_assets.core.schemas import DEPLOYMENT_DECISIONS
 from bike_assets.core.scoring import Scores, score
 from bike_assets.resources.queries import TEST_BASELINE, TEST_CURRENT, read_features, recorded_span, recorded_split
@@ -28,24 +32,62 @@ def double_evaluation(
     """Score challenger, champion and seasonal naive on both test sets at horizon 1, decide, and write it down."""
     summary = registry.read()
     challenger = pick_challenger(summary)
-    rows = {short: _rows(warehouse, name, settings.left_out) for short, name in SETS.items()}
-    scores = {"": _scores(registry, challenger, rows), "naive_": _naive_scores(rows)}
-    if summary.champion:
-        scores["champion_"] = _scores(registry, summary.champion, rows)
-    decision = _decide(challenger, summary, scores, settings)
-    row = _audit_row(warehouse, challenger, summary, scores, decision, rows)
+    judged = _judge(warehouse, registry, challenger, summary.champion, settings)
+    decision = _decide(challenger, summary, judged, settings)
+    row = _audit_row(warehouse, challenger, summary, judged, decision)
     warehouse.merge(DEPLOYMENT_DECISIONS, frame(DEPLOYMENT_DECISIONS, [row]))
     is_champion = summary.champion is not None and summary.champion.version == challenger.version
     mlflow.let_alias_name(CHALLENGER, None if is_champion else challenger.version)
+    shown = ("r2_baseline", "r2_current", "naive_r2_current", "gain", "gain_low", "gain_high", "gain_residual_share")
     return dg.MaterializeResult(
         metadata={
             "decision": str(decision.decision),
             "reason": decision.reason,
-            "scores": dg.MetadataValue.md(_scoreboard(challenger, summary.champion, scores)),
+            "scores": dg.MetadataValue.md(_scoreboard(challenger, summary.champion, judged.scores)),
             "challenger_version": challenger.version,
-            **{name: float(row[name]) for name in ("r2_baseline", "r2_current", "naive_r2_current")},
+            **{name: float(row[name]) for name in shown if row.get(name) is not None},
         }
     )
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Everybody's scores on the same rows.
+
+    Attributes:
+        scores: by role (the challenger's has no name) and set.
+        gain: of the challenger over the champion on test_current; None without a champion.
+        rows: how many were scored, by set.
+    """
+
+    scores: dict[str, dict[str, Scores]]
+    gain: Gain | None
+    rows: dict[str, int]
+
+
+def _judge(
+    warehouse: Warehouse,
+    registry: LocalRegistry,
+    challenger: ModelEntry,
+    champion: ModelEntry | None,
+    settings: Settings,
+) -> Judged:
+    rows = {short: _rows(warehouse, name, settings.left_out) for short, name in SETS.items()}
+    forecasts: dict[str, dict[str, ArrayLike]] = {
+        "": _forecasts(registry, challenger, rows),
+        "naive_": {s: each[SEASONAL] for s, each in rows.items()},
+    }
+    if champion:
+        forecasts["champion_"] = _forecasts(registry, champion, rows)
+    scores = {
+        role: {short: score(rows[short]["bike_count"], predicted) for short, predicted in by_set.items()}
+        for role, by_set in forecasts.items()
+    }
+    current, gain = rows["current"], None
+    if champion:
+        ours, theirs = forecasts[""]["current"], forecasts["champion_"]["current"]
+        gain = gain_of(current["day"], current["bike_count"], ours, theirs, settings.seed)
+    return Judged(scores, gain, {short: len(each) for short, each in rows.items()})
 
 
 def pick_challenger(summary: Summary) -> ModelEntry:
@@ -60,17 +102,15 @@ def pick_challenger(summary: Summary) -> ModelEntry:
     return max(latest, key=lambda entry: entry.scores[TEST_CURRENT]["r2"])
 
 
-def _decide(
-    challenger: ModelEntry, summary: Summary, scores: dict[str, dict[str, Scores]], settings: Settings
-) -> Decision:
+def _decide(challenger: ModelEntry, summary: Summary, judged: Judged, settings: Settings) -> Decision:
     if summary.champion and summary.champion.version == challenger.version:
         return Decision(Verdict.SKIP, f"version {challenger.version} is the champion already")
-    champion = scores["champion_"]["current"].r2 if summary.champion else None
     return evaluate_challenger(
-        scores[""]["baseline"].r2,
-        scores[""]["current"].r2,
-        champion,
+        judged.scores[""]["baseline"].r2,
+        judged.scores[""]["current"].r2,
+        judged.scores["champion_"]["current"].r2 if summary.champion else None,
         settings.evaluation_rule,
+        (judged.gain.low, judged.gain.high) if judged.gain else None,
     )
 
 
@@ -81,30 +121,32 @@ def _rows(warehouse: Warehouse, name: str, left_out: list[str]) -> pd.DataFrame:
     return read_features(warehouse, [span], left_out, horizon=1)
 
 
-def _scores(registry: LocalRegistry, entry: ModelEntry, rows: dict[str, pd.DataFrame]) -> dict[str, Scores]:
+def _forecasts(registry: LocalRegistry, entry: ModelEntry, rows: dict[str, pd.DataFrame]) -> dict[str, ArrayLike]:
     model = registry.load(entry)
-    return {name: score(each["bike_count"], model.predict(each)) for name, each in rows.items()}
-
-
-def _naive_scores(rows: dict[str, pd.DataFrame]) -> dict[str, Scores]:
-    return {name: score(each["bike_count"], each[SEASONAL]) for name, each in rows.items()}
+    return {name: model.predict(each) for name, each in rows.items()}
 
 
 def _audit_row(
-    warehouse: Warehouse,
-    challenger: ModelEntry,
-    summary: Summary,
-    scores: dict[str, dict[str, Scores]],
-    decision: Decision,
-    rows: dict[str, pd.DataFrame],
+    warehouse: Warehouse, challenger: ModelEntry, summary: Summary, judged: Judged, decision: Decision
 ) -> dict:
     records = {short: recorded_split(warehouse, name) or {} for short, name in SETS.items()}
     figures = {
         f"{role}{metric}_{name}": getattr(each, metric)
-        for role, by_set in scores.items()
+        for role, by_set in judged.scores.items()
         for name, each in by_set.items()
         for metric in ("r2", "rmse")
     }
+    gain = judged.gain
+    gained = (
+        {
+            "gain": gain.r2,
+            "gain_low": gain.low,
+            "gain_high": gain.high,
+            "gain_residual_share": gain.residual_share,
+        }
+        if gain
+        else {}
+    )
     return {
         "decided_on": records["current"]["cut_on"],
         "challenger_version": challenger.version,
@@ -113,7 +155,8 @@ def _audit_row(
         "decision": str(decision.decision),
         "reason": decision.reason,
         **figures,
-        **{f"rows_{name}": len(each) for name, each in rows.items()},
+        **gained,
+        **{f"rows_{name}": number for name, number in judged.rows.items()},
         **{f"test_{name}_hash": record["content_hash"] for name, record in records.items()},
     }
 

@@ -20,6 +20,17 @@ def baseline_is_not_regressed(warehouse: dg.ResourceParam[Warehouse]) -> dg.Asse
 
 
 @dg.asset_check(asset=double_evaluation)
+def challenger_improves_on_champion(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
+    """The challenger wins by what the rule asks for, or there is no champion to win against; a SKIP is normal."""
+    row = _newest(warehouse)
+    return dg.AssetCheckResult(
+        passed=row is not None and row["decision"] == Verdict.DEPLOY,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata=_shown(row, "decision", "reason", "gain", "gain_low", "gain_high", "gain_residual_share"),
+    )
+
+
+@dg.asset_check(asset=double_evaluation)
 def challenger_beats_seasonal_naive(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
     """The challenger is better than no model at all on test_current."""
     row = _newest(warehouse)

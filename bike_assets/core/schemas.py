@@ -194,13 +194,18 @@ DEPLOYMENT_DECISIONS = Table(
         naive_rmse_baseline="FLOAT64",
         naive_r2_current="FLOAT64",
         naive_rmse_current="FLOAT64",
+        gain="FLOAT64",
+        gain_low="FLOAT64",
+        gain_high="FLOAT64",
+        gain_residual_share="FLOAT64",
         rows_baseline="INT64",
         rows_current="INT64",
         test_baseline_hash="STRING",
         test_current_hash="STRING",
     ),
     ("decided_on", "challenger_version", "champion_version"),
-    "Every double evaluation with its figures at horizon 1, whatever it decided; champion_version 0 means none.",
+    "Every double evaluation with its figures at horizon 1, whatever it decided; champion_version 0 means none. The "
+    "gain is R2 on test_current over the champion's, with its 95 % interval, and as a share of what that leaves.",
 )
 PERFORMANCE = Table(
     "monitoring_audit",

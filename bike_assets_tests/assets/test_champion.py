@@ -51,8 +51,11 @@ def test_a_regressed_challenger_is_rejected_written_down_and_never_serves(withou
     assert "REJECT" in set(decisions(strict)["decision"])
     assert strict.resource("registry").read().champion is None
     assert not result.asset_materializations_for_node("champion")
-    failed = [check.check_name for check in result.get_asset_check_evaluations() if not check.passed]
-    assert failed == ["baseline_is_not_regressed"]
+    failed = {each.check_name: each.severity for each in result.get_asset_check_evaluations() if not each.passed}
+    assert failed == {
+        "baseline_is_not_regressed": dg.AssetCheckSeverity.ERROR,
+        "challenger_improves_on_champion": dg.AssetCheckSeverity.WARN,
+    }
 
 
 def test_a_training_that_finds_its_champion_already_serving_is_skipped(city: City):

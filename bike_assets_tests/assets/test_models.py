@@ -84,6 +84,14 @@ def test_a_challenger_that_does_not_win_is_named(city: City, open_city):
         "champion": scored[0].version,
         "challenger": scored[-1].version,
     }
+    row = hard_to_beat.query("SELECT * FROM monitoring_audit.deployment_decisions ORDER BY champion_version").iloc[-1]
+    assert row["gain"] == pytest.approx(row["r2_current"] - row["champion_r2_current"])
+    assert row["gain_low"] <= row["gain"] <= row["gain_high"]
+    assert row["gain_residual_share"] == pytest.approx(row["gain"] / (1 - row["champion_r2_current"]))
+    check = dg.AssetCheckKey(dg.AssetKey("double_evaluation"), "challenger_improves_on_champion")
+    record = hard_to_beat.instance.get_latest_asset_check_evaluation_record(check)
+    assert not record.event.asset_check_evaluation.passed
+    assert record.event.asset_check_evaluation.severity == dg.AssetCheckSeverity.WARN
 
 
 def test_a_training_that_fails_leaves_a_failed_run_that_is_taken_up_again(city: City, client, monkeypatch):
