@@ -137,12 +137,12 @@ class Plan:
         whole = Span(self.home.first_day, self.last)
         for span in spans_of(set(unread_days(self.warehouse, whole))):
             yield Step(f"reading again {span.first} to {span.last}", "ingest", READING_AGAIN, span)
-        for assets, what in (
-            (INGESTING, "ingesting counts"),
-            (("weather",), "reading the weather"),
-            (("hourly_features",), "making features"),
-        ):
-            missing = self._missing(assets[0], days_between(whole.first, whole.last))
+        parts = (
+            ("raw_counts", INGESTING, "ingesting counts"),
+            ("hourly_features", ("weather", "hourly_features"), "reading weather and making features"),
+        )
+        for judged, assets, what in parts:
+            missing = self._missing(judged, days_between(whole.first, whole.last))
             if missing:
                 yield Step(f"{what} of {len(missing)} days", "bootstrap", assets, Span(missing[0], missing[-1]))
         if not self._has_run("counters") and self._can_train():

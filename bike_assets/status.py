@@ -9,6 +9,8 @@ from bike_assets.resources.table_rows import one_row
 from bike_assets.resources.warehouse import LocalWarehouse, Warehouse
 from bike_assets.settings import Settings
 
+PARTS = ("source", "raw_counts", "weather", "champion", "predictions", "performance", "drift", "decision")
+
 
 def collect_status(settings: Settings) -> dict[str, Any]:
     """Return the state of the home that the settings name, ready for JSON; null for what is not there yet.
@@ -18,12 +20,13 @@ def collect_status(settings: Settings) -> dict[str, Any]:
     """
     home = recorded_home(settings)
     if home is None:
-        return dict.fromkeys(("source", "raw_counts", "champion", "predictions", "performance", "drift", "decision"))
+        return dict.fromkeys(PARTS)
     warehouse = LocalWarehouse(home.warehouse, settings.threads)
     champion = LocalRegistry(home.registry).read().champion
     return {
         "source": home.source,
         "raw_counts": _raw_counts(warehouse),
+        "weather": _weather(warehouse),
         "champion": champion_card(champion) if champion else None,
         "predictions": _predictions(warehouse),
         "performance": _performance(warehouse),
@@ -39,6 +42,14 @@ def _raw_counts(warehouse: Warehouse) -> dict[str, Any] | None:
         "COUNT(DISTINCT counter_id) AS counters FROM bike_traffic_raw.comptage_velo",
     )
     return row if row and row["rows"] else None
+
+
+def _weather(warehouse: Warehouse) -> dict[str, Any] | None:
+    return _row(
+        warehouse,
+        "SELECT day AS last_day, MAX(source) AS source FROM bike_traffic_raw.weather "
+        "WHERE lead_days = 0 GROUP BY day ORDER BY day DESC LIMIT 1",
+    )
 
 
 def _predictions(warehouse: Warehouse) -> dict[str, Any] | None:

@@ -78,6 +78,9 @@ def print_summary(status: dict[str, Any], naive: dict[str, Any], forecast: dict[
             f"[bold]Counts[/]     {counts['rows']:,} rows, {counts['days']} days "
             f"({counts['first_day']} to {counts['last_day']}), {counts['counters']} counters"
         )
+    if status["weather"]:
+        weather = status["weather"]
+        console.print(f"[bold]Weather[/]    observed to {weather['last_day']}, from {escape(weather['source'])}")
     if champion:
         console.print(
             f"[bold]Champion[/]   version {champion['version']}, {champion['family']}, "

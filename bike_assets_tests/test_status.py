@@ -15,6 +15,7 @@ from bike_assets.core.schemas import (
     PREDICTIONS,
     REJECTED_COUNTS,
     RETRAIN_DECISIONS,
+    WEATHER,
     Table,
 )
 from bike_assets.errors import BikeError
@@ -25,7 +26,7 @@ from bike_assets.resources.warehouse import LocalWarehouse
 from bike_assets.settings import Settings
 from bike_assets.status import busiest_forecasts, collect_status, naive_scores, rows_left_out
 
-PARTS = ["source", "raw_counts", "champion", "predictions", "performance", "drift", "decision"]
+PARTS = ["source", "raw_counts", "weather", "champion", "predictions", "performance", "drift", "decision"]
 MARCH_30, MARCH_31, APRIL_1 = date(2025, 3, 30), date(2025, 3, 31), date(2025, 4, 1)
 
 
@@ -125,6 +126,20 @@ def test_counts_are_summed_up(settings, merge):
     }
 
 
+def weather(at: str, day: date, lead_days: int, source: str) -> dict:
+    return {"at": pd.Timestamp(at), "day": day, "lead_days": lead_days, "temperature": 9.0, "source": source}
+
+
+def test_weather_is_told_as_far_as_it_was_observed(settings, merge):
+    merge(
+        WEATHER,
+        weather("2025-03-30T10:00Z", MARCH_30, 0, "a file"),
+        weather("2025-03-31T10:00Z", MARCH_31, 0, "a service"),
+        weather("2025-04-01T10:00Z", APRIL_1, 1, "a service"),
+    )
+    assert collect_status(settings)["weather"] == {"last_day": "2025-03-31", "source": "a service"}
+
+
 def test_rows_that_could_not_be_used_are_counted(settings, merge):
     assert rows_left_out(settings) == 0
     merge(REJECTED_COUNTS, *({"day": day, "position": at} for day in (MARCH_30, MARCH_31) for at in range(3)))
@@ -201,6 +216,7 @@ def test_the_decision_is_the_newest(settings, merge):
 def test_a_whole_status_is_json(settings, merge, promote):
     promote(1)
     merge(COMPTAGE_VELO, count("a", "2025-03-30T10:00Z", MARCH_30))
+    merge(WEATHER, weather("2025-03-30T10:00Z", MARCH_30, 0, "a file"))
     merge(PREDICTIONS, forecast("a", 8, 5.0))
     merge(PERFORMANCE, {"day": MARCH_31, "role": "champion", "horizon_days": 1, "r2": 0.5, "n": 3, "model_version": 1})
     merge(DRIFT, {"day": MARCH_31, "drift_share": 0.5, "drifted_columns": "hour"})

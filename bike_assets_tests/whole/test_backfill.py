@@ -52,6 +52,8 @@ def settings_for(home: Path, url: str, **more: str) -> dict[str, str]:
     values = {
         "BIKE_SOURCE": "auto",
         "BIKE_PORTAL_URL": url,
+        "BIKE_WEATHER_ARCHIVE_URL": url,
+        "BIKE_WEATHER_FORECAST_URL": url,
         "BIKE_MIN_TRAINING_DAYS": "10000",
         "BIKE_HISTORY_MONTHS": "3",
     }
