@@ -91,12 +91,12 @@ def _judge(
 
 
 def pick_challenger(summary: Summary) -> ModelEntry:
-    """Return the newest version of the family that is best on test_current.
+    """Return the newest version of the family that is best on test_current, of those that nobody withdrew.
 
     Raises:
         dg.Failure: nothing was trained yet.
     """
-    latest = [entry for name in FAMILIES if (entry := summary.latest(name))]
+    latest = [entry for name in FAMILIES if (entry := summary.latest(name)) and not entry.withdrawn]
     if not latest:
         raise dg.Failure("no model was trained yet: materialize a model family first", allow_retries=False)
     return max(latest, key=lambda entry: entry.scores[TEST_CURRENT]["r2"])

@@ -1,14 +1,14 @@
 """Forecasts as issued day by day. How one is made is in `core.forecasting`; how it fared belongs to `monitoring`."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import dagster as dg
 import numpy as np
 import pandas as pd
 
-from bike_assets.core.features import forecast_days
+from bike_assets.core.features import HORIZONS, forecast_days
 from bike_assets.core.forecasting import forecast
-from bike_assets.core.local_time import as_date
+from bike_assets.core.local_time import as_date, days_between
 from bike_assets.core.plots import as_markdown, city_by_hour
 from bike_assets.core.schemas import PREDICTIONS
 from bike_assets.core.splits import Span
@@ -20,6 +20,8 @@ from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
 
 ISSUED, HINDCAST = "issued", "hindcast"
+LOOKED_BACK_DAYS = 6 + max(HORIZONS)
+"""Days before one whose forecasts its seven days of performance compare."""
 
 
 @dg.asset(
@@ -39,22 +41,37 @@ def predictions(
     if summary.champion is None:
         raise dg.Failure("there is no champion to forecast with: run the retrain job", allow_retries=False)
     newest = whole_days(warehouse, settings.timezone)
-    cube = read_cube(warehouse, Span(days[0], days[-1]), settings.timezone)
-    weather = read_weather_cube(warehouse, Span(days[0], forecast_days(days[-1])[-1]), settings.timezone)
+    first = days[0] - timedelta(days=LOOKED_BACK_DAYS)
+    cube = read_cube(warehouse, Span(first, days[-1]), settings.timezone)
+    weather = read_weather_cube(warehouse, Span(first, forecast_days(days[-1])[-1]), settings.timezone)
     written, rows = 0, pd.DataFrame()
     for entry in _forecasters(summary.champion, summary.first_champion):
         model = registry.load(entry)
-        for number, day in enumerate(days, start=1):
-            if day < date.fromisoformat(entry.trained_until):
-                context.log.info(f"{day}: version {entry.version} was trained on the days that it would forecast")
-                continue
+        for day in _days_to_forecast(warehouse, entry, first, days):
             kind = ISSUED if entry is summary.champion and _is_newest(day, newest) else HINDCAST
             rows = forecast(cube, day, model, settings.holidays_country, settings.timezone, weather)
             rows = rows.assign(kind=kind, model_version=entry.version, family=entry.family)
             written += warehouse.merge(PREDICTIONS, rows).added
-            context.log.info(f"version {entry.version}: {number} of {len(days)} days forecast")
+            context.log.info(f"version {entry.version}: forecast as of {day}")
     told = {"weather": _told_of_weather(weather, days[-1]), **_metadata(summary.champion, rows, written)}
     return dg.MaterializeResult(metadata=told)
+
+
+def _days_to_forecast(warehouse: Warehouse, entry: ModelEntry, first: date, days: list[date]) -> list[date]:
+    """The days of the run, and those before them of which a newly promoted version has no hindcast yet.
+
+    No version forecasts days that it was trained on.
+    """
+    made = warehouse.query(
+        "SELECT DISTINCT issued_on FROM bike_traffic_predictions.predictions "
+        "WHERE issued_on BETWEEN @first AND @last AND model_version = @version",
+        first=first,
+        last=days[-1],
+        version=entry.version,
+    )
+    known = {as_date(day) for day in made["issued_on"]} - set(days)
+    begin = max(first, date.fromisoformat(entry.trained_until))
+    return [day for day in days_between(begin, days[-1]) if day not in known]
 
 
 def _told_of_weather(weather: WeatherCube | None, issued_on: date) -> str:

@@ -52,6 +52,19 @@ retrain = dg.define_asset_job(
     executor_def=dg.in_process_executor,
     hooks={end_mlflow_on_run_finished},
 )
+promote = dg.define_asset_job(
+    "promote",
+    dg.AssetSelection.assets(champion_module.champion),
+    description="Let a named version serve, such as an older one: its config says which, who wants it, and why.",
+    executor_def=dg.in_process_executor,
+)
+refresh = dg.define_asset_job(
+    "refresh",
+    dg.AssetSelection.assets(predictions.predictions, monitoring.champion_performance),
+    description="Forecasts, hindcasts of the week before and performance of the newest day for the present champion.",
+    executor_def=dg.in_process_executor,
+    tags=ONE_AT_A_TIME,
+)
 bootstrap = dg.define_asset_job(
     "bootstrap",
     DAILY_ASSETS | TRAINING_ASSETS,
@@ -59,4 +72,4 @@ bootstrap = dg.define_asset_job(
     executor_def=dg.in_process_executor,
     hooks={end_mlflow_on_run_finished},
 )
-JOBS = (ingest, daily, retrain, bootstrap)
+JOBS = (ingest, daily, retrain, promote, refresh, bootstrap)

@@ -2,11 +2,13 @@
 
 import dagster as dg
 
-from bike_assets.automation.jobs import retrain
+from bike_assets.automation.jobs import refresh, retrain
 from bike_assets.core.decisions import RetrainDecision
 from bike_assets.core.local_time import as_date
+from bike_assets.resources.queries import whole_days
 from bike_assets.resources.table_rows import one_row
 from bike_assets.resources.warehouse import Warehouse
+from bike_assets.settings import Settings
 
 MINIMUM_INTERVAL_SECONDS = 30
 
@@ -35,4 +37,32 @@ def retrain_on_decision(warehouse: dg.ResourceParam[Warehouse]) -> dg.RunRequest
     )
 
 
-SENSORS = (retrain_on_decision,)
+@dg.asset_sensor(
+    asset_key=dg.AssetKey("champion"),
+    job=refresh,
+    minimum_interval_seconds=MINIMUM_INTERVAL_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="After a promotion, lets the new champion forecast, and look back on the week before.",
+)
+def refresh_on_promotion(
+    context: dg.SensorEvaluationContext,
+    asset_event: dg.EventLogEntry,
+    warehouse: dg.ResourceParam[Warehouse],
+    settings: dg.ResourceParam[Settings],
+) -> dg.RunRequest | dg.SkipReason:
+    """Refresh once a promotion; the first champion of a home is looked back on by the pass that made it."""
+    made = asset_event.asset_materialization
+    told = {name: value.value for name, value in made.metadata.items()} if made else {}
+    if not told.get("changed") or not told.get("replaced_version"):
+        return dg.SkipReason("the champion did not change")
+    newest = whole_days(warehouse, settings.timezone)
+    if newest is None:
+        return dg.SkipReason("there are no whole days to forecast from")
+    return dg.RunRequest(
+        run_key=f"refresh-{told['version']}-after-{told['replaced_version']}-{told['promoted_on']}",
+        partition_key=newest.last.isoformat(),
+        tags={"bike/reason": f"version {told['version']} replaced version {told['replaced_version']}"},
+    )
+
+
+SENSORS = (retrain_on_decision, refresh_on_promotion)

@@ -41,6 +41,7 @@ class ModelEntry(BaseModel):
         is_champion: whether it serves.
         promoted_on: newest local day of counts when it was last promoted.
         first_champion: whether it was the first that ever served.
+        withdrawn: whether a person replaced it: no evaluation brings it back.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,6 +61,7 @@ class ModelEntry(BaseModel):
     is_champion: bool = False
     promoted_on: str | None = None
     first_champion: bool = False
+    withdrawn: bool = False
 
 
 class Summary(BaseModel):
@@ -145,12 +147,14 @@ class LocalRegistry:
 
         self._change(added)
 
-    def promote(self, version: int, day: str) -> None:
+    def promote(self, version: int, day: str, by_hand: bool = False) -> None:
         """Make a version the champion; promoting the champion changes nothing.
 
         Args:
             version: its number.
             day: newest local day of counts.
+            by_hand: whether a person chose it: the version that it replaces is withdrawn then, and no evaluation
+                brings it back.
 
         Raises:
             BikeError: there is no such version.
@@ -170,10 +174,16 @@ class LocalRegistry:
                             "is_champion": True,
                             "promoted_on": day,
                             "first_champion": chosen.first_champion or is_first,
+                            "withdrawn": False,
                         }
                     )
                     if entry.version == version
-                    else entry.model_copy(update={"is_champion": False})
+                    else entry.model_copy(
+                        update={
+                            "is_champion": False,
+                            "withdrawn": entry.withdrawn or (by_hand and entry.is_champion),
+                        }
+                    )
                     for entry in summary.models
                 ]
             )

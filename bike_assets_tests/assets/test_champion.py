@@ -115,3 +115,70 @@ def test_a_damaged_model_file_is_refused_by_name(city: City):
     assert not result.success
     errors = [e.event_specific_data.error.to_string() for e in result.all_events if e.is_step_failure]
     assert f"version {champion.version} cannot be served" in errors[0]
+
+
+def by_hand(city: City, version: int, **config: str):
+    told = {"version": version, "by": "Ada", "reason": "the newer one overshoots on Sundays"} | config
+    return city.run("promote", raise_on_error=False, run_config={"ops": {"champion": {"config": told}}})
+
+
+def test_a_version_that_is_named_by_hand_serves_and_the_audit_says_who_and_why(city: City):
+    registry = city.resource("registry")
+    first = registry.read().champion
+    other = next(entry for entry in registry.read().models if not entry.is_champion)
+    assert by_hand(city, other.version).success
+    assert registry.read().champion.version == other.version
+    assert registry.read().entry(first.version).withdrawn
+    row = decisions(city).query("challenger_version == @other.version and champion_version == @first.version").iloc[0]
+    assert row["reason"] == "by hand, Ada: the newer one overshoots on Sundays"
+    assert row["r2_current"] == other.scores["test_current"]["r2"]
+    aliases = city.resource("mlflow")._client().get_registered_model("bike-traffic").aliases
+    assert int(aliases["champion"]) == other.version
+
+
+def test_what_was_withdrawn_by_hand_comes_back_by_hand_alone(city: City, open_city):
+    registry = city.resource("registry")
+    first = registry.read().champion
+    worst = min(registry.read().models, key=lambda entry: entry.scores["test_current"]["r2"])
+    assert by_hand(city, worst.version).success
+    eager = open_city(city.home.folder, min_gain=0.0)
+    assert eager.run("retrain").success
+    assert registry.read().champion.version not in {first.version}
+    assert by_hand(eager, first.version).success
+    champion = registry.read().champion
+    assert (champion.version, champion.withdrawn) == (first.version, False)
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [({"version": 99}, "no version 99"), ({"by": " "}, "needs `by` and `reason`"), ({"reason": ""}, "needs `by`")],
+)
+def test_a_promotion_by_hand_that_cannot_be_done_changes_nothing(city: City, config, said):
+    before = city.resource("registry").read()
+    other = next(entry for entry in before.models if not entry.is_champion)
+    result = by_hand(city, **{"version": other.version} | config)
+    failure = next(event for event in result.all_events if event.is_step_failure)
+    assert said in failure.event_specific_data.user_failure_data.description
+    assert city.resource("registry").read() == before
+    assert len(decisions(city)) == 1
+
+
+def test_a_new_champion_looks_back_on_the_week_before(city: City):
+    other = next(entry for entry in city.resource("registry").read().models if not entry.is_champion)
+    assert by_hand(city, other.version).success
+    assert city.run("refresh", LAST_DAY).success
+    made = city.query(
+        "SELECT DISTINCT issued_on, kind FROM bike_traffic_predictions.predictions WHERE model_version = @version",
+        version=other.version,
+    )
+    assert len(made) == 10
+    assert set(made["kind"]) == {"issued", "hindcast"}
+    scored = city.query(
+        "SELECT * FROM monitoring_audit.performance_metrics WHERE day = @day AND role = 'champion'", day=LAST_DAY
+    )
+    assert set(scored["model_version"]) == {other.version}
+    counted = city.query(
+        "SELECT COUNT(*) AS n FROM bike_traffic_raw.comptage_velo WHERE day > @day AND NOT is_outlier",
+        day=LAST_DAY - timedelta(days=7),
+    )
+    assert (scored["n"] == counted["n"].iloc[0]).all()

@@ -66,13 +66,14 @@ def test_every_check_is_described(defs):
 
 
 def test_jobs_schedules_and_sensors_run_without_a_click(defs):
-    assert {job.name for job in defs.jobs} == {"ingest", "daily", "retrain", "bootstrap"}
+    assert {job.name for job in defs.jobs} == {"ingest", "daily", "retrain", "promote", "refresh", "bootstrap"}
     assert {each.name: each.default_status for each in defs.schedules} == {
         "daily_corrections": dg.DefaultScheduleStatus.RUNNING,
         "daily_refresh": dg.DefaultScheduleStatus.RUNNING,
     }
     assert {each.name: each.default_status for each in defs.sensors} == {
-        "retrain_on_decision": dg.DefaultSensorStatus.RUNNING
+        "retrain_on_decision": dg.DefaultSensorStatus.RUNNING,
+        "refresh_on_promotion": dg.DefaultSensorStatus.RUNNING,
     }
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import dagster as dg
 import pytest
 
-from bike_assets.automation.sensors import retrain_on_decision
+from bike_assets.automation.sensors import refresh_on_promotion, retrain_on_decision
 from bike_assets.core.schemas import RETRAIN_DECISIONS
 from bike_assets.resources.table_rows import frame
 from bike_assets.resources.warehouse import LocalWarehouse
@@ -59,3 +59,31 @@ def test_only_the_newest_day_acts(tick):
 
 def test_a_home_without_decisions_is_silent(tick):
     assert "nothing was decided" in tick().skip_message
+
+
+PROMOTED = {"version": 5, "replaced_version": 3, "promoted_on": str(LAST_DAY), "changed": True}
+
+
+def refreshed_after(city, **metadata) -> dg.SensorResult:
+    instance = dg.DagsterInstance.ephemeral()
+    instance.report_runless_asset_event(dg.AssetMaterialization("champion", metadata=PROMOTED | metadata))
+    context = dg.build_sensor_context(
+        instance=instance,
+        definitions=city.defs,
+        resources={"warehouse": city.resource("warehouse"), "settings": city.settings},
+    )
+    return refresh_on_promotion.evaluate_tick(context)
+
+
+def test_a_promotion_starts_one_refresh_of_the_newest_day(city):
+    request = refreshed_after(city).run_requests[0]
+    assert request.partition_key == LAST_DAY.isoformat()
+    assert request.run_key == refreshed_after(city).run_requests[0].run_key
+    assert "version 5 replaced version 3" in request.tags["bike/reason"]
+
+
+@pytest.mark.parametrize("metadata", [{"changed": False}, {"replaced_version": 0}])
+def test_a_champion_that_did_not_change_and_the_first_of_a_home_need_no_refresh(city, metadata):
+    result = refreshed_after(city, **metadata)
+    assert not result.run_requests
+    assert "did not change" in result.skip_message
