@@ -10,6 +10,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -106,17 +107,15 @@ def open_city() -> Iterator[Callable[..., City]]:
     """Open homes with their instances, and close these afterwards."""
     from bike_assets.full_pass import dagster_instance
 
-    opened = []
+    # The last to open is the first to close: Dagster remembers which instance was there before.
+    with ExitStack() as opened:
 
-    def open_one(folder: Path, **settings: object) -> City:
-        home = claim_or_read(folder)
-        context = dagster_instance(home)
-        opened.append(context)
-        return City(home, Settings(home=folder, quick=True, **settings), context.__enter__())
+        def open_one(folder: Path, **settings: object) -> City:
+            home = claim_or_read(folder)
+            instance = opened.enter_context(dagster_instance(home))
+            return City(home, Settings(home=folder, quick=True, **settings), instance)
 
-    yield open_one
-    for context in opened:
-        context.__exit__(None, None, None)
+        yield open_one
 
 
 def claim_or_read(folder: Path) -> Home:
