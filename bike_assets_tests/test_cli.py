@@ -19,7 +19,7 @@ from bike_assets_tests.export_files import ZONE, city_counts, write_export
 
 ROOT = Path(__file__).parents[1]
 FIRST, LAST = date(2025, 3, 29), date(2025, 3, 31)
-PARTS = {"source", "raw_counts", "champion", "predictions", "performance", "drift", "decision"}
+PARTS = {"source", "raw_counts", "weather", "champion", "predictions", "performance", "drift", "decision"}
 COLUMNS = list(Settings().portal_fields.by_column.values())
 
 
