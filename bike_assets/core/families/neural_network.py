@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+import pandas as pd
 from pydantic import Field
 
 from bike_assets.core.families.base import INPUTS, LOG_RATIO_BOUND, FamilyConfig
@@ -39,30 +40,30 @@ class NeuralNetworkConfig(FamilyConfig):
 
 @dataclass(frozen=True)
 class FittedNetwork:
-    """The network of one horizon, and how its numbers are scaled: a number that never varied counts for nothing."""
+    """What the network of one horizon learned, and how its numbers are scaled: one that never varied has no say.
 
-    network: "keras.Model"
+    Attributes:
+        weights: of every layer, in Keras' order.
+        by_layer: the same by the layer's name.
+        means: of the numbers.
+        deviations: of the numbers; infinite where they are all the same.
+    """
+
+    weights: list[np.ndarray]
+    by_layer: dict[str, list[np.ndarray]]
     means: np.ndarray
     deviations: np.ndarray
 
     def arrays(self, inputs: np.ndarray) -> list[np.ndarray]:
         """Return the network's three inputs: rows of both tables, and the scaled numbers."""
-        return [
-            inputs[:, 0].astype(np.int32) + 1,
-            inputs[:, HOUR_OF_WEEK].astype(np.int32),
-            (inputs[:, 1:] - self.means) / self.deviations,
-        ]
-
-    def weights(self, layer: str) -> list[np.ndarray]:
-        """Return a layer's weights."""
-        return [np.asarray(weight) for weight in self.network.get_layer(layer).get_weights()]
+        return _arrays(inputs, self.means, self.deviations)
 
 
 class NeuralNetwork(RatioFamily):
     """Neural network (Keras on JAX) on the log ratio to the seasonal base."""
 
     name = "neural_network"
-    code_version = "2"
+    code_version = "3"
     config_type = NeuralNetworkConfig
     kinds: ClassVar[set[str]] = {"keras", "jax", "onnx"}
     offset = 1.0
@@ -73,39 +74,61 @@ class NeuralNetwork(RatioFamily):
         """A third of the rows, twice."""
         return NeuralNetworkConfig(epochs=2, batch=512, sample=0.3)
 
+    def fit(self, rows: pd.DataFrame) -> None:
+        """Train a network for each horizon; they take turns in one that Keras has to compile only once."""
+        self._shared: tuple[Any, Any, list[np.ndarray]] | None = None
+        super().fit(rows)
+
     def fit_ratio(self, inputs: np.ndarray, exposure: np.ndarray, counts: np.ndarray) -> FittedNetwork:
         """Train the network; the order of the rows is drawn with the seed."""
         keras = _keras(self.threads)
         chosen = self.drawn(len(inputs), self.config.sample)
+        batch = min(self.config.batch, len(chosen))
+        # Whole batches alone: one of another length would be compiled anew.
+        chosen = np.random.default_rng(self.seed).permutation(chosen)[: len(chosen) // batch * batch]
         inputs, exposure, counts = inputs[chosen], exposure[chosen], counts[chosen]
+        network, training, begin = self._compiled(keras, len(chosen) // batch)
         keras.utils.set_random_seed(self.seed)
+        training.set_weights(begin)
+        for variable in training.optimizer.variables:
+            variable.assign(np.zeros(variable.shape, variable.dtype))
         numbers = inputs[:, 1:].astype(np.float64)
         deviations = numbers.std(axis=0)
-        scale = np.where(deviations > 1e-6, deviations, np.inf)
-        hidden = np.random.default_rng(self.seed).random(len(inputs)) < HIDDEN_COUNTERS
-        inputs[hidden, 0] = -1
-        network = self._network(keras)
-        fitted = FittedNetwork(network, numbers.mean(axis=0).astype(np.float32), scale.astype(np.float32))
-        training = keras.Model(
-            [*network.inputs, offset := keras.Input((1,), name="log_exposure")],
-            keras.ops.exp(offset + network.output),
-        )
-        steps = self.config.epochs * -(-len(inputs) // self.config.batch)
-        schedule = keras.optimizers.schedules.CosineDecay(self.config.learning_rate, steps)
-        training.compile(optimizer=keras.optimizers.AdamW(schedule), loss="poisson")
+        scale = np.where(deviations > 1e-6, deviations, np.inf).astype(np.float32)
+        means = numbers.mean(axis=0).astype(np.float32)
+        inputs[np.random.default_rng(self.seed).random(len(inputs)) < HIDDEN_COUNTERS, 0] = -1
         training.fit(
-            [*fitted.arrays(inputs), np.log(exposure, dtype=np.float32)[:, None]],
+            [*_arrays(inputs, means, scale), np.log(exposure, dtype=np.float32)[:, None]],
             counts.astype(np.float32)[:, None],
-            batch_size=self.config.batch,
+            batch_size=batch,
             epochs=self.config.epochs,
             verbose=0,
         )
-        return fitted
+        by_layer = {layer.name: [np.asarray(each) for each in layer.get_weights()] for layer in network.layers}
+        return FittedNetwork(network.get_weights(), by_layer, means, scale)
 
     def ratio(self, model: FittedNetwork, inputs: np.ndarray) -> np.ndarray:
         """Predict with Keras itself."""
-        log_ratio = model.network.predict(model.arrays(inputs), batch_size=65_536, verbose=0)[:, 0]
+        network, _, _ = self._compiled(_keras(self.threads), 1)
+        network.set_weights(model.weights)
+        log_ratio = network.predict(model.arrays(inputs), batch_size=65_536, verbose=0)[:, 0]
         return np.exp(log_ratio.astype(np.float64))
+
+    def _compiled(self, keras: Any, batches: int) -> tuple[Any, Any, list[np.ndarray]]:
+        """The network, what trains it, and the weights that every training begins with."""
+        if self._shared is None:
+            keras.utils.set_random_seed(self.seed)
+            network = self._network(keras)
+            training = keras.Model(
+                [*network.inputs, offset := keras.Input((1,), name="log_exposure")],
+                keras.ops.exp(offset + network.output),
+            )
+            steps = max(1, self.config.epochs * batches)
+            schedule = keras.optimizers.schedules.CosineDecay(self.config.learning_rate, steps)
+            training.compile(optimizer=keras.optimizers.AdamW(schedule), loss="poisson")
+            training.optimizer.build(training.trainable_variables)
+            self._shared = (network, training, training.get_weights())
+        return self._shared
 
     def ratio_graph(self, model: FittedNetwork) -> "ModelProto":
         """Write the layers down as a graph: there is no converter for Keras on JAX that is kept up."""
@@ -119,8 +142,8 @@ class NeuralNetwork(RatioFamily):
             "means": model.means,
             "deviations": model.deviations,
             "bound": np.array(LOG_RATIO_BOUND, dtype=np.float32),
-            "counter_table": model.weights("counter_embedding")[0],
-            "hour_table": model.weights("hour_embedding")[0],
+            "counter_table": model.by_layer["counter_embedding"][0],
+            "hour_table": model.by_layer["hour_embedding"][0],
         }
         node = helper.make_node
         nodes = [
@@ -139,7 +162,7 @@ class NeuralNetwork(RatioFamily):
             node("Concat", ["counter", "hour", "scaled"], ["layer_0"], axis=1),
         ]
         for number in range(len(self.config.widths) + 1):
-            kernel, bias = model.weights(f"dense_{number}")
+            kernel, bias = model.by_layer[f"dense_{number}"]
             constants |= {f"kernel_{number}": kernel, f"bias_{number}": bias}
             nodes.append(node("Gemm", [f"layer_{number}", f"kernel_{number}", f"bias_{number}"], [f"sum_{number}"]))
             if number < len(self.config.widths):
@@ -172,6 +195,14 @@ class NeuralNetwork(RatioFamily):
         # Beginning at zero it begins as the base itself.
         last = layers.Dense(1, kernel_initializer="zeros", name=f"dense_{len(self.config.widths)}")(layer)
         return keras.Model([counter, hour, numbers], LOG_RATIO_BOUND * keras.ops.tanh(last))
+
+
+def _arrays(inputs: np.ndarray, means: np.ndarray, deviations: np.ndarray) -> list[np.ndarray]:
+    return [
+        inputs[:, 0].astype(np.int32) + 1,
+        inputs[:, HOUR_OF_WEEK].astype(np.int32),
+        (inputs[:, 1:] - means) / deviations,
+    ]
 
 
 def _keras(threads: int) -> Any:
