@@ -17,6 +17,7 @@ from bike_assets.home import Home
 from bike_assets.resources.counts_source import open_source
 from bike_assets.resources.home_source import claim_home, outline_home
 from bike_assets.resources.home_weather import open_weather
+from bike_assets.resources.notifier import Notifier
 from bike_assets.resources.registry import LocalRegistry
 from bike_assets.resources.reports import DriftReports
 from bike_assets.resources.tracking import Tracking
@@ -66,6 +67,7 @@ def default_resources(home: Home, settings: Settings) -> dict[str, Any]:
         "registry": LocalRegistry(home.registry),
         "mlflow": Tracking(home.mlflow),
         "reports": DriftReports(home.reports),
+        "notifier": Notifier(settings.discord_webhook_url, settings.discord_timeout_seconds),
     }
 
 

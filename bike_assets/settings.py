@@ -8,7 +8,7 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -29,6 +29,7 @@ from bike_assets.core.splits import SplitRule
 from bike_assets.errors import BikeError
 
 PARIS = Path(__file__).parent / "cities" / "paris.toml"
+_WEB_ADDRESS = re.compile(r"https?://[\w.-]+(:\d{1,5})?(/\S*)?")
 MOST_BASELINE = 0.95
 """Train and test baseline together: what is left is current, and something has to be."""
 
@@ -43,6 +44,7 @@ class Settings(BaseSettings):
         extra="ignore",
         env_ignore_empty=True,
         allow_inf_nan=False,
+        hide_input_in_errors=True,
     )
 
     home: Path = Field(Path(".bike"), description="Folder of everything that runs leave behind.")
@@ -116,6 +118,11 @@ class Settings(BaseSettings):
     min_scored_rows: int = Field(1000, ge=1, description="Forecasts with counts needed to speak of performance.")
     retrain_cooldown_days: int = Field(7, ge=0, description="Days after a training in which no other is started.")
 
+    discord_webhook_url: SecretStr | None = Field(
+        None, description="The secret address of a Discord channel's webhook; without it messages are only logged."
+    )
+    discord_timeout_seconds: float = Field(3, gt=0, le=30, description="Silence after which a message is given up.")
+
     host: str = Field("127.0.0.1", description="Address that every server binds to.")
     dagster_port: int = Field(3000, ge=1, le=65535)
     api_port: int = Field(8000, ge=1, le=65535)
@@ -151,6 +158,13 @@ class Settings(BaseSettings):
         if not _is_address(url):
             raise ValueError("it has to be scheme, host and port, such as https://data.example.org, and no path")
         return url.rstrip("/")
+
+    @field_validator("discord_webhook_url")
+    @classmethod
+    def _is_a_webhook(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not _WEB_ADDRESS.fullmatch(url.get_secret_value()):
+            raise ValueError("it has to be an address with http:// or https://, as Discord shows it")
+        return url
 
     @field_validator("weather_file")
     @classmethod
@@ -270,6 +284,10 @@ def _is_address(url: str) -> bool:
     return parts.scheme in {"http", "https"} and bool(parts.hostname) and known_port and not rest
 
 
+def _is_secret(name: str) -> bool:
+    return SecretStr in get_args(Settings.model_fields[name].annotation)
+
+
 def read_city(path: Path) -> dict[str, Any]:
     """Read a city's defaults.
 
@@ -308,4 +326,5 @@ def load_settings() -> Settings:
         if not first["loc"]:
             raise BikeError(f"The settings do not fit together: {told}.") from None
         name = "BIKE_" + "__".join(str(part) for part in first["loc"]).upper()
-        raise BikeError(f"{name}={first['input']!r} is not accepted: {told[0].lower()}{told[1:]}.") from None
+        shown = name if _is_secret(str(first["loc"][0])) else f"{name}={first['input']!r}"
+        raise BikeError(f"{shown} is not accepted: {told[0].lower()}{told[1:]}.") from None

@@ -1,0 +1,184 @@
+"""Messages on their way to a Discord channel: its limits, its refusals, and an address that nobody may see.
+
+What a message says belongs to `core.messages`; who is told, when and how often, to `automation.sensors`.
+"""
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
+
+from bike_assets.core.messages import UNKNOWN, Message, Severity
+
+if TYPE_CHECKING:
+    from discord_webhook import DiscordEmbed, DiscordWebhook
+    from requests import Response
+
+MOST_IN_TITLE, MOST_IN_TEXT, MOST_IN_NAME, MOST_IN_VALUE = 256, 4096, 256, 1024
+MOST_FIELDS = 25
+MOST_IN_ALL = 6000
+"""Discord's limits, in characters; the last is of title, text, names and values together."""
+MOST_BESIDE_OTHERS = 40
+"""A longer value has a line to itself."""
+LONGEST_WAIT_SECONDS = 2.0
+"""A longer wait is not waited for when Discord asks for one before the second try."""
+COLOURS = {Severity.INFO: 0x2E9E5B, Severity.WARNING: 0xE6A100, Severity.CRITICAL: 0xC62828}
+LEVELS = {Severity.INFO: logging.INFO, Severity.WARNING: logging.WARNING, Severity.CRITICAL: logging.ERROR}
+THREAD = "discord"
+TALKATIVE = ("urllib3", "requests", "discord_webhook", "charset_normalizer")
+"""Packages that log addresses, or answers, which may repeat them."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Notifier:
+    """A channel.
+
+    Attributes:
+        url: the address of its webhook, which is its password as well; None where messages are only logged.
+        timeout_seconds: silence after which a message is given up; a wait that Discord asks for comes on top.
+    """
+
+    url: SecretStr | None
+    timeout_seconds: float
+
+    def send(self, message: Message) -> bool:
+        """Send a message, or log it where there is no webhook; never raises.
+
+        Returns:
+            Whether it has arrived. One that was given up for a late answer may have, too.
+        """
+        if self.url is None:
+            log.log(LEVELS[message.severity], "%s", _as_line(message))
+            return False
+        try:
+            problem = _send_in_time(_webhook(self.url, message, self.timeout_seconds), self.timeout_seconds)
+        except Exception as error:  # Whoever tells of a failure must not become one.
+            problem = f"it failed with {type(error).__name__}"
+        if problem is not None:
+            log.warning("The message %r did not reach Discord: %s.", message.title, problem)
+        return problem is None
+
+
+def _as_line(message: Message) -> str:
+    fields = ", ".join(f"{name}: {value}" for name, value in message.fields.items())
+    return " ".join(
+        part for part in (f"{message.title}.", message.text, fields and f"({fields})", message.link) if part
+    )
+
+
+def _webhook(url: SecretStr, message: Message, timeout_seconds: float) -> "DiscordWebhook":
+    from discord_webhook import DiscordWebhook
+
+    webhook = DiscordWebhook(url.get_secret_value(), timeout=timeout_seconds)
+    webhook.add_embed(_embed(message))
+    return webhook
+
+
+def _embed(message: Message) -> "DiscordEmbed":
+    from discord_webhook import DiscordEmbed
+
+    # The link is part of the text: Discord refuses a whole message whose own link is to a host such as localhost.
+    link = f"\n{message.link}" if message.link else ""
+    title = _cut(message.title, MOST_IN_TITLE)
+    text = _cut(message.text, MOST_IN_TEXT - len(link)) + link
+    embed = DiscordEmbed(title, text, color=COLOURS[message.severity])
+    left = MOST_IN_ALL - len(title) - len(text)
+    for name, value in list(message.fields.items())[:MOST_FIELDS]:
+        short = _cut(name, MOST_IN_NAME)
+        left -= len(short)
+        if left < 1:
+            break
+        shown = _cut(value.strip() or UNKNOWN, min(MOST_IN_VALUE, left))
+        left -= len(shown)
+        embed.add_embed_field(short, shown, inline=len(shown) <= MOST_BESIDE_OTHERS)
+    return embed
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _send_in_time(webhook: "DiscordWebhook", timeout_seconds: float) -> str | None:
+    """Say why a message did not arrive, None when it did.
+
+    A thread of its own is what can be left behind when an answer drips, and what the libraries' lines are known by.
+    """
+    _drop_lines_of_thread()
+    problems: list[str | None] = []
+    thread = threading.Thread(
+        target=lambda: problems.append(_try_twice(webhook, timeout_seconds)), name=THREAD, daemon=True
+    )
+    thread.start()
+    thread.join(timeout_seconds + LONGEST_WAIT_SECONDS)
+    return problems[0] if problems else "it did not answer in time"
+
+
+def _drop_lines_of_thread() -> None:
+    for name, logger in list(logging.root.manager.loggerDict.items()):
+        if name.partition(".")[0] in TALKATIVE and isinstance(logger, logging.Logger):
+            logger.addFilter(_is_of_others)
+
+
+def _is_of_others(_: logging.LogRecord) -> bool:
+    return threading.current_thread().name != THREAD
+
+
+def _try_twice(webhook: "DiscordWebhook", timeout_seconds: float) -> str | None:
+    from requests import RequestException, Timeout
+
+    deadline = time.monotonic() + timeout_seconds + LONGEST_WAIT_SECONDS
+    # Its execute() reads any answer as JSON, logs it, and waits as often and as long as it is told to.
+    try:
+        response = webhook.api_post_request()
+        wait = _wait_asked_for(response)
+        if wait is not None and time.monotonic() + wait < deadline:
+            time.sleep(wait)
+            webhook.timeout = min(timeout_seconds, deadline - time.monotonic())
+            response = webhook.api_post_request()
+        return _refusal(response)
+    except Timeout:
+        return "it did not answer in time"
+    except RequestException as error:
+        return f"the connection failed with {type(error).__name__}"
+    except Exception as error:  # A thread's exception would be printed, with the address in it.
+        return f"it failed with {type(error).__name__}"
+
+
+def _wait_asked_for(response: "Response") -> float | None:
+    """The seconds to wait before another try is worth it; None where it is not."""
+    if response.status_code != HTTPStatus.TOO_MANY_REQUESTS:
+        return None
+    try:
+        seconds = float(response.json()["retry_after"])
+    except (ValueError, TypeError, KeyError):
+        return None
+    return seconds if 0 <= seconds <= LONGEST_WAIT_SECONDS else None
+
+
+def _refusal(response: "Response") -> str | None:
+    """What an answer says against the message; None where it was taken."""
+    status = response.status_code
+    if status == HTTPStatus.NOT_FOUND:
+        return "there is no such webhook (HTTP 404)"
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return "it takes no more messages for now (HTTP 429)"
+    if status not in {HTTPStatus.OK, HTTPStatus.NO_CONTENT}:
+        return f"it answered HTTP {status}"
+    if response.request.method != "POST":
+        return "the webhook's address is redirected, and the message was lost on the way"
+    if status == HTTPStatus.OK and not _is_json(response):
+        return "what answered is not Discord"
+    return None
+
+
+def _is_json(response: "Response") -> bool:
+    try:
+        return isinstance(response.json(), dict)
+    except ValueError:
+        return False
