@@ -188,11 +188,11 @@ def test_the_rules_have_the_values_that_were_set():
     settings = Settings(
         train_share=0.5, test_share=0.2, min_training_days=70, r2_floor=0.1, min_gain=0.3, r2_critical=0.4,
         r2_warning=0.5, drift_critical=0.6, drift_warning=0.2, rmse_limit=33, min_scored_rows=5, outlier_factor=4,
-        outlier_floor=120,
+        outlier_floor=120, min_residual_share=0.15, certain_gain=True,
     )  # fmt: skip
     split, evaluation, retrain = settings.split_rule, settings.evaluation_rule, settings.retrain_rule
     assert (split.train_share, split.test_share, split.min_days) == (0.5, 0.2, 70)
-    assert set(vars(evaluation).values()) == {0.1, 0.3}
+    assert vars(evaluation) == {"r2_floor": 0.1, "min_gain": 0.3, "min_residual_share": 0.15, "certain": True}
     assert (settings.outlier_rule.factor, settings.outlier_rule.floor) == (4.0, 120.0)
     assert set(vars(retrain).values()) == {0.4, 0.5, 0.6, 0.2, 33.0, 5}
 
