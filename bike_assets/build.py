@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from bike_assets.assets import PIPELINE
+from bike_assets.automation.announcements import ANNOUNCEMENTS
 from bike_assets.automation.jobs import JOBS
 from bike_assets.automation.schedules import SCHEDULES
 from bike_assets.automation.sensors import SENSORS
@@ -50,7 +51,7 @@ def build_defs(
         asset_checks=dg.load_asset_checks_from_modules(list(CHECKS)),
         jobs=list(JOBS),
         schedules=list(SCHEDULES),
-        sensors=list(SENSORS),
+        sensors=[*SENSORS, *ANNOUNCEMENTS],
         executor=dg.in_process_executor,
         resources={**default_resources(outline_home(settings), settings), **(resource_overrides or {})},
     )

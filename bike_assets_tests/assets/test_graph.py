@@ -74,6 +74,8 @@ def test_jobs_schedules_and_sensors_run_without_a_click(defs):
     assert {each.name: each.default_status for each in defs.sensors} == {
         "retrain_on_decision": dg.DefaultSensorStatus.RUNNING,
         "refresh_on_promotion": dg.DefaultSensorStatus.RUNNING,
+        "announce_promotion": dg.DefaultSensorStatus.RUNNING,
+        "alert_on_run_failure": dg.DefaultSensorStatus.RUNNING,
     }
 
 
