@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import dagster as dg
 import httpx
@@ -81,18 +82,28 @@ def _daemon_is_healthy(running: Running) -> bool:
     return all(each["healthy"] for each in statuses if each["required"])
 
 
-def test_a_run_that_was_killed_is_taken_over_with_what_it_left_running(start):
-    running = start()
-    running.until("Dagster UI answers")
-    running.process.send_signal(signal.SIGKILL)
-    running.process.wait(10)
-    assert of_home(running)
-    again = Running(running.home)
+@pytest.fixture(scope="module")
+def taken_over(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, list[psutil.Process]]]:
+    """A run on the home of one that was killed, and what that one had left running; Ctrl-C ends it without a trace."""
+    killed = Running(tmp_path_factory.mktemp("taken") / "home")
+    killed.until("Dagster UI answers")
+    killed.process.send_signal(signal.SIGKILL)
+    killed.process.wait(10)
+    left = of_home(killed)
+    again = Running(killed.home)
     try:
         again.until("Ctrl-C ends everything")
+        yield again, left
     finally:
         assert again.interrupt() == 130
     assert not of_home(again)
+
+
+def test_a_run_that_was_killed_is_taken_over_with_what_it_left_running(taken_over):
+    running, left = taken_over
+    assert left
+    assert not [process for process in left if process.is_running()]
+    assert httpx.get(f"{running.api}/champion").is_success
 
 
 def test_a_busy_port_is_one_sentence_that_names_the_setting(tmp_path):
@@ -115,11 +126,10 @@ def test_a_busy_port_is_one_sentence_that_names_the_setting(tmp_path):
     assert not (tmp_path / "home" / "home.json").exists()
 
 
-def test_the_lineage_page_shows_every_group_in_the_order_of_the_flow_and_nothing_red(start, chromium):
+def test_the_lineage_page_shows_every_group_in_the_order_of_the_flow_and_nothing_red(taken_over, chromium):
     from playwright.sync_api import sync_playwright
 
-    running = start()
-    running.until("Ctrl-C ends everything")
+    running, _ = taken_over
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM))
         page = browser.new_page(viewport={"width": 1900, "height": 1000})
