@@ -136,17 +136,6 @@ def _audit_row(
         for name, each in by_set.items()
         for metric in ("r2", "rmse")
     }
-    gain = judged.gain
-    gained = (
-        {
-            "gain": gain.r2,
-            "gain_low": gain.low,
-            "gain_high": gain.high,
-            "gain_residual_share": gain.residual_share,
-        }
-        if gain
-        else {}
-    )
     return {
         "decided_on": records["current"]["cut_on"],
         "challenger_version": challenger.version,
@@ -155,7 +144,7 @@ def _audit_row(
         "decision": str(decision.decision),
         "reason": decision.reason,
         **figures,
-        **gained,
+        **(judged.gain.as_row() if judged.gain else {}),
         **{f"rows_{name}": number for name, number in judged.rows.items()},
         **{f"test_{name}_hash": record["content_hash"] for name, record in records.items()},
     }

@@ -12,7 +12,7 @@ from bike_assets.core.features import HORIZONS
 from bike_assets.core.performance import scores_by_role
 from bike_assets.core.schemas import DRIFT, PERFORMANCE, RETRAIN_DECISIONS
 from bike_assets.partitions import DAILY, days_of
-from bike_assets.resources.queries import TRAIN_BASELINE, read_features, recorded_split, whole_days
+from bike_assets.resources.queries import TRAIN_BASELINE, as_list, read_features, recorded_split, whole_days
 from bike_assets.resources.registry import LocalRegistry, Summary
 from bike_assets.resources.reports import DriftReports
 from bike_assets.resources.table_rows import frame, one_row
@@ -71,7 +71,7 @@ def _performance_rows(warehouse: Warehouse, summary: Summary, settings: Settings
         last=week.last,
         issued_first=week.first - timedelta(days=max(HORIZONS)),
         issued_last=week.last,
-        left_out=f",{','.join(settings.left_out)},",
+        left_out=as_list(settings.left_out),
     )
     versions = {"champion": summary.champion, "first_champion": summary.first_champion}
     scored = scores_by_role(compared, {role: entry.version if entry else None for role, entry in versions.items()})

@@ -5,13 +5,13 @@ Starting runs belongs to `sensors`. A REJECT ends its run as failed by design; i
 
 import dagster as dg
 
+from bike_assets.automation.sensors import MINIMUM_INTERVAL_SECONDS, told_by
 from bike_assets.core.messages import failed_run, promotion, rejection
 from bike_assets.resources.notifier import Notifier
 from bike_assets.resources.table_rows import one_row
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
 
-MINIMUM_INTERVAL_SECONDS = 30
 REGRESSION = dg.AssetCheckKey(dg.AssetKey("double_evaluation"), "baseline_is_not_regressed")
 
 
@@ -29,8 +29,7 @@ def announce_promotion(
     settings: dg.ResourceParam[Settings],
 ) -> dg.SkipReason:
     """Tell of a promotion once; a champion that did not change is no news."""
-    made = asset_event.asset_materialization
-    told = {name: value.value for name, value in made.metadata.items()} if made else {}
+    told = told_by(asset_event)
     if not told.get("changed"):
         return dg.SkipReason("the champion did not change")
     row = one_row(

@@ -1,5 +1,7 @@
 """What runs because something happened. A sensor turns a recorded decision into a run; it decides nothing itself."""
 
+from typing import Any
+
 import dagster as dg
 
 from bike_assets.automation.jobs import refresh, retrain
@@ -51,18 +53,23 @@ def refresh_on_promotion(
     settings: dg.ResourceParam[Settings],
 ) -> dg.RunRequest | dg.SkipReason:
     """Refresh once a promotion; the first champion of a home is looked back on by the pass that made it."""
-    made = asset_event.asset_materialization
-    told = {name: value.value for name, value in made.metadata.items()} if made else {}
+    told = told_by(asset_event)
     if not told.get("changed") or not told.get("replaced_version"):
         return dg.SkipReason("the champion did not change")
     newest = whole_days(warehouse, settings.timezone)
     if newest is None:
         return dg.SkipReason("there are no whole days to forecast from")
     return dg.RunRequest(
-        run_key=f"refresh-{told['version']}-after-{told['replaced_version']}-{told['promoted_on']}",
+        run_key=f"refresh-{told['version']}-promoted-by-{asset_event.run_id}",
         partition_key=newest.last.isoformat(),
         tags={"bike/reason": f"version {told['version']} replaced version {told['replaced_version']}"},
     )
+
+
+def told_by(asset_event: dg.EventLogEntry) -> dict[str, Any]:
+    """Return what a materialization says of itself, by name."""
+    made = asset_event.asset_materialization
+    return {name: value.value for name, value in made.metadata.items()} if made else {}
 
 
 SENSORS = (retrain_on_decision, refresh_on_promotion)

@@ -3,6 +3,10 @@
 What is not known is not green: too few forecasts or rows fail a check as a warning, and say so.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from operator import ge, gt, le, lt
 from typing import Any
 
 import dagster as dg
@@ -22,109 +26,125 @@ LEFT JOIN monitoring_audit.performance_metrics AS naive
 ON naive.day = champion.day AND naive.horizon_days = 1 AND naive.role = 'seasonal_naive'
 WHERE champion.day = @day AND champion.horizon_days = 1 AND champion.role = 'champion'
 """
+DRIFT = """
+SELECT drift_share, drifted_columns, rows_current, reference FROM monitoring_audit.drift_metrics WHERE day = @day
+"""
+Row = dict[str, Any]
 
 
-@dg.asset_check(asset=champion_performance)
-def r2_is_above_critical(
-    context: dg.AssetCheckExecutionContext,
-    warehouse: dg.ResourceParam[Warehouse],
-    settings: dg.ResourceParam[Settings],
-) -> dg.AssetCheckResult:
-    """Over the newest 7 days the champion's R² a day ahead is not below the bound of a reactive retrain."""
-    row = _performance(context, warehouse, settings)
-    return _result(row, "r2", row.get("r2", 0) >= settings.r2_critical, settings.r2_critical, is_critical=True)
+@dataclass(frozen=True)
+class Bound:
+    """One check: a figure of the newest day against a bound.
 
+    Attributes:
+        name: of the check.
+        asset: whose check it is.
+        description: what holds when it is green.
+        figure: the column that is looked at.
+        holds: compares figure and bound.
+        bound: the bound, from the settings or the row; None where it is not known.
+        is_critical: whether failing is an error, and not a warning, where the figures are known.
+    """
 
-@dg.asset_check(asset=champion_performance)
-def r2_is_above_warning(
-    context: dg.AssetCheckExecutionContext,
-    warehouse: dg.ResourceParam[Warehouse],
-    settings: dg.ResourceParam[Settings],
-) -> dg.AssetCheckResult:
-    """Over the newest 7 days the champion's R² a day ahead is that of a healthy model."""
-    row = _performance(context, warehouse, settings)
-    return _result(row, "r2", row.get("r2", 0) >= settings.r2_warning, settings.r2_warning)
+    name: str
+    asset: dg.AssetsDefinition
+    description: str
+    figure: str
+    holds: Callable[[float, float], bool]
+    bound: Callable[[Settings, Row], float | None]
+    is_critical: bool = False
 
-
-@dg.asset_check(asset=champion_performance)
-def rmse_is_within_limit(
-    context: dg.AssetCheckExecutionContext,
-    warehouse: dg.ResourceParam[Warehouse],
-    settings: dg.ResourceParam[Settings],
-) -> dg.AssetCheckResult:
-    """Over the newest 7 days the champion's RMSE a day ahead is not above the limit of a reactive retrain."""
-    row = _performance(context, warehouse, settings)
-    return _result(row, "rmse", row.get("rmse", 0) <= settings.rmse_limit, settings.rmse_limit, is_critical=True)
-
-
-@dg.asset_check(asset=champion_performance)
-def champion_beats_seasonal_naive(
-    context: dg.AssetCheckExecutionContext,
-    warehouse: dg.ResourceParam[Warehouse],
-    settings: dg.ResourceParam[Settings],
-) -> dg.AssetCheckResult:
-    """Over the newest 7 days the champion's day-ahead forecasts are better than no model at all."""
-    row = _performance(context, warehouse, settings)
-    return _result(row, "r2", row.get("r2", 0) > row.get("naive_r2", 0), row.get("naive_r2"))
-
-
-@dg.asset_check(asset=drift_report)
-def drift_share_is_below_warning(
-    context: dg.AssetCheckExecutionContext,
-    warehouse: dg.ResourceParam[Warehouse],
-    settings: dg.ResourceParam[Settings],
-) -> dg.AssetCheckResult:
-    """Fewer columns have drifted than would have a healthy model watched."""
-    row = _drift(context, warehouse)
-    return _result(row, "drift_share", row.get("drift_share", 1) < settings.drift_warning, settings.drift_warning)
-
-
-@dg.asset_check(asset=drift_report)
-def drift_share_is_below_critical(
-    context: dg.AssetCheckExecutionContext,
-    warehouse: dg.ResourceParam[Warehouse],
-    settings: dg.ResourceParam[Settings],
-) -> dg.AssetCheckResult:
-    """Fewer columns have drifted than would make a weak model be retrained."""
-    row = _drift(context, warehouse)
-    return _result(row, "drift_share", row.get("drift_share", 1) < settings.drift_critical, settings.drift_critical)
-
-
-@dg.asset_check(asset=drift_report)
-def current_window_is_large_enough(
-    context: dg.AssetCheckExecutionContext, warehouse: dg.ResourceParam[Warehouse]
-) -> dg.AssetCheckResult:
-    """The newest 7 days have rows enough to speak of drift."""
-    row = _drift(context, warehouse)
-    return _result(row, "rows_current", row.get("rows_current", 0) >= LEAST_CURRENT_ROWS, LEAST_CURRENT_ROWS)
-
-
-def _performance(context: dg.AssetCheckExecutionContext, warehouse: Warehouse, settings: Settings) -> dict[str, Any]:
-    """The newest day's figures that are known; none where too few forecasts were compared."""
-    row = one_row(warehouse.query(PERFORMANCE, day=days_of(context)[-1])) or {}
-    known = {name: value for name, value in row.items() if value is not None}
-    return known if known.get("n", 0) >= settings.min_scored_rows else {}
-
-
-def _drift(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> dict[str, Any]:
-    """The newest day's figures that are known."""
-    row = one_row(
-        warehouse.query(
-            "SELECT drift_share, drifted_columns, rows_current, reference FROM monitoring_audit.drift_metrics "
-            "WHERE day = @day",
-            day=days_of(context)[-1],
+    def judge(self, row: Row, settings: Settings) -> dg.AssetCheckResult:
+        """Judge the figures that are known of a day."""
+        value, bound = row.get(self.figure), self.bound(settings, row)
+        known = value is not None and bound is not None
+        return dg.AssetCheckResult(
+            passed=value is not None and bound is not None and bool(self.holds(value, bound)),
+            severity=dg.AssetCheckSeverity.ERROR if self.is_critical and known else dg.AssetCheckSeverity.WARN,
+            metadata={"bound": NOT_KNOWN if bound is None else float(bound), **{self.figure: NOT_KNOWN}, **row},
         )
-    )
-    return {name: value for name, value in (row or {}).items() if value is not None}
 
 
-def _result(
-    row: dict[str, Any], figure: str, holds: bool, bound: float | None, is_critical: bool = False
-) -> dg.AssetCheckResult:
-    known = figure in row and bound is not None
-    severe = is_critical and known
-    return dg.AssetCheckResult(
-        passed=known and bool(holds),
-        severity=dg.AssetCheckSeverity.ERROR if severe else dg.AssetCheckSeverity.WARN,
-        metadata={"bound": NOT_KNOWN if bound is None else float(bound), **{figure: NOT_KNOWN}, **row},
-    )
+BOUNDS = (
+    Bound(
+        "r2_is_above_critical",
+        champion_performance,
+        "Over the newest 7 days the champion's R² a day ahead is not below the bound of a reactive retrain.",
+        "r2",
+        ge,
+        lambda settings, _: settings.r2_critical,
+        is_critical=True,
+    ),
+    Bound(
+        "r2_is_above_warning",
+        champion_performance,
+        "Over the newest 7 days the champion's R² a day ahead is that of a healthy model.",
+        "r2",
+        ge,
+        lambda settings, _: settings.r2_warning,
+    ),
+    Bound(
+        "rmse_is_within_limit",
+        champion_performance,
+        "Over the newest 7 days the champion's RMSE a day ahead is not above the limit of a reactive retrain.",
+        "rmse",
+        le,
+        lambda settings, _: settings.rmse_limit,
+        is_critical=True,
+    ),
+    Bound(
+        "champion_beats_seasonal_naive",
+        champion_performance,
+        "Over the newest 7 days the champion's day-ahead forecasts are better than no model at all.",
+        "r2",
+        gt,
+        lambda _, row: row.get("naive_r2"),
+    ),
+    Bound(
+        "drift_share_is_below_warning",
+        drift_report,
+        "Fewer columns have drifted than would have a healthy model watched.",
+        "drift_share",
+        lt,
+        lambda settings, _: settings.drift_warning,
+    ),
+    Bound(
+        "drift_share_is_below_critical",
+        drift_report,
+        "Fewer columns have drifted than would make a weak model be retrained.",
+        "drift_share",
+        lt,
+        lambda settings, _: settings.drift_critical,
+    ),
+    Bound(
+        "current_window_is_large_enough",
+        drift_report,
+        "The newest 7 days have rows enough to speak of drift.",
+        "rows_current",
+        ge,
+        lambda *_: LEAST_CURRENT_ROWS,
+    ),
+)
+
+
+def _check(bound: Bound) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=bound.asset, name=bound.name, description=bound.description)
+    def check(
+        context: dg.AssetCheckExecutionContext,
+        warehouse: dg.ResourceParam[Warehouse],
+        settings: dg.ResourceParam[Settings],
+    ) -> dg.AssetCheckResult:
+        return bound.judge(known_figures(bound.asset, warehouse, settings, days_of(context)[-1]), settings)
+
+    return check
+
+
+def known_figures(asset: dg.AssetsDefinition, warehouse: Warehouse, settings: Settings, day: date) -> Row:
+    """Return what is known of a day; nothing where too few forecasts were compared."""
+    row = one_row(warehouse.query(PERFORMANCE if asset is champion_performance else DRIFT, day=day)) or {}
+    known = {name: value for name, value in row.items() if value is not None}
+    too_few = asset is champion_performance and known.get("n", 0) < settings.min_scored_rows
+    return {} if too_few else known
+
+
+checks = [_check(bound) for bound in BOUNDS]

@@ -17,13 +17,12 @@ import pandas as pd
 
 from bike_assets.core.calendar import is_holiday
 from bike_assets.core.local_time import as_date, day_numbers, days_between, hours_of, local_days
-from bike_assets.core.weather_cube import WEATHER_FEATURES, WeatherCube
+from bike_assets.core.weather_cube import BASE_WEEKS, WEATHER_FEATURES, WeatherCube
 
 HORIZONS = (1, 2, 3)
 HISTORY_DAYS = 63
 """Days of counts before the target that any feature can reach: eight weeks, and the longest horizon rounded up."""
 
-LAG_WEEKS = (1, 2, 3, 4)
 TREND_BOUNDS = (0.25, 4.0)
 SEASONAL = "base"
 FEATURES = (
@@ -228,7 +227,7 @@ class _History:
     def base(self, targets: np.ndarray, known: np.ndarray) -> np.ndarray:
         """The seasonal expectation; a counter without weeks of its own gets the city's profile at its own level."""
         trend = np.clip(self.level(known, 7) / _positive(self.level(known, 28)), *TREND_BOUNDS)
-        own = self.weeks(targets, LAG_WEEKS) * np.where(np.isnan(trend), 1.0, trend)[:, None, :]
+        own = self.weeks(targets, BASE_WEEKS) * np.where(np.isnan(trend), 1.0, trend)[:, None, :]
         city = _ratio(*_total_and_count(own, axis=2))
         settled = np.where(np.isnan(own).all(axis=1), np.nan, self.level(known, 7))
         share = self.level(known, 7) / _positive(_ratio(*_total_and_count(settled, axis=1)))[:, None]

@@ -27,6 +27,15 @@ class Gain:
     high: float
     residual_share: float
 
+    def as_row(self) -> dict[str, float]:
+        """Return the figures as the columns of the audit table."""
+        return {
+            "gain": self.r2,
+            "gain_low": self.low,
+            "gain_high": self.high,
+            "gain_residual_share": self.residual_share,
+        }
+
 
 def gain_of(days: "pd.Series[date]", actual: ArrayLike, challenger: ArrayLike, champion: ArrayLike, seed: int) -> Gain:
     """Compare two forecasts of the same rows, with an interval from a block bootstrap by day.

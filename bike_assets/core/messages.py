@@ -1,6 +1,6 @@
 """What people are told of models and runs: a title, a sentence, figures. Pure functions over rows of the audit tables.
 
-Who is told, when and how often belongs to `automation.sensors`; how a message travels, to `resources.notifier`.
+Who is told, when and how often belongs to `automation.announcements`; how a message travels, to `resources.notifier`.
 """
 
 import math

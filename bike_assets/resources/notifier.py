@@ -1,6 +1,6 @@
 """Messages on their way to a Discord channel: its limits, its refusals, and an address that nobody may see.
 
-What a message says belongs to `core.messages`; who is told, when and how often, to `automation.sensors`.
+What a message says belongs to `core.messages`; who is told, when and how often, to `automation.announcements`.
 """
 
 import logging

@@ -93,11 +93,16 @@ def read_features(
             first=span.first,
             last=span.last,
             horizon=horizon or 0,
-            left_out=f",{','.join(left_out)},",
+            left_out=as_list(left_out),
         )
         for span in wanted
     ]
     return pd.concat(parts, ignore_index=True) if parts else frame(HOURLY_FEATURES, [])
+
+
+def as_list(names: Sequence[str]) -> str:
+    """Return names as one parameter in which STRPOS finds each between commas."""
+    return f",{','.join(names)},"
 
 
 def whole_days(warehouse: Warehouse, timezone: str) -> Span | None:

@@ -166,8 +166,9 @@ def _log(client: "MlflowClient", run_id: str, parameters: Mapping, report: Model
     metrics = [Metric(name, value, time, 0) for name, value in report.metrics.items()]
     curves = [Metric(name, value, time, step) for name, curve in report.curves.items() for step, value in curve.items()]
     client.log_batch(run_id, metrics + curves, [Param(name, str(value)) for name, value in parameters.items()])
+    logged = {each.path for each in client.list_artifacts(run_id)}
     for name, table in report.tables.items():
-        if not any(each.path == name for each in client.list_artifacts(run_id)):
+        if name not in logged:  # MLflow would append to it.
             client.log_table(run_id, table, name)
     for name, figure in report.figures.items():
         client.log_figure(run_id, figure, name)
