@@ -48,7 +48,10 @@ def _listed(meanings: dict[str, str]) -> str:
 
 
 @app.command()
-def materialize(until: Until = None) -> None:
+def materialize(
+    until: Until = None,
+    alone: Annotated[bool, typer.Option(hidden=True, help="No daemon is at work on the home.")] = False,
+) -> None:
     """Do one full pass: ingest what is missing, train and judge where there is no champion, forecast, watch.
 
     A pass that was interrupted is taken up where it was; a second one on the same home finds nothing to do. With
@@ -56,7 +59,7 @@ def materialize(until: Until = None) -> None:
     """
     from bike_assets.full_pass import run_full_pass
 
-    run_full_pass(load_settings(), until.date() if until else None)
+    run_full_pass(load_settings(), until.date() if until else None, alone)
 
 
 @app.command()

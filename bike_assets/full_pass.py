@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).parent.parent
 
 
-def run_full_pass(settings: Settings, until: date | None) -> None:
+def run_full_pass(settings: Settings, until: date | None, alone: bool = False) -> None:
     """Do what is missing in the home that the settings name, visibly.
 
     Args:
         settings: the settings in force.
         until: the last local day to look at; the last one that the source has by default.
+        alone: whether no daemon is at work on the home: whatever run is not at its end died then.
 
     Raises:
         BikeError: settings, home or input cannot be used; nothing was changed.
@@ -45,7 +46,7 @@ def run_full_pass(settings: Settings, until: date | None) -> None:
         home = claim_home(settings, until)
         console.print(f"[bold]Source[/]     {escape(describe_source(home))}")
         with dagster_instance(home) as instance:
-            note, bad_days = _run_steps(settings, home, instance, until)
+            note, bad_days = _run_steps(settings, home, instance, until, alone)
     print_summary(collect_status(settings), naive_scores(settings), busiest_forecasts(settings))
     left_out = rows_left_out(settings)
     if left_out:
@@ -59,7 +60,7 @@ def run_full_pass(settings: Settings, until: date | None) -> None:
 
 
 def _run_steps(
-    settings: Settings, home: Home, instance: "dg.DagsterInstance", until: date | None
+    settings: Settings, home: Home, instance: "dg.DagsterInstance", until: date | None, alone: bool
 ) -> tuple[str | None, list[str]]:
     """Run what is missing; return why no model could be trained, if so, and what is wrong with bad days."""
     definitions = load_definitions(settings)
@@ -67,9 +68,9 @@ def _run_steps(
     from bike_assets.terminal import console, show_run
 
     plan = Plan(definitions, instance, home, settings, until)
-    abandoned = end_abandoned_runs(instance, only_steps=True)
+    abandoned = end_abandoned_runs(instance, only_steps=not alone)
     if abandoned:
-        console.print(f"[dim]{abandoned} run(s) that died with an earlier pass are marked as failed[/]")
+        console.print(f"[dim]{abandoned} run(s) that died with their process are marked as failed[/]")
     done, bad_days = 0, []
     for step in plan.steps():
         try:

@@ -17,7 +17,7 @@ from bike_assets.settings import Settings
 RECORD = "home.json"
 SourceKind = Literal["paris", "portal", "simulator", "file"]
 PORTALS = ("paris", "portal")
-LAYOUT = 3
+LAYOUT = 4
 """Goes up when homes of before can no longer be read."""
 
 

@@ -19,10 +19,17 @@ from bike_assets.errors import BadDaysError, StepFailedError
 from bike_assets.home import Home
 from bike_assets.resources.counts_source import open_source
 from bike_assets.resources.home_source import yesterday
-from bike_assets.resources.queries import days_to_read_again, recorded_split, unread_days, whole_days
+from bike_assets.resources.queries import (
+    bootstrapped_on,
+    days_to_read_again,
+    recorded_split,
+    unread_days,
+    whole_days,
+)
 from bike_assets.resources.registry import LocalRegistry
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
+from bike_assets.triggers import TRIGGER_TAG, Trigger
 
 WATCHED_DAYS = 14
 CORRECTED_DAYS = 7
@@ -113,7 +120,7 @@ class Plan:
             StepFailedError: the message says where to look.
         """
         job = self.defs.resolve_job_def(step.job)
-        tags = {STEP_TAG: step.title}
+        tags = {STEP_TAG: step.title, TRIGGER_TAG: str(Trigger.BOOTSTRAP)}
         if step.span:
             tags |= {
                 "dagster/asset_partition_range_start": step.span.first.isoformat(),
@@ -156,17 +163,15 @@ class Plan:
 
     def _looking_back(self) -> Iterator[Step]:
         """Hindcasts for the days of test_current at bootstrap, and how its last days would have looked."""
-        cut, first = recorded_split(self.warehouse, "train_baseline"), self.registry.read().first_champion
-        if cut is None or first is None:
+        began, first = bootstrapped_on(self.warehouse), self.registry.read().first_champion
+        if began is None or first is None:
             return
         seen = date.fromisoformat(first.trained_until)
-        missing = self._missing("predictions", days_between(seen, cut["cut_on"]))
+        missing = self._missing("predictions", days_between(seen, began))
         if missing:
             span = Span(missing[0], missing[-1])
             yield Step(f"forecasting as of {len(missing)} days", "bootstrap", ("predictions",), span)
-        watched = days_between(
-            max(seen + timedelta(days=1), cut["cut_on"] - timedelta(days=WATCHED_DAYS - 1)), cut["cut_on"]
-        )
+        watched = days_between(max(seen + timedelta(days=1), began - timedelta(days=WATCHED_DAYS - 1)), began)
         missing = self._missing(WATCHING[-1], watched)
         if missing:
             span = Span(missing[0], missing[-1])
@@ -229,9 +234,9 @@ def _newest_day(home: Home, settings: Settings) -> date:
 
 def new_days(instance: dg.DagsterInstance, warehouse: Warehouse, last: date) -> list[date]:
     """Return the days since the first pass for which nothing was decided yet."""
-    cut = recorded_split(warehouse, "train_baseline")
+    began = bootstrapped_on(warehouse)
     done = _materialized(instance, WATCHING[-1])
-    return [day for day in days_between(cut["cut_on"] + timedelta(days=1), last) if day not in done] if cut else []
+    return [day for day in days_between(began + timedelta(days=1), last) if day not in done] if began else []
 
 
 def _materialized(instance: dg.DagsterInstance, asset: str) -> set[date]:

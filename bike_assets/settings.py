@@ -22,7 +22,7 @@ from pydantic_settings import (
 )
 
 from bike_assets.core.calendar import has_holidays
-from bike_assets.core.decisions import EvaluationRule, RetrainRule
+from bike_assets.core.decisions import CooldownRule, EvaluationRule, RetrainRule
 from bike_assets.core.plausibility import OutlierRule
 from bike_assets.core.portal_fields import PortalFields
 from bike_assets.core.splits import SplitRule
@@ -116,7 +116,14 @@ class Settings(BaseSettings):
     drift_warning: float = Field(0.3, ge=0, le=1, description="Drift share from which a healthy model is watched.")
     rmse_limit: float = Field(60.0, gt=0, description="Recent RMSE (bikes an hour) above which a retrain is reactive.")
     min_scored_rows: int = Field(1000, ge=1, description="Forecasts with counts needed to speak of performance.")
-    retrain_cooldown_days: int = Field(7, ge=0, description="Days after a training in which no other is started.")
+    naive_alarm_days: int = Field(
+        3, ge=1, le=30, description="Days in a row on which being worse than the seasonal naive is an alarm."
+    )
+    naive_is_cause: bool = Field(False, description="Whether these days are a cause to retrain as well.")
+    cooldown_days: int = Field(
+        3, ge=0, description="Days that the next automatic retrain waits after one without a new champion."
+    )
+    cooldown_later_days: int = Field(7, ge=0, description="The same after a second one, and after each further one.")
 
     discord_webhook_url: SecretStr | None = Field(
         None, description="The secret address of a Discord channel's webhook; without it messages are only logged."
@@ -260,7 +267,24 @@ class Settings(BaseSettings):
             self.drift_warning,
             self.rmse_limit,
             self.min_scored_rows,
+            self.naive_alarm_days,
+            self.naive_is_cause,
         )
+
+    @property
+    def cooldown_rule(self) -> CooldownRule:
+        """How long a retrain waits after one in vain."""
+        return CooldownRule(self.cooldown_days, self.cooldown_later_days)
+
+    @property
+    def thresholds(self) -> dict[str, float | int | bool | None]:
+        """Every bound of the rules, by name."""
+        rules: dict[str, Any] = {
+            "evaluation": self.evaluation_rule,
+            "retrain": self.retrain_rule,
+            "cooldown": self.cooldown_rule,
+        }
+        return {f"{of}.{name}": value for of, rule in rules.items() for name, value in vars(rule).items()}
 
     @property
     def mlflow_address(self) -> str:

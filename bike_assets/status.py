@@ -64,8 +64,8 @@ def _performance(warehouse: Warehouse) -> dict[str, Any] | None:
     return _row(
         warehouse,
         "SELECT champion.day, champion.r2, champion.rmse, champion.mae, champion.n, naive.r2 AS naive_r2 "
-        "FROM monitoring_audit.performance_metrics AS champion "
-        "LEFT JOIN monitoring_audit.performance_metrics AS naive "
+        "FROM monitoring_audit.newest_performance_metrics AS champion "
+        "LEFT JOIN monitoring_audit.newest_performance_metrics AS naive "
         "ON naive.day = champion.day AND naive.horizon_days = 1 AND naive.role = 'seasonal_naive' "
         "WHERE champion.role = 'champion' AND champion.horizon_days = 1 ORDER BY champion.day DESC LIMIT 1",
     )
@@ -74,7 +74,7 @@ def _performance(warehouse: Warehouse) -> dict[str, Any] | None:
 def _drift(warehouse: Warehouse) -> dict[str, Any] | None:
     row = _row(
         warehouse,
-        "SELECT day, drift_share AS share, drifted_columns AS columns FROM monitoring_audit.drift_metrics "
+        "SELECT day, drift_share AS share, drifted_columns AS columns FROM monitoring_audit.newest_drift_metrics "
         "ORDER BY day DESC LIMIT 1",
     )
     return row and {**row, "columns": [name for name in (row["columns"] or "").split(", ") if name]}
@@ -82,7 +82,8 @@ def _drift(warehouse: Warehouse) -> dict[str, Any] | None:
 
 def _decision(warehouse: Warehouse) -> dict[str, Any] | None:
     return _row(
-        warehouse, "SELECT day, decision, reason FROM monitoring_audit.retrain_decisions ORDER BY day DESC LIMIT 1"
+        warehouse,
+        "SELECT day, decision, reason FROM monitoring_audit.newest_retrain_decisions ORDER BY day DESC LIMIT 1",
     )
 
 
@@ -105,8 +106,8 @@ def naive_scores(settings: Settings) -> dict[str, Any]:
     row = _row(
         warehouse,
         "SELECT naive_r2_baseline AS r2_baseline, naive_r2_current AS r2_current "
-        "FROM monitoring_audit.deployment_decisions WHERE challenger_version = @version "
-        "ORDER BY decided_on, champion_version LIMIT 1",
+        "FROM monitoring_audit.evaluations WHERE challenger_version = @version "
+        "ORDER BY recorded_at LIMIT 1",
         version=champion.version,
     )
     return row or {}

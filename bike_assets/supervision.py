@@ -261,7 +261,7 @@ def _await(service: Service, host: str, supervisor: Supervisor) -> None:
 
 def _first_pass(settings: Settings, home: Home) -> bool:
     """Do the pass in a process of its own, which ends with its memory; return whether it ended well."""
-    command = [sys.executable, "-m", "bike_assets.cli", "materialize"]
+    command = [sys.executable, "-m", "bike_assets.cli", "materialize", "--alone"]
     return subprocess.run(command, env=child_environment(home, settings), check=False).returncode == 0
 
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,6 +78,12 @@ class City:
         definition = self.defs.resolve_job_def(job)
         key = day.isoformat() if day else None
         return definition.execute_in_process(instance=self.instance, partition_key=key, **options)
+
+
+def recorded(row: dict, minutes: int = 0) -> dict:
+    """Return an audit row as if a run had written it so many minutes after noon."""
+    at = datetime(2026, 1, 1, 12, tzinfo=UTC) + timedelta(minutes=minutes)
+    return {**row, "run_id": f"run-{minutes}", "recorded_at": at}
 
 
 def poll(condition: Callable[[], object], seconds: float, what: str) -> object:

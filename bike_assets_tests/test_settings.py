@@ -69,7 +69,7 @@ def test_other_variables_are_none_of_its_business(environment):
         ("BIKE_MIN_TRAINING_DAYS", "34"),
         ("BIKE_DRIFT_CRITICAL", "1.5"),
         ("BIKE_RMSE_LIMIT", "0"),
-        ("BIKE_RETRAIN_COOLDOWN_DAYS", "-1"),
+        ("BIKE_COOLDOWN_DAYS", "-1"),
         ("BIKE_DAGSTER_PORT", "70000"),
         ("BIKE_API_PORT", "0"),
         ("BIKE_MLFLOW_PORT", "http"),
@@ -188,13 +188,17 @@ def test_the_rules_have_the_values_that_were_set():
     settings = Settings(
         train_share=0.5, test_share=0.2, min_training_days=70, r2_floor=0.1, min_gain=0.3, r2_critical=0.4,
         r2_warning=0.5, drift_critical=0.6, drift_warning=0.2, rmse_limit=33, min_scored_rows=5, outlier_factor=4,
-        outlier_floor=120, min_residual_share=0.15, certain_gain=True,
+        outlier_floor=120, min_residual_share=0.15, certain_gain=True, naive_alarm_days=4, naive_is_cause=True,
+        cooldown_days=2, cooldown_later_days=9,
     )  # fmt: skip
     split, evaluation, retrain = settings.split_rule, settings.evaluation_rule, settings.retrain_rule
     assert (split.train_share, split.test_share, split.min_days) == (0.5, 0.2, 70)
     assert vars(evaluation) == {"r2_floor": 0.1, "min_gain": 0.3, "min_residual_share": 0.15, "certain": True}
     assert (settings.outlier_rule.factor, settings.outlier_rule.floor) == (4.0, 120.0)
-    assert set(vars(retrain).values()) == {0.4, 0.5, 0.6, 0.2, 33.0, 5}
+    assert set(vars(retrain).values()) == {0.4, 0.5, 0.6, 0.2, 33.0, 5, 4, True}
+    assert (settings.cooldown_rule.first_days, settings.cooldown_rule.later_days) == (2, 9)
+    rules = {**vars(evaluation), **vars(retrain), **vars(settings.cooldown_rule)}
+    assert sorted(map(str, settings.thresholds.values())) == sorted(map(str, rules.values()))
 
 
 def test_importing_settings_is_cheap():

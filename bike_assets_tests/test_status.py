@@ -9,8 +9,8 @@ import pytest
 from bike_assets.core.schemas import (
     COMPTAGE_VELO,
     COUNTERS,
-    DEPLOYMENT_DECISIONS,
     DRIFT,
+    EVALUATIONS,
     PERFORMANCE,
     PREDICTIONS,
     REJECTED_COUNTS,
@@ -25,6 +25,7 @@ from bike_assets.resources.table_rows import frame
 from bike_assets.resources.warehouse import LocalWarehouse
 from bike_assets.settings import Settings
 from bike_assets.status import busiest_forecasts, collect_status, naive_scores, rows_left_out
+from bike_assets_tests.conftest import recorded
 
 PARTS = ["source", "raw_counts", "weather", "champion", "predictions", "performance", "drift", "decision"]
 MARCH_30, MARCH_31, APRIL_1 = date(2025, 3, 30), date(2025, 3, 31), date(2025, 4, 1)
@@ -45,7 +46,10 @@ def home(settings) -> Home:
 @pytest.fixture
 def merge(home):
     def merge(table: Table, *rows: dict) -> None:
-        LocalWarehouse(home.warehouse).merge(table, frame(table, rows))
+        stamped = rows
+        if "recorded_at" in table.columns:
+            stamped = tuple(recorded(row, minutes) for minutes, row in enumerate(rows))
+        LocalWarehouse(home.warehouse).merge(table, frame(table, stamped))
 
     return merge
 
@@ -231,7 +235,7 @@ def test_the_naive_scores_are_those_of_the_champions_own_evaluation(settings, me
     promote(2)
     evaluation = {"decided_on": MARCH_30, "champion_version": 0, "decision": "DEPLOY"}
     merge(
-        DEPLOYMENT_DECISIONS,
+        EVALUATIONS,
         {**evaluation, "challenger_version": 1, "naive_r2_baseline": 0.1, "naive_r2_current": 0.2},
         {**evaluation, "challenger_version": 2, "naive_r2_baseline": 0.3, "naive_r2_current": 0.4},
         {**evaluation, "challenger_version": 2, "decided_on": APRIL_1, "naive_r2_baseline": 0.5},

@@ -1,17 +1,26 @@
-"""The one version that serves. Whether it changes was decided in `evaluation` or by a person; here it is acted on."""
+"""The one version that serves. Whether it changes was decided in `evaluation` or by a person; here it is acted on.
+
+Replacing summary.json is the commit. What follows it (MLflow's alias, the audit row, the materialization) is caught up
+with by the next run where a process died in between: each is compared with the registry and not with the run before.
+"""
+
+from dataclasses import dataclass
+from datetime import date
 
 import dagster as dg
 from pydantic import Field
 
 from bike_assets.core.decisions import Verdict
-from bike_assets.core.local_time import as_date
-from bike_assets.core.schemas import DEPLOYMENT_DECISIONS
+from bike_assets.core.schemas import DEPLOYMENTS
+from bike_assets.resources.audit import append
 from bike_assets.resources.queries import whole_days
 from bike_assets.resources.registry import LocalRegistry, ModelEntry
-from bike_assets.resources.table_rows import frame, one_row
+from bike_assets.resources.table_rows import one_row
 from bike_assets.resources.tracking import CHALLENGER, CHAMPION, Tracking
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
+
+BY_EVALUATION = "evaluation"
 
 
 class Promotion(dg.Config):
@@ -20,6 +29,15 @@ class Promotion(dg.Config):
     version: int | None = Field(None, ge=1, description="Number of the version that is to serve.")
     by: str = Field("", description="Who wants it.")
     reason: str = Field("", description="Why.")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A version that is to serve: who decided so, and why."""
+
+    version: int
+    decided_by: str
+    reason: str
 
 
 @dg.asset(deps=["double_evaluation"], pool="champion", kinds={"mlflow", "json"})
@@ -32,78 +50,128 @@ def champion(
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult:
     """The version in service: replaced where the newest evaluation against it says DEPLOY, and followed by MLflow."""
-    before = registry.read().champion
-    by_hand = _by_hand(config, before, registry, warehouse, settings) if config.version is not None else None
-    decision = by_hand or _newest_decision(warehouse, before)
-    if decision and decision["decision"] == Verdict.DEPLOY and (by_hand or _may_serve(registry, decision)):
-        day = str(as_date(decision["decided_on"]))
-        registry.promote(int(decision["challenger_version"]), day, by_hand=by_hand is not None)
+    told, recorded = _told_version(context.instance), _recorded_version(warehouse)
+    choice = _by_hand(config, registry, recorded) if config.version is not None else _by_evaluation(warehouse, registry)
+    if choice:
+        newest = whole_days(warehouse, settings.timezone)
+        if newest is None:
+            raise dg.Failure("there are no whole days of counts", allow_retries=False)
+        registry.promote(choice.version, str(newest.last), by_hand=config.version is not None)
     now = registry.read().champion
     if now is None:
-        reason = decision["reason"] if decision else "nothing was evaluated yet"
-        raise dg.Failure(f"there is no champion: {reason}", allow_retries=False)
+        raise dg.Failure(f"there is no champion: {_why_none(warehouse)}", allow_retries=False)
     if mlflow.let_alias_name(CHAMPION, now.version):
         context.log.info(f"MLflow's alias champion now names version {now.version}")
-    if decision and int(decision["challenger_version"]) == now.version:
+    if told != now.version:
         mlflow.let_alias_name(CHALLENGER, None)
+    if recorded != now.version:
+        choice = choice or _last_deploy(warehouse, now.version)
+        _write_down(context, warehouse, settings, now, recorded, choice)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(now.sha256[:16]),
         metadata={
             "version": now.version,
             "family": now.family,
             "promoted_on": now.promoted_on or "",
-            "changed": before is None or before.version != now.version,
-            "replaced_version": before.version if before else 0,
-            "decision": decision["decision"] if decision else "",
-            "reason": decision["reason"] if decision else "",
+            "changed": told != now.version,
+            "replaced_version": told if told != now.version else 0,
             "r2_test_baseline": now.scores["test_baseline"]["r2"],
             "r2_test_current": now.scores["test_current"]["r2"],
             "mlflow_run": dg.MetadataValue.url(mlflow.page_of(now.run_id, settings.mlflow_address)),
+            **({"decided_by": choice.decided_by, "reason": choice.reason} if choice else {}),
         },
     )
 
 
-def _newest_decision(warehouse: Warehouse, against: ModelEntry | None) -> dict | None:
-    return one_row(
+def _told_version(instance: dg.DagsterInstance) -> int:
+    """The version that the newest materialization names; 0 before the first."""
+    event = instance.get_latest_materialization_event(dg.AssetKey("champion"))
+    made = event.asset_materialization if event else None
+    return int(made.metadata["version"].value) if made else 0  # type: ignore[arg-type]
+
+
+def _recorded_version(warehouse: Warehouse) -> int:
+    """The version that the newest deployment made the champion; 0 before the first."""
+    row = one_row(warehouse.query("SELECT version FROM monitoring_audit.deployments ORDER BY recorded_at DESC LIMIT 1"))
+    return int(row["version"]) if row else 0
+
+
+def _by_evaluation(warehouse: Warehouse, registry: LocalRegistry) -> Choice | None:
+    """The challenger of the newest evaluation against the present champion, if that says DEPLOY.
+
+    What a person withdrew comes back by a person alone.
+    """
+    summary = registry.read()
+    row = one_row(
         warehouse.query(
-            "SELECT decided_on, challenger_version, decision, reason FROM monitoring_audit.deployment_decisions "
-            "WHERE champion_version = @against ORDER BY decided_on DESC, challenger_version DESC LIMIT 1",
-            against=against.version if against else 0,
+            "SELECT challenger_version, decision, reason FROM monitoring_audit.evaluations "
+            "WHERE champion_version = @against ORDER BY recorded_at DESC LIMIT 1",
+            against=summary.champion.version if summary.champion else 0,
         )
     )
+    if row is None or row["decision"] != Verdict.DEPLOY:
+        return None
+    chosen = summary.entry(int(row["challenger_version"]))
+    may_serve = chosen is not None and not chosen.withdrawn
+    return Choice(int(row["challenger_version"]), BY_EVALUATION, row["reason"]) if may_serve else None
 
 
-def _may_serve(registry: LocalRegistry, decision: dict) -> bool:
-    """What a person withdrew comes back by a person alone."""
-    chosen = registry.read().entry(int(decision["challenger_version"]))
-    return chosen is not None and not chosen.withdrawn
-
-
-def _by_hand(
-    config: Promotion, before: ModelEntry | None, registry: LocalRegistry, warehouse: Warehouse, settings: Settings
-) -> dict:
-    """Write a promotion by hand into the audit table before it is acted on, and return its row.
+def _by_hand(config: Promotion, registry: LocalRegistry, recorded: int) -> Choice:
+    """The version that a person asks for.
 
     Raises:
         dg.Failure: there is no such version, it serves already, or nobody says who wants it and why.
     """
     chosen = registry.read().entry(config.version or 0)
-    whole = whole_days(warehouse, settings.timezone)
-    if chosen is None or whole is None:
+    if chosen is None:
         raise dg.Failure(f"there is no version {config.version} to promote", allow_retries=False)
-    if chosen.is_champion:
+    if chosen.is_champion and recorded == chosen.version:
         raise dg.Failure(f"version {config.version} is the champion already", allow_retries=False)
     if not config.by.strip() or not config.reason.strip():
         raise dg.Failure("a promotion by hand needs `by` and `reason` in its config", allow_retries=False)
+    return Choice(chosen.version, config.by.strip(), config.reason.strip())
+
+
+def _last_deploy(warehouse: Warehouse, version: int) -> Choice | None:
+    """The evaluation that made a version the champion, for a promotion whose process died before it was written down."""
+    row = one_row(
+        warehouse.query(
+            "SELECT reason FROM monitoring_audit.evaluations WHERE challenger_version = @version "
+            "AND decision = @deploy ORDER BY recorded_at DESC LIMIT 1",
+            version=version,
+            deploy=str(Verdict.DEPLOY),
+        )
+    )
+    return Choice(version, BY_EVALUATION, row["reason"]) if row else None
+
+
+def _write_down(
+    context: dg.AssetExecutionContext,
+    warehouse: Warehouse,
+    settings: Settings,
+    now: ModelEntry,
+    replaced: int,
+    choice: Choice | None,
+) -> None:
     row = {
-        "decided_on": whole.last,
-        "challenger_version": chosen.version,
-        "challenger_family": chosen.family,
-        "champion_version": before.version if before else 0,
-        "decision": str(Verdict.DEPLOY),
-        "reason": f"by hand, {config.by.strip()}: {config.reason.strip()}",
-        **{f"{metric}_{name}": chosen.scores[f"test_{name}"][metric]
-           for name in ("baseline", "current") for metric in ("r2", "rmse")},
-    }  # fmt: skip
-    warehouse.merge(DEPLOYMENT_DECISIONS, frame(DEPLOYMENT_DECISIONS, [row]))
-    return row
+        "deployed_on": date.fromisoformat(now.promoted_on) if now.promoted_on else None,
+        "version": now.version,
+        "family": now.family,
+        "replaced_version": replaced,
+        "decided_by": choice.decided_by if choice else "unknown",
+        "reason": choice.reason if choice else "found in summary.json, whose promotion nobody wrote down",
+    }
+    append(
+        warehouse,
+        DEPLOYMENTS,
+        [row],
+        run_id=context.run.run_id,
+        settings=settings,
+        data_versions={"model": now.sha256[:16]},
+    )
+
+
+def _why_none(warehouse: Warehouse) -> str:
+    newest = "SELECT reason FROM monitoring_audit.evaluations ORDER BY recorded_at DESC LIMIT 1"
+    row = one_row(warehouse.query(newest))
+    return row["reason"] if row else "nothing was evaluated yet"

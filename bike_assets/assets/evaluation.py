@@ -1,6 +1,7 @@
 """The double evaluation: challenger, champion and seasonal naive on the same rows. The rule is in `core.decisions`."""
 
 from dataclasses import dataclass
+from datetime import date
 
 import dagster as dg
 import pandas as pd
@@ -10,20 +11,23 @@ from bike_assets.core.decisions import Decision, Verdict, evaluate_challenger
 from bike_assets.core.families import FAMILIES
 from bike_assets.core.features import SEASONAL
 from bike_assets.core.gain import Gain, gain_of
-from bike_assets.core.schemas import DEPLOYMENT_DECISIONS
+from bike_assets.core.schemas import EVALUATIONS
 from bike_assets.core.scoring import Scores, score
-from bike_assets.resources.queries import TEST_BASELINE, TEST_CURRENT, read_features, recorded_span, recorded_split
+from bike_assets.core.splits import Span
+from bike_assets.resources.audit import append
+from bike_assets.resources.queries import TEST_BASELINE, TEST_CURRENT, read_features, recorded_split
 from bike_assets.resources.registry import LocalRegistry, ModelEntry, Summary
-from bike_assets.resources.table_rows import frame
 from bike_assets.resources.tracking import CHALLENGER, Tracking
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
+from bike_assets.triggers import trigger_of
 
 SETS = {"baseline": TEST_BASELINE, "current": TEST_CURRENT}
 
 
 @dg.asset(deps=list(FAMILIES), kinds={"onnx", "parquet"})
 def double_evaluation(
+    context: dg.AssetExecutionContext,
     warehouse: dg.ResourceParam[Warehouse],
     registry: dg.ResourceParam[LocalRegistry],
     mlflow: dg.ResourceParam[Tracking],
@@ -34,8 +38,9 @@ def double_evaluation(
     challenger = pick_challenger(summary)
     judged = _judge(warehouse, registry, challenger, summary.champion, settings)
     decision = _decide(challenger, summary, judged, settings)
-    row = _audit_row(warehouse, challenger, summary, judged, decision)
-    warehouse.merge(DEPLOYMENT_DECISIONS, frame(DEPLOYMENT_DECISIONS, [row]))
+    row = {**_audit_row(challenger, summary, judged, decision), **trigger_of(context)}
+    versions = {**judged.hashes, "challenger": challenger.sha256[:16]}
+    append(warehouse, EVALUATIONS, [row], run_id=context.run.run_id, settings=settings, data_versions=versions)
     is_champion = summary.champion is not None and summary.champion.version == challenger.version
     mlflow.let_alias_name(CHALLENGER, None if is_champion else challenger.version)
     shown = ("r2_baseline", "r2_current", "naive_r2_current", "gain", "gain_low", "gain_high", "gain_residual_share")
@@ -58,11 +63,17 @@ class Judged:
         scores: by role (the challenger's has no name) and set.
         gain: of the challenger over the champion on test_current; None without a champion.
         rows: how many were scored, by set.
+        hashes: content of the recorded sets.
+        cut_on: newest whole day when test_current was cut.
+        current_days: days after the baseline until then.
     """
 
     scores: dict[str, dict[str, Scores]]
     gain: Gain | None
     rows: dict[str, int]
+    hashes: dict[str, str]
+    cut_on: date
+    current_days: int
 
 
 def _judge(
@@ -72,7 +83,8 @@ def _judge(
     champion: ModelEntry | None,
     settings: Settings,
 ) -> Judged:
-    rows = {short: _rows(warehouse, name, settings.left_out) for short, name in SETS.items()}
+    records = {short: _record(warehouse, name) for short, name in SETS.items()}
+    rows = {short: _rows(warehouse, record, settings.left_out) for short, record in records.items()}
     forecasts: dict[str, dict[str, ArrayLike]] = {
         "": _forecasts(registry, challenger, rows),
         "naive_": {s: each[SEASONAL] for s, each in rows.items()},
@@ -87,7 +99,14 @@ def _judge(
     if champion:
         ours, theirs = forecasts[""]["current"], forecasts["champion_"]["current"]
         gain = gain_of(current["day"], current["bike_count"], ours, theirs, settings.seed)
-    return Judged(scores, gain, {short: len(each) for short, each in rows.items()})
+    return Judged(
+        scores,
+        gain,
+        rows={short: len(each) for short, each in rows.items()},
+        hashes={SETS[short]: record["content_hash"] for short, record in records.items()},
+        cut_on=records["current"]["cut_on"],
+        current_days=(records["current"]["last_day"] - records["baseline"]["last_day"]).days,
+    )
 
 
 def pick_challenger(summary: Summary) -> ModelEntry:
@@ -111,14 +130,19 @@ def _decide(challenger: ModelEntry, summary: Summary, judged: Judged, settings: 
         judged.scores["champion_"]["current"].r2 if summary.champion else None,
         settings.evaluation_rule,
         (judged.gain.low, judged.gain.high) if judged.gain else None,
+        judged.current_days,
     )
 
 
-def _rows(warehouse: Warehouse, name: str, left_out: list[str]) -> pd.DataFrame:
-    span = recorded_span(warehouse, name)
-    if span is None:
+def _record(warehouse: Warehouse, name: str) -> dict:
+    record = recorded_split(warehouse, name)
+    if record is None:
         raise dg.Failure(f"{name} was not cut yet", allow_retries=False)
-    return read_features(warehouse, [span], left_out, horizon=1)
+    return record
+
+
+def _rows(warehouse: Warehouse, record: dict, left_out: list[str]) -> pd.DataFrame:
+    return read_features(warehouse, [Span(record["first_day"], record["last_day"])], left_out, horizon=1)
 
 
 def _forecasts(registry: LocalRegistry, entry: ModelEntry, rows: dict[str, pd.DataFrame]) -> dict[str, ArrayLike]:
@@ -126,10 +150,7 @@ def _forecasts(registry: LocalRegistry, entry: ModelEntry, rows: dict[str, pd.Da
     return {name: model.predict(each) for name, each in rows.items()}
 
 
-def _audit_row(
-    warehouse: Warehouse, challenger: ModelEntry, summary: Summary, judged: Judged, decision: Decision
-) -> dict:
-    records = {short: recorded_split(warehouse, name) or {} for short, name in SETS.items()}
+def _audit_row(challenger: ModelEntry, summary: Summary, judged: Judged, decision: Decision) -> dict:
     figures = {
         f"{role}{metric}_{name}": getattr(each, metric)
         for role, by_set in judged.scores.items()
@@ -137,7 +158,7 @@ def _audit_row(
         for metric in ("r2", "rmse")
     }
     return {
-        "decided_on": records["current"]["cut_on"],
+        "decided_on": judged.cut_on,
         "challenger_version": challenger.version,
         "challenger_family": challenger.family,
         "champion_version": summary.champion.version if summary.champion else 0,
@@ -146,7 +167,6 @@ def _audit_row(
         **figures,
         **(judged.gain.as_row() if judged.gain else {}),
         **{f"rows_{name}": number for name, number in judged.rows.items()},
-        **{f"test_{name}_hash": record["content_hash"] for name, record in records.items()},
     }
 
 

@@ -1,5 +1,8 @@
 """One asset a model family, from one factory: read, train, record, register. Families are in `core.families`."""
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
@@ -10,13 +13,16 @@ from bike_assets.core.families.base import data_fingerprint, fingerprint
 from bike_assets.core.families.blend import MEMBERS, Blend
 from bike_assets.core.model_report import ModelReport, report_of, score_table
 from bike_assets.core.plots import as_markdown
+from bike_assets.core.schemas import TRAINING_RUNS
 from bike_assets.core.training import Training, train_and_score
+from bike_assets.resources.audit import append
 from bike_assets.resources.queries import TEST_BASELINE, TEST_CURRENT, TRAIN_BASELINE, TRAIN_CURRENT
 from bike_assets.resources.registry import LocalRegistry, ModelEntry
 from bike_assets.resources.tracking import Tracking, TrainingIdentity
 from bike_assets.resources.training_data import TrainingData, read_training_data
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
+from bike_assets.triggers import trigger_of
 
 TEST_SETS = (TEST_BASELINE, TEST_CURRENT)
 
@@ -43,29 +49,28 @@ def model_asset(family: type[Family]) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         chosen = _chosen_config(family, config, settings)
         data = read_training_data(warehouse, settings)
-        trained_on = data_fingerprint(data.identity)
-        members = {name: entry for name in others if (entry := registry.read().latest_on(name, trained_on))}
-        identity = TrainingIdentity(
-            family.name,
-            fingerprint(family, chosen, settings.seed, [trained_on, *(each.fingerprint for each in members.values())]),
-            {"dagster/run_id": context.run.run_id, **{f"data/{name}": value for name, value in data.hashes.items()}},
-        )
-        known = registry.read().by_fingerprint(identity.fingerprint)
-        if known:
-            context.log.info(f"version {known.version} was trained on these very data: nothing to train")
-            return _result(known, mlflow, settings, {"trained": "before, on the same data"})
-        run_id = mlflow.begin(identity)
-        model = family(chosen, settings.seed, settings.threads)
-        model.tell = context.log.info
-        if isinstance(model, Blend):
-            model.adopt({name: registry.trained(entry) for name, entry in members.items()})
-        training = train_and_score(model, data.rows, data.tests, data.spans)
-        facts, report = {**data.facts, **model.facts()}, report_of(training)
-        parameters = {**chosen.model_dump(), "seed": settings.seed, **facts}
-        version = mlflow.record(run_id, identity, training.trained, parameters, report)
-        entry = _entry(version, run_id, identity, trained_on, training, data, registry)
-        registry.add(entry)
-        return _result(entry, mlflow, settings, {"trained": "now", **facts, **_shown(training, report)})
+        with _audited(context, warehouse, settings, family, data) as told:
+            trained_on = data_fingerprint(data.identity)
+            members = {name: entry for name in others if (entry := registry.read().latest_on(name, trained_on))}
+            identity = _identity(context, family, chosen, settings, data, members)
+            known = registry.read().by_fingerprint(identity.fingerprint)
+            if known:
+                context.log.info(f"version {known.version} was trained on these very data: nothing to train")
+                told |= {"status": "known", **_audit_figures(known)}
+                return _result(known, mlflow, settings, {"trained": "before, on the same data"})
+            run_id = mlflow.begin(identity)
+            model = family(chosen, settings.seed, settings.threads)
+            model.tell = context.log.info
+            if isinstance(model, Blend):
+                model.adopt({name: registry.trained(entry) for name, entry in members.items()})
+            training = train_and_score(model, data.rows, data.tests, data.spans)
+            facts, report = {**data.facts, **model.facts()}, report_of(training)
+            parameters = {**chosen.model_dump(), "seed": settings.seed, **facts}
+            version = mlflow.record(run_id, identity, training.trained, parameters, report)
+            entry = _entry(version, run_id, identity, trained_on, training, data, registry)
+            registry.add(entry)
+            told |= {"status": "trained", "rows_seen": len(data.rows), **_audit_figures(entry)}
+            return _result(entry, mlflow, settings, {"trained": "now", **facts, **_shown(training, report)})
 
     return model
 
@@ -76,6 +81,52 @@ def launchpad_config(family: type[Family]) -> type[dg.Config]:
         name: (field.annotation, field) for name, field in family.config_type.model_fields.items()
     }
     return create_model(f"{family.config_type.__name__}Launchpad", __base__=dg.Config, **fields)
+
+
+@contextmanager
+def _audited(
+    context: dg.AssetExecutionContext,
+    warehouse: Warehouse,
+    settings: Settings,
+    family: type[Family],
+    data: TrainingData,
+) -> Iterator[dict[str, Any]]:
+    """Append a row of TRAINING_RUNS for the body, whether it ends well or not; the body fills in what it knows."""
+    told: dict[str, Any] = {"trained_on": data.cut_on, "family": family.name, "status": "failed"}
+    began = time.monotonic()
+    try:
+        yield told
+    except Exception as error:
+        told["error"] = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise
+    finally:
+        row = {**told, **trigger_of(context), "seconds": time.monotonic() - began}
+        append(warehouse, TRAINING_RUNS, [row], run_id=context.run.run_id, settings=settings, data_versions=data.hashes)
+
+
+def _audit_figures(entry: ModelEntry) -> dict[str, Any]:
+    scores = {
+        f"{metric}_{name.removeprefix('test_')}": entry.scores[name][metric]
+        for name in TEST_SETS
+        for metric in ("r2", "rmse")
+    }
+    return {"model_version": entry.version, "mlflow_run_id": entry.run_id, **scores}
+
+
+def _identity(
+    context: dg.AssetExecutionContext,
+    family: type[Family],
+    chosen: FamilyConfig,
+    settings: Settings,
+    data: TrainingData,
+    members: dict[str, ModelEntry],
+) -> TrainingIdentity:
+    learned_from = [data_fingerprint(data.identity), *(each.fingerprint for each in members.values())]
+    return TrainingIdentity(
+        family.name,
+        fingerprint(family, chosen, settings.seed, learned_from),
+        {"dagster/run_id": context.run.run_id, **{f"data/{name}": value for name, value in data.hashes.items()}},
+    )
 
 
 def _chosen_config(family: type[Family], config: dg.Config, settings: Settings) -> FamilyConfig:

@@ -4,20 +4,24 @@ from datetime import date, timedelta
 
 import dagster as dg
 import pandas as pd
+from pydantic import Field
 
-from bike_assets.core.decisions import RetrainDecision, decide_retrain
+from bike_assets.core.decisions import RetrainDecision, Verdict, WeekFigures, decide_retrain, held_until
 from bike_assets.core.drift import Drift, Reference, measure_drift, pick_reference, week_to
 from bike_assets.core.families.served import ServedModel
 from bike_assets.core.features import HORIZONS
-from bike_assets.core.performance import scores_by_role
+from bike_assets.core.local_time import as_date
+from bike_assets.core.performance import days_behind, scores_by_role
 from bike_assets.core.schemas import DRIFT, PERFORMANCE, RETRAIN_DECISIONS
 from bike_assets.partitions import DAILY, days_of
-from bike_assets.resources.queries import TRAIN_BASELINE, as_list, read_features, recorded_split, whole_days
+from bike_assets.resources.audit import append, rows_digest
+from bike_assets.resources.queries import as_list, bootstrapped_on, read_features, whole_days
 from bike_assets.resources.registry import LocalRegistry, Summary
 from bike_assets.resources.reports import DriftReports
-from bike_assets.resources.table_rows import frame, one_row
+from bike_assets.resources.table_rows import one_row
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
+from bike_assets.triggers import Trigger
 
 FORECASTS_AND_COUNTS = """
 SELECT p.day, p.counter_id, p.counted_at, p.horizon_days, p.model_version, p.kind, p.predicted_count, p.naive_count,
@@ -29,6 +33,9 @@ WHERE p.issued_on BETWEEN @issued_first AND @issued_last AND p.day BETWEEN @firs
   AND STRPOS(@left_out, CONCAT(',', c.counter_id, ',')) = 0
 ORDER BY p.counter_id, p.counted_at, p.horizon_days, p.model_version
 """
+
+
+_SCORED = ("model_version", "r2", "rmse", "mae", "n")
 
 
 @dg.asset(
@@ -46,8 +53,10 @@ def champion_performance(
     """Forecasts against counts over the 7 days to the day: champion, what was issued, naive, and the first champion."""
     summary, rows = registry.read(), pd.DataFrame()
     for day in days_of(context):
-        rows = _performance_rows(warehouse, summary, settings, day)
-        warehouse.merge(PERFORMANCE, rows)
+        rows, compared = _performance_rows(warehouse, summary, settings, day)
+        versions = {"compared": compared, **_champion_version(summary)}
+        row_dicts = [{str(k): v for k, v in row.items()} for row in rows.to_dict("records")]
+        append(warehouse, PERFORMANCE, row_dicts, run_id=context.run.run_id, settings=settings, data_versions=versions)
     shown = rows[rows["role"] == "champion"].set_index("horizon_days")
     figures = {
         f"{metric}_h{horizon}": float(shown.loc[horizon, metric])
@@ -63,7 +72,14 @@ def champion_performance(
     )
 
 
-def _performance_rows(warehouse: Warehouse, summary: Summary, settings: Settings, day: date) -> pd.DataFrame:
+def _champion_version(summary: Summary) -> dict[str, str]:
+    return {"champion": summary.champion.sha256[:16]} if summary.champion else {}
+
+
+def _performance_rows(
+    warehouse: Warehouse, summary: Summary, settings: Settings, day: date
+) -> tuple[pd.DataFrame, str]:
+    """Return a day's scores, and a digest of what was compared."""
     week = week_to(day)
     compared = warehouse.query(
         FORECASTS_AND_COUNTS,
@@ -75,7 +91,8 @@ def _performance_rows(warehouse: Warehouse, summary: Summary, settings: Settings
     )
     versions = {"champion": summary.champion, "first_champion": summary.first_champion}
     scored = scores_by_role(compared, {role: entry.version if entry else None for role, entry in versions.items()})
-    return frame(PERFORMANCE, [{"day": day, **row} for row in scored])
+    rows = pd.DataFrame([{"day": day, **row} for row in scored], columns=["day", "role", "horizon_days", *_SCORED])
+    return rows, rows_digest(compared)
 
 
 def _as_table(rows: pd.DataFrame) -> str:
@@ -102,8 +119,8 @@ def drift_report(
     summary, days = registry.read(), days_of(context)
     row: dict = {}
     for number, day in enumerate(days, start=1):
-        row = _drift_row(warehouse, registry, summary, reports, settings, day)
-        warehouse.merge(DRIFT, frame(DRIFT, [row]))
+        row, versions = _drift_row(warehouse, registry, summary, reports, settings, day)
+        append(warehouse, DRIFT, [row], run_id=context.run.run_id, settings=settings, data_versions=versions)
         context.log.info(f"{number} of {len(days)} days: drift share {row['drift_share']} to {day}")
     return dg.MaterializeResult(
         metadata={**{k: v for k, v in row.items() if v is not None and k != "day"}, **reports.metadata(days[-1])}
@@ -117,19 +134,21 @@ def _drift_row(
     reports: DriftReports,
     settings: Settings,
     day: date,
-) -> dict:
+) -> tuple[dict, dict[str, str]]:
     whole = whole_days(warehouse, settings.timezone)
     reference = pick_reference(day, whole.first) if whole else None
     empty = {"day": day, "model_version": summary.champion.version if summary.champion else 0}
     if reference is None or summary.champion is None:
-        return {**empty, "drift_share": None, "reference": "none: too few days before the week", "columns_checked": 0}
+        return {**empty, "reference": "none: too few days before the week", "columns_checked": 0}, {}
     model = registry.load(summary.champion)
     current, before = (
         _with_residual(read_features(warehouse, [span], settings.left_out, horizon=1), model)
         for span in (week_to(day), reference.span)
     )
     drift = measure_drift(current, before, settings.seed, reports.path(day))
-    return {**empty, **_figures(drift, reference), **_counters_come_and_gone(current, before)}
+    row = {**empty, **_figures(drift, reference), **_counters_come_and_gone(current, before)}
+    versions = {"current": rows_digest(current), "reference": rows_digest(before), **_champion_version(summary)}
+    return row, versions
 
 
 def _with_residual(rows: pd.DataFrame, model: ServedModel) -> pd.DataFrame:
@@ -153,6 +172,14 @@ def _counters_come_and_gone(current: pd.DataFrame, before: pd.DataFrame) -> dict
     return {"new_counters": ", ".join(sorted(now - then)), "vanished_counters": ", ".join(sorted(then - now))}
 
 
+class Force(dg.Config):
+    """A training asked for by hand, whatever the figures; the sensor then starts it, and no cooldown holds it back."""
+
+    force: bool = Field(False, description="Whether to retrain whatever the figures.")
+    by: str = Field("", description="Who wants it.")
+    reason: str = Field("", description="Why.")
+
+
 @dg.asset(
     partitions_def=DAILY,
     backfill_policy=dg.BackfillPolicy.single_run(),
@@ -161,53 +188,100 @@ def _counters_come_and_gone(current: pd.DataFrame, before: pd.DataFrame) -> dict
 )
 def retrain_decision(
     context: dg.AssetExecutionContext,
+    config: Force,
     warehouse: dg.ResourceParam[Warehouse],
     registry: dg.ResourceParam[LocalRegistry],
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult:
     """What the retrain matrix says of the day, with its inputs, its reason, and how long a cooldown holds it back."""
-    summary, row = registry.read(), {}
+    summary, forced = registry.read(), _forced(config)
+    row: dict = {}
     for day in days_of(context):
-        row = _decision_row(warehouse, summary, settings, day)
-        warehouse.merge(RETRAIN_DECISIONS, frame(RETRAIN_DECISIONS, [row]))
+        row, versions = _decision_row(warehouse, summary, settings, day, forced)
+        append(
+            warehouse, RETRAIN_DECISIONS, [row], run_id=context.run.run_id, settings=settings, data_versions=versions
+        )
     return dg.MaterializeResult(
         metadata={k: str(v) if isinstance(v, date) else v for k, v in row.items() if v is not None}
     )
 
 
-def _decision_row(warehouse: Warehouse, summary: Summary, settings: Settings, day: date) -> dict:
+def _forced(config: Force) -> str | None:
+    """Who forces a retrain, and why; None where nobody does.
+
+    Raises:
+        dg.Failure: somebody does and does not say who or why.
+    """
+    if not config.force:
+        return None
+    if not config.by.strip() or not config.reason.strip():
+        raise dg.Failure("a forced retrain needs `by` and `reason` in its config", allow_retries=False)
+    return f"{config.by.strip()}: {config.reason.strip()}"
+
+
+def _decision_row(
+    warehouse: Warehouse, summary: Summary, settings: Settings, day: date, forced: str | None
+) -> tuple[dict, dict[str, str]]:
+    """Return a day's decision, and the runs that made its figures."""
     performance = one_row(
         warehouse.query(
-            "SELECT r2, rmse, n FROM monitoring_audit.performance_metrics "
+            "SELECT r2, rmse, n, run_id FROM monitoring_audit.newest_performance_metrics "
             "WHERE day = @day AND role = 'champion' AND horizon_days = 1",
             day=day,
         )
-    ) or {"r2": None, "rmse": None, "n": 0}
-    drift = one_row(warehouse.query("SELECT drift_share FROM monitoring_audit.drift_metrics WHERE day = @day", day=day))
-    share = drift["drift_share"] if drift else None
-    decision = decide_retrain(
-        performance["r2"], performance["rmse"], int(performance["n"]), share, settings.retrain_rule
+    ) or {"r2": None, "rmse": None, "n": 0, "run_id": "none"}
+    drift = one_row(
+        warehouse.query(
+            "SELECT drift_share, run_id FROM monitoring_audit.newest_drift_metrics WHERE day = @day", day=day
+        )
+    ) or {"drift_share": None, "run_id": "none"}
+    week = WeekFigures(
+        performance["r2"],
+        performance["rmse"],
+        int(performance["n"]),
+        drift["drift_share"],
+        _days_behind_naive(warehouse, day),
     )
-    bootstrap = recorded_split(warehouse, TRAIN_BASELINE)
-    return {
+    decision = decide_retrain(week, settings.retrain_rule, forced)
+    version = summary.champion.version if summary.champion else 0
+    began = bootstrapped_on(warehouse)
+    row = {
         "day": day,
         "decision": str(decision.decision),
         "reason": decision.reason,
-        "r2": performance["r2"],
-        "rmse": performance["rmse"],
-        "rows": int(performance["n"]),
-        "drift_share": share,
-        "champion_version": summary.champion.version if summary.champion else 0,
-        "held_until": _held_until(summary, settings, day)
-        if RetrainDecision(decision.decision).asks_for_training
-        else None,
-        "acts": bootstrap is not None and day > bootstrap["cut_on"],
+        **decision.inputs,
+        "champion_version": version,
+        "held_until": _held_until(warehouse, version, settings, day) if _can_wait(decision.decision) else None,
+        "acts": bool(forced) or (began is not None and day > began),
     }
+    return row, {"performance_run": performance["run_id"], "drift_run": drift["run_id"]}
 
 
-def _held_until(summary: Summary, settings: Settings, day: date) -> date | None:
-    """A training that was just done is given time: no other is started within the cooldown."""
-    trained = max((date.fromisoformat(entry.registered_on) for entry in summary.models), default=None)
-    if trained is None or day >= trained + timedelta(days=settings.retrain_cooldown_days):
-        return None
-    return trained + timedelta(days=settings.retrain_cooldown_days)
+def _can_wait(decision: str) -> bool:
+    """Whether a cooldown can hold it back: not what a person asks for."""
+    return RetrainDecision(decision).asks_for_training and decision != RetrainDecision.FORCED
+
+
+def _days_behind_naive(warehouse: Warehouse, day: date) -> int:
+    worse = warehouse.query(
+        "SELECT champion.day FROM monitoring_audit.newest_performance_metrics AS champion "
+        "JOIN monitoring_audit.newest_performance_metrics AS naive "
+        "ON naive.day = champion.day AND naive.horizon_days = champion.horizon_days "
+        "WHERE champion.role = 'champion' AND naive.role = 'seasonal_naive' AND champion.horizon_days = 1 "
+        "AND champion.day <= @day AND champion.r2 < naive.r2",
+        day=day,
+    )
+    return days_behind([as_date(each) for each in worse["day"]], day)
+
+
+def _held_until(warehouse: Warehouse, champion_version: int, settings: Settings, day: date) -> date | None:
+    """Trainings in vain are given time: until then no other one starts by itself."""
+    in_vain = warehouse.query(
+        "SELECT decided_on FROM monitoring_audit.evaluations WHERE champion_version = @version "
+        "AND decided_on <= @day AND decision <> @deploy AND trigger <> @evaluate",
+        version=champion_version,
+        day=day,
+        deploy=str(Verdict.DEPLOY),
+        evaluate=str(Trigger.EVALUATE),
+    )
+    return held_until(day, [as_date(each) for each in in_vain["decided_on"]], settings.cooldown_rule)

@@ -1,11 +1,13 @@
 """The four sets: bounds and content, recorded. How days are cut is in `core.splits`; rows stay in the warehouse."""
 
 from datetime import date
+from typing import NamedTuple
 
 import dagster as dg
+from pydantic import Field
 
 from bike_assets.core.schemas import SPLITS
-from bike_assets.core.splits import Span, content_hash, cut_baseline, cut_current
+from bike_assets.core.splits import Span, SplitRule, content_hash, cut_baseline, cut_current
 from bike_assets.resources.queries import (
     TEST_BASELINE,
     TEST_CURRENT,
@@ -21,45 +23,67 @@ from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
 
 
-def _split_asset(name: str, description: str) -> dg.AssetsDefinition:
+class Cut(NamedTuple):
+    """The days of a set, and the newest whole day when it was cut."""
+
+    span: Span
+    cut_on: date
+
+
+class Recut(dg.Config):
+    """Whether a frozen set is cut anew, as the job `rebaseline` does."""
+
+    recut: bool = Field(False, description="Cut the frozen set anew, from all whole days.")
+
+
+def _baseline_asset(name: str, description: str) -> dg.AssetsDefinition:
     @dg.asset(name=name, deps=["hourly_features"], description=description, kinds={"parquet"})
-    def split(warehouse: dg.ResourceParam[Warehouse], settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult:
-        record = record_split(name, warehouse, settings)
-        return dg.MaterializeResult(
-            data_version=dg.DataVersion(record["content_hash"]),
-            metadata={
-                "first_day": str(record["first_day"]),
-                "last_day": str(record["last_day"]),
-                "dagster/row_count": record["rows"],
-                "cut_on": str(record["cut_on"]),
-            },
-        )
+    def split(
+        config: Recut, warehouse: dg.ResourceParam[Warehouse], settings: dg.ResourceParam[Settings]
+    ) -> dg.MaterializeResult:
+        known = None if config.recut else recorded_split(warehouse, name)
+        rule = settings.split_rule.without_current() if config.recut else settings.split_rule
+        return _result(known or record_split(name, cut_baseline_set(name, rule, warehouse, settings), warehouse))
 
     return split
 
 
-train_baseline = _split_asset(TRAIN_BASELINE, "The first 65 % of the whole days at bootstrap; frozen.")
-test_baseline = _split_asset(
+def _current_asset(name: str, description: str) -> dg.AssetsDefinition:
+    @dg.asset(name=name, deps=[TRAIN_BASELINE, TEST_BASELINE], description=description, kinds={"parquet"})
+    def split(warehouse: dg.ResourceParam[Warehouse], settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult:
+        return _result(record_split(name, cut_current_set(name, warehouse, settings), warehouse))
+
+    return split
+
+
+def _result(record: dict) -> dg.MaterializeResult:
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(record["content_hash"]),
+        metadata={
+            "first_day": str(record["first_day"]),
+            "last_day": str(record["last_day"]),
+            "dagster/row_count": record["rows"],
+            "cut_on": str(record["cut_on"]),
+        },
+    )
+
+
+train_baseline = _baseline_asset(TRAIN_BASELINE, "The first 65 % of the whole days at bootstrap; frozen.")
+test_baseline = _baseline_asset(
     TEST_BASELINE, "The 15 % of the days after them: every challenger has to pass here; frozen."
 )
-train_current = _split_asset(
+train_current = _current_asset(
     TRAIN_CURRENT, "The days after the baseline that training may use: the window slides with it."
 )
-test_current = _split_asset(
+test_current = _current_asset(
     TEST_CURRENT, "The newest days, 28 to 56 of them: champion and challenger are compared here."
 )
 
 
-def record_split(name: str, warehouse: Warehouse, settings: Settings) -> dict:
-    """Cut one set, record its bounds and content, and return the record; a frozen one is returned as it is.
-
-    Raises:
-        dg.Failure: the home has too few whole days for a training.
-    """
+def record_split(name: str, cut: Cut, warehouse: Warehouse) -> dict:
+    """Record the bounds and the content of a set, and return the record."""
+    span, cut_on = cut
     known = recorded_split(warehouse, name)
-    if known and name in {TRAIN_BASELINE, TEST_BASELINE}:
-        return known
-    span, cut_on = cut_split(name, warehouse, settings)
     if known and (known["first_day"], known["last_day"]) == (span.first, span.last):
         cut_on = known["cut_on"]
     rows = read_counts(warehouse, span)
@@ -75,16 +99,31 @@ def record_split(name: str, warehouse: Warehouse, settings: Settings) -> dict:
     return record
 
 
-def cut_split(name: str, warehouse: Warehouse, settings: Settings) -> tuple[Span, date]:
-    """Return the days of a set as of the newest whole day, and that day."""
+def cut_baseline_set(name: str, rule: SplitRule, warehouse: Warehouse, settings: Settings) -> Cut:
+    """Cut a frozen set from all whole days.
+
+    Raises:
+        dg.Failure: the home has too few whole days for a training.
+    """
     whole = whole_days(warehouse, settings.timezone)
-    baseline = recorded_baseline(warehouse) or (cut_baseline(whole, settings.split_rule) if whole else None)
+    baseline = cut_baseline(whole, rule) if whole else None
     if whole is None or baseline is None:
         raise dg.Failure(
             f"{whole.days if whole else 0} whole days of counts, {settings.min_training_days} needed to train",
             allow_retries=False,
         )
+    return Cut(baseline.train if name == TRAIN_BASELINE else baseline.test, whole.last)
+
+
+def cut_current_set(name: str, warehouse: Warehouse, settings: Settings) -> Cut:
+    """Cut what comes after the baseline, as of the newest whole day.
+
+    Raises:
+        dg.Failure: the baseline was not cut yet.
+    """
+    whole, baseline = whole_days(warehouse, settings.timezone), recorded_baseline(warehouse)
+    if whole is None or baseline is None:
+        raise dg.Failure("the baseline was not cut yet: materialize train_baseline and test_baseline")
     before = recorded_split(warehouse, TEST_CURRENT)
     train, test = cut_current(baseline, whole.last, before["first_day"] if before else None)
-    spans = {TRAIN_BASELINE: baseline.train, TEST_BASELINE: baseline.test, TRAIN_CURRENT: train, TEST_CURRENT: test}
-    return spans[name], whole.last
+    return Cut(train if name == TRAIN_CURRENT else test, whole.last)

@@ -1,18 +1,37 @@
-"""What people are told because something happened: promotions, rejections, failed runs. What messages say is in `core`.
+"""What people are told because something happened: promotions, rejections, failed runs, checks that fail or hold again.
 
-Starting runs belongs to `sensors`. A REJECT ends its run as failed by design; it is told as a rejection.
+What messages say is in `core.messages`; starting runs belongs to `sensors`. A REJECT ends its run as failed by design;
+it is told as a rejection. The same alarm is told once: a change of state is an alarm.
 """
+
+import json
+from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
 from bike_assets.automation.sensors import MINIMUM_INTERVAL_SECONDS, told_by
-from bike_assets.core.messages import failed_run, promotion, rejection
+from bike_assets.checks import monitoring_checks, predictions_checks
+from bike_assets.core.messages import Message, failed_run, failing_check, promotion, recovered_check, rejection
 from bike_assets.resources.notifier import Notifier
+from bike_assets.resources.registry import LocalRegistry, ModelEntry
 from bike_assets.resources.table_rows import one_row
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
 
 REGRESSION = dg.AssetCheckKey(dg.AssetKey("double_evaluation"), "baseline_is_not_regressed")
+PARTITION_TAGS = ("dagster/partition", "dagster/asset_partition_range_start")
+ALARMS = {
+    "r2_is_above_critical": "Performance is critical",
+    "r2_is_above_warning": "Performance is weak",
+    "rmse_is_within_limit": "The error is above its limit",
+    "champion_keeps_up_with_seasonal_naive": "Worse than no model for days",
+    "drift_share_is_below_warning": "Data drift",
+    "drift_share_is_below_critical": "Heavy data drift",
+    "current_window_is_large_enough": "Too few counts to speak of drift",
+    "forecasts_cover_every_horizon": "Forecasts are missing",
+}
+"""What it means that a check fails, for the checks that people are told of."""
 
 
 @dg.asset_sensor(
@@ -25,6 +44,7 @@ def announce_promotion(
     context: dg.SensorEvaluationContext,
     asset_event: dg.EventLogEntry,
     warehouse: dg.ResourceParam[Warehouse],
+    registry: dg.ResourceParam[LocalRegistry],
     notifier: dg.ResourceParam[Notifier],
     settings: dg.ResourceParam[Settings],
 ) -> dg.SkipReason:
@@ -32,18 +52,38 @@ def announce_promotion(
     told = told_by(asset_event)
     if not told.get("changed"):
         return dg.SkipReason("the champion did not change")
-    row = one_row(
+    deployment = one_row(
         warehouse.query(
-            "SELECT * FROM monitoring_audit.deployment_decisions WHERE challenger_version = @version "
-            "AND champion_version = @before AND decision = 'DEPLOY' ORDER BY decided_on DESC LIMIT 1",
+            "SELECT * FROM monitoring_audit.deployments WHERE version = @version ORDER BY recorded_at DESC LIMIT 1",
             version=told["version"],
-            before=told["replaced_version"],
         )
     )
-    if row is None:
-        return dg.SkipReason(f"no decision made version {told['version']} the champion")
-    arrived = notifier.send(promotion(row, _page(settings, asset_event.run_id)))
+    entry = registry.read().entry(told["version"])
+    if deployment is None or entry is None:
+        return dg.SkipReason(f"nothing is written down of version {told['version']}")
+    figures = _evaluated(warehouse, deployment) or _figures_of(entry)
+    arrived = notifier.send(promotion(deployment, figures, _page(settings, asset_event.run_id)))
     return dg.SkipReason(f"told of version {told['version']}" if arrived else "logged alone")
+
+
+def _evaluated(warehouse: Warehouse, deployment: dict) -> dict | None:
+    """The evaluation of a version against the one that it replaced, if there was one."""
+    return one_row(
+        warehouse.query(
+            "SELECT * FROM monitoring_audit.evaluations WHERE challenger_version = @version "
+            "AND champion_version = @before ORDER BY recorded_at DESC LIMIT 1",
+            version=deployment["version"],
+            before=deployment["replaced_version"],
+        )
+    )
+
+
+def _figures_of(entry: ModelEntry) -> dict[str, float]:
+    return {
+        f"{metric}_{name}": entry.scores[f"test_{name}"][metric]
+        for name in ("baseline", "current")
+        for metric in ("r2", "rmse")
+    }
 
 
 @dg.run_failure_sensor(
@@ -63,12 +103,25 @@ def alert_on_run_failure(
     if rejected:
         notifier.send(rejection(rejected, page))
         return
+    if _failed_before(context.instance, run):
+        return
     failures = context.get_step_failure_events()
     step = failures[0].step_key if failures else None
     error = failures[0].step_failure_data.error if failures else None
     while error is not None and error.cause is not None:
         error = error.cause
     notifier.send(failed_run(run.job_name, step, error.message if error else context.failure_event.message, page))
+
+
+def _failed_before(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether the run before of the same job for the same days failed, too: such a day is tried every hour."""
+    days = {tag: run.tags[tag] for tag in PARTITION_TAGS if tag in run.tags}
+    ended = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
+    if not days:
+        return False
+    newest = instance.get_runs(dg.RunsFilter(job_name=run.job_name, tags=days, statuses=ended), limit=10)
+    before = newest[[each.run_id for each in newest].index(run.run_id) + 1 :] if run in newest else []
+    return bool(before) and before[0].status == dg.DagsterRunStatus.FAILURE
 
 
 def _rejected(instance: dg.DagsterInstance, run_id: str, warehouse: Warehouse) -> dict | None:
@@ -79,14 +132,52 @@ def _rejected(instance: dg.DagsterInstance, run_id: str, warehouse: Warehouse) -
         return None
     return one_row(
         warehouse.query(
-            "SELECT * FROM monitoring_audit.deployment_decisions WHERE decision = 'REJECT' "
-            "ORDER BY decided_on DESC, challenger_version DESC LIMIT 1"
+            "SELECT * FROM monitoring_audit.evaluations WHERE decision = 'REJECT' AND run_id = @run_id", run_id=run_id
         )
     )
+
+
+@dg.sensor(
+    minimum_interval_seconds=MINIMUM_INTERVAL_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Tells when a check of performance, drift or forecasts begins to fail, gets worse, or holds again.",
+)
+def alert_on_check_failure(
+    context: dg.SensorEvaluationContext,
+    notifier: dg.ResourceParam[Notifier],
+    settings: dg.ResourceParam[Settings],
+) -> dg.SkipReason:
+    """Compare each check's newest state with the one that was told last; the cursor remembers."""
+    before: dict[str, str] = json.loads(context.cursor or "{}")
+    states, changes = dict(before), []
+    for spec in _watched_checks():
+        record = context.instance.get_latest_asset_check_evaluation_record(spec.key)
+        evaluation = record.event.asset_check_evaluation if record and record.event else None
+        if record is None or evaluation is None:
+            continue
+        states[spec.name] = "holds" if evaluation.passed else evaluation.severity.value
+        if states[spec.name] != before.get(spec.name, "holds"):
+            changes.append(spec.name)
+            notifier.send(_told_of(spec, evaluation, _page(settings, record.run_id)))
+    context.update_cursor(json.dumps(states))
+    return dg.SkipReason(f"told of {', '.join(changes)}" if changes else "no check changed its state")
+
+
+def _watched_checks() -> Iterator[dg.AssetCheckSpec]:
+    checks = [*monitoring_checks.checks, predictions_checks.forecasts_cover_every_horizon]
+    return (spec for check in checks for spec in check.check_specs if spec.name in ALARMS)
+
+
+def _told_of(spec: dg.AssetCheckSpec, evaluation: dg.AssetCheckEvaluation, page: str) -> Message:
+    figures: dict[str, Any] = {name: each.value for name, each in evaluation.metadata.items()}
+    title, promise = ALARMS[spec.name], spec.description or spec.name
+    if evaluation.passed:
+        return recovered_check(title, promise, figures, page)
+    return failing_check(title, promise, evaluation.severity == dg.AssetCheckSeverity.ERROR, figures, page)
 
 
 def _page(settings: Settings, run_id: str) -> str:
     return f"http://{settings.host}:{settings.dagster_port}/runs/{run_id}"
 
 
-ANNOUNCEMENTS = (announce_promotion, alert_on_run_failure)
+ANNOUNCEMENTS = (announce_promotion, alert_on_run_failure, alert_on_check_failure)

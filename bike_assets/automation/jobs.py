@@ -4,7 +4,10 @@ import dagster as dg
 
 from bike_assets.assets import champion as champion_module
 from bike_assets.assets import evaluation, features, models, monitoring, predictions, raw_counts, splits, weather
+from bike_assets.assets.splits import Recut
 from bike_assets.automation.hooks import end_mlflow_on_run_finished
+from bike_assets.resources.queries import TEST_BASELINE, TRAIN_BASELINE
+from bike_assets.triggers import TRIGGER_TAG, Trigger
 
 DAILY_ASSETS = dg.AssetSelection.assets(
     raw_counts.raw_counts,
@@ -30,6 +33,8 @@ TRAINING_ASSETS = (
 
 ONE_AT_A_TIME = {"bike/one_at_a_time": "days"}
 """Days are done in order: a forecast of the day after would miss the day before. dagster.yaml has the limit."""
+ONE_TRAINING_AT_A_TIME = {"bike/one_at_a_time": "trainings"}
+"""A challenger meets the champion that the training before it left."""
 
 ingest = dg.define_asset_job(
     "ingest",
@@ -48,9 +53,33 @@ daily = dg.define_asset_job(
 retrain = dg.define_asset_job(
     "retrain",
     TRAINING_ASSETS,
-    description="Cut the sets, train every family, evaluate twice, and promote what passed.",
+    description="Cut the sets, train every family, evaluate twice, and promote what passed. Launched by hand, it is "
+    "audited as forced.",
     executor_def=dg.in_process_executor,
+    tags=ONE_TRAINING_AT_A_TIME,
     hooks={end_mlflow_on_run_finished},
+)
+evaluate = dg.define_asset_job(
+    "evaluate",
+    dg.AssetSelection.assets(evaluation.double_evaluation),
+    description="Evaluate the best challenger once more, on the sets as they were last cut; nothing is promoted.",
+    executor_def=dg.in_process_executor,
+    tags={**ONE_TRAINING_AT_A_TIME, TRIGGER_TAG: str(Trigger.EVALUATE)},
+)
+drift = dg.define_asset_job(
+    "drift",
+    dg.AssetSelection.assets(monitoring.drift_report, monitoring.retrain_decision),
+    description="Look at the drift of a day once more, and decide.",
+    executor_def=dg.in_process_executor,
+    tags=ONE_AT_A_TIME,
+)
+rebaseline = dg.define_asset_job(
+    "rebaseline",
+    SPLIT_ASSETS,
+    description="Cut both baseline sets anew from all whole days; challengers are compared again 28 days later.",
+    executor_def=dg.in_process_executor,
+    tags=ONE_TRAINING_AT_A_TIME,
+    config=dg.RunConfig(ops={name: Recut(recut=True) for name in (TRAIN_BASELINE, TEST_BASELINE)}),
 )
 promote = dg.define_asset_job(
     "promote",
@@ -72,4 +101,4 @@ bootstrap = dg.define_asset_job(
     executor_def=dg.in_process_executor,
     hooks={end_mlflow_on_run_finished},
 )
-JOBS = (ingest, daily, retrain, promote, refresh, bootstrap)
+JOBS = (ingest, daily, retrain, evaluate, drift, promote, refresh, rebaseline, bootstrap)

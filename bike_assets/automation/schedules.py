@@ -5,7 +5,8 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from bike_assets.automation.jobs import daily, ingest
+from bike_assets.automation.jobs import daily, ingest, rebaseline, retrain
+from bike_assets.automation.sensors import UNDER_WAY
 from bike_assets.core.local_time import days_between
 from bike_assets.core.splits import Span
 from bike_assets.home import Home
@@ -15,17 +16,12 @@ from bike_assets.resources.counts_source import CountsSource
 from bike_assets.resources.queries import days_to_read_again, days_tried, recorded_split
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
+from bike_assets.triggers import CAUSE_TAG, TRIGGER_TAG, Trigger
 
 PARTITION_TAG = "dagster/partition"
 RANGE_START_TAG, RANGE_END_TAG = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 FIRST_HOUR = 10
 HOURLY_DAYS = 2
-UNDER_WAY = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-]
 
 
 @dg.schedule(
@@ -107,6 +103,48 @@ def daily_corrections(
     ]
 
 
+@dg.schedule(
+    job=retrain,
+    cron_schedule="0 14 1 * *",
+    execution_timezone=DAILY.timezone,
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="A retrain through the same gate on the first of the month: a healthy champion must not age unseen.",
+)
+def monthly_challenge(
+    context: dg.ScheduleEvaluationContext, home: dg.ResourceParam[Home], warehouse: dg.ResourceParam[Warehouse]
+) -> dg.RunRequest | dg.SkipReason:
+    """In the afternoon, when the day before is in; no cooldown holds it back."""
+    if why_not := _cannot_train(home, warehouse):
+        return dg.SkipReason(why_not)
+    month = f"{context.scheduled_execution_time:%Y-%m}"
+    return dg.RunRequest(
+        run_key=f"challenge of {month}",
+        tags={TRIGGER_TAG: str(Trigger.MONTHLY_CHALLENGE), CAUSE_TAG: f"the challenge of {month}"},
+    )
+
+
+@dg.schedule(
+    job=rebaseline,
+    cron_schedule="0 16 1 1,4,7,10 *",
+    execution_timezone=DAILY.timezone,
+    default_status=dg.DefaultScheduleStatus.STOPPED,
+    description="Cuts both frozen sets anew each quarter; off, because challengers then wait 28 days.",
+)
+def quarterly_rebaseline(
+    context: dg.ScheduleEvaluationContext, home: dg.ResourceParam[Home], warehouse: dg.ResourceParam[Warehouse]
+) -> dg.RunRequest | dg.SkipReason:
+    """Once a quarter, where somebody turned it on."""
+    if why_not := _cannot_train(home, warehouse):
+        return dg.SkipReason(why_not)
+    return dg.RunRequest(run_key=f"rebaseline of {context.scheduled_execution_time:%Y-%m}")
+
+
+def _cannot_train(home: Home, warehouse: Warehouse) -> str | None:
+    if home.source == "file":
+        return "the source is a file, whose days are over"
+    return None if recorded_split(warehouse, "train_baseline") else "this home has no champion yet"
+
+
 def _is_first_tick(context: dg.ScheduleEvaluationContext) -> bool:
     return context.scheduled_execution_time.astimezone(ZoneInfo(DAILY.timezone)).hour == FIRST_HOUR
 
@@ -115,4 +153,4 @@ def _day_before(context: dg.ScheduleEvaluationContext) -> date:
     return (context.scheduled_execution_time.astimezone(ZoneInfo(DAILY.timezone)) - timedelta(days=1)).date()
 
 
-SCHEDULES = (daily_refresh, daily_corrections)
+SCHEDULES = (daily_refresh, daily_corrections, monthly_challenge, quarterly_rebaseline)

@@ -4,26 +4,37 @@ from typing import Any
 
 import dagster as dg
 
-from bike_assets.automation.jobs import refresh, retrain
+from bike_assets.automation.jobs import promote, refresh, retrain
 from bike_assets.core.decisions import RetrainDecision
 from bike_assets.core.local_time import as_date
 from bike_assets.resources.queries import whole_days
+from bike_assets.resources.registry import LocalRegistry
 from bike_assets.resources.table_rows import one_row
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
+from bike_assets.triggers import CAUSE_TAG, TRIGGER_TAG
 
 MINIMUM_INTERVAL_SECONDS = 30
+UNDER_WAY = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
 
 
-@dg.sensor(
+@dg.asset_sensor(
+    asset_key=dg.AssetKey("retrain_decision"),
     job=retrain,
     minimum_interval_seconds=MINIMUM_INTERVAL_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Starts a retrain when the newest decision asks for one; once a day, decision and champion.",
+    description="Starts a retrain when the newest day's decision asks for one; once a day, decision and champion.",
 )
-def retrain_on_decision(warehouse: dg.ResourceParam[Warehouse]) -> dg.RunRequest | dg.SkipReason:
+def retrain_on_decision(
+    context: dg.SensorEvaluationContext, asset_event: dg.EventLogEntry, warehouse: dg.ResourceParam[Warehouse]
+) -> dg.RunRequest | dg.SkipReason:
     """Retrain where the newest decision asks for it, is not held by a cooldown, and was not made by a bootstrap."""
-    row = one_row(warehouse.query("SELECT * FROM monitoring_audit.retrain_decisions ORDER BY day DESC LIMIT 1"))
+    row = one_row(warehouse.query("SELECT * FROM monitoring_audit.newest_retrain_decisions ORDER BY day DESC LIMIT 1"))
     if row is None:
         return dg.SkipReason("nothing was decided yet")
     day, decision = as_date(row["day"]), RetrainDecision(row["decision"])
@@ -33,9 +44,15 @@ def retrain_on_decision(warehouse: dg.ResourceParam[Warehouse]) -> dg.RunRequest
         return dg.SkipReason(f"{day}: {decision}, but it looks back on days before this home began")
     if row["held_until"] is not None:
         return dg.SkipReason(f"{day}: {decision}, held until {as_date(row['held_until'])} by the cooldown")
+    figures = {name: f"{row[name]:.4f}" for name in ("r2", "rmse", "drift_share") if row[name] is not None}
     return dg.RunRequest(
         run_key=f"retrain-{day}-{decision}-{int(row['champion_version'])}",
-        tags={"bike/decision": str(decision), "bike/decided_on": str(day), "bike/reason": row["reason"]},
+        tags={
+            TRIGGER_TAG: str(decision),
+            CAUSE_TAG: row["reason"],
+            "bike/decided_on": str(day),
+            **{f"bike/{name}": figure for name, figure in figures.items()},
+        },
     )
 
 
@@ -62,8 +79,35 @@ def refresh_on_promotion(
     return dg.RunRequest(
         run_key=f"refresh-{told['version']}-promoted-by-{asset_event.run_id}",
         partition_key=newest.last.isoformat(),
-        tags={"bike/reason": f"version {told['version']} replaced version {told['replaced_version']}"},
+        tags={CAUSE_TAG: f"version {told['version']} replaced version {told['replaced_version']}"},
     )
+
+
+@dg.sensor(
+    job=promote,
+    minimum_interval_seconds=MINIMUM_INTERVAL_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Finishes a promotion whose process died after summary.json was replaced: MLflow, audit, refresh.",
+)
+def finish_on_broken_promotion(
+    context: dg.SensorEvaluationContext, registry: dg.ResourceParam[LocalRegistry]
+) -> dg.RunRequest | dg.SkipReason:
+    """Look after a champion that the registry has and no materialization tells of, once nothing is under way."""
+    now = registry.read().champion
+    event = context.instance.get_latest_materialization_event(dg.AssetKey("champion"))
+    if now is None or event is None or told_by(event).get("version") == now.version:
+        return dg.SkipReason("the champion is the one that was last told of")
+    if under_way(context.instance, retrain.name) or under_way(context.instance, promote.name):
+        return dg.SkipReason("a promotion is under way")
+    return dg.RunRequest(
+        run_key=f"finish-{now.version}-after-{event.run_id}",
+        tags={CAUSE_TAG: f"the promotion of version {now.version} was broken off"},
+    )
+
+
+def under_way(instance: dg.DagsterInstance, job: str) -> bool:
+    """Whether a run of a job is queued or at work."""
+    return bool(instance.get_runs(dg.RunsFilter(job_name=job, statuses=UNDER_WAY), limit=1))
 
 
 def told_by(asset_event: dg.EventLogEntry) -> dict[str, Any]:
@@ -72,4 +116,4 @@ def told_by(asset_event: dg.EventLogEntry) -> dict[str, Any]:
     return {name: value.value for name, value in made.metadata.items()} if made else {}
 
 
-SENSORS = (retrain_on_decision, refresh_on_promotion)
+SENSORS = (retrain_on_decision, refresh_on_promotion, finish_on_broken_promotion)

@@ -42,12 +42,7 @@ def challenger_beats_seasonal_naive(warehouse: dg.ResourceParam[Warehouse]) -> d
 
 
 def _newest(warehouse: Warehouse) -> dict | None:
-    return one_row(
-        warehouse.query(
-            "SELECT * FROM monitoring_audit.deployment_decisions "
-            "ORDER BY decided_on DESC, challenger_version DESC, champion_version DESC LIMIT 1"
-        )
-    )
+    return one_row(warehouse.query("SELECT * FROM monitoring_audit.evaluations ORDER BY recorded_at DESC LIMIT 1"))
 
 
 def _shown(row: dict | None, *names: str) -> dict:

@@ -11,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 
-from bike_assets.assets.monitoring import champion_performance, drift_report
+from bike_assets.assets.monitoring import champion_performance, drift_report, retrain_decision
 from bike_assets.core.drift import LEAST_CURRENT_ROWS
 from bike_assets.partitions import days_of
 from bike_assets.resources.table_rows import one_row
@@ -21,14 +21,15 @@ from bike_assets.settings import Settings
 NOT_KNOWN = "not enough data"
 PERFORMANCE = """
 SELECT champion.r2, champion.rmse, champion.n, naive.r2 AS naive_r2
-FROM monitoring_audit.performance_metrics AS champion
-LEFT JOIN monitoring_audit.performance_metrics AS naive
+FROM monitoring_audit.newest_performance_metrics AS champion
+LEFT JOIN monitoring_audit.newest_performance_metrics AS naive
 ON naive.day = champion.day AND naive.horizon_days = 1 AND naive.role = 'seasonal_naive'
 WHERE champion.day = @day AND champion.horizon_days = 1 AND champion.role = 'champion'
 """
 DRIFT = """
-SELECT drift_share, drifted_columns, rows_current, reference FROM monitoring_audit.drift_metrics WHERE day = @day
+SELECT drift_share, drifted_columns, rows_current, reference FROM monitoring_audit.newest_drift_metrics WHERE day = @day
 """
+DECISION = "SELECT days_behind_naive FROM monitoring_audit.newest_retrain_decisions WHERE day = @day"
 Row = dict[str, Any]
 
 
@@ -101,6 +102,14 @@ BOUNDS = (
         lambda _, row: row.get("naive_r2"),
     ),
     Bound(
+        "champion_keeps_up_with_seasonal_naive",
+        retrain_decision,
+        "The champion was not worse than no model at all for days in a row (BIKE_NAIVE_ALARM_DAYS).",
+        "days_behind_naive",
+        lt,
+        lambda settings, _: settings.naive_alarm_days,
+    ),
+    Bound(
         "drift_share_is_below_warning",
         drift_report,
         "Fewer columns have drifted than would have a healthy model watched.",
@@ -141,7 +150,8 @@ def _check(bound: Bound) -> dg.AssetChecksDefinition:
 
 def known_figures(asset: dg.AssetsDefinition, warehouse: Warehouse, settings: Settings, day: date) -> Row:
     """Return what is known of a day; nothing where too few forecasts were compared."""
-    row = one_row(warehouse.query(PERFORMANCE if asset is champion_performance else DRIFT, day=day)) or {}
+    questions = {champion_performance.key: PERFORMANCE, drift_report.key: DRIFT, retrain_decision.key: DECISION}
+    row = one_row(warehouse.query(questions[asset.key], day=day)) or {}
     known = {name: value for name, value in row.items() if value is not None}
     too_few = asset is champion_performance and known.get("n", 0) < settings.min_scored_rows
     return {} if too_few else known

@@ -1,12 +1,17 @@
-"""The two stated rules: double evaluation of a challenger, and the retrain matrix.
+"""The stated rules: double evaluation of a challenger, the retrain matrix, and the cooldown that holds a retrain back.
 
 Pure functions over typed bounds; a bound belongs to the upper cell. Scores are made in `scoring`, drift in `drift`.
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
 from enum import StrEnum
 from typing import TypeGuard
+
+MIN_CURRENT_DAYS = 28
+"""Days after the baseline from which a challenger is compared with a champion."""
 
 
 class Verdict(StrEnum):
@@ -54,7 +59,12 @@ class EvaluationRule:
 
 @dataclass(frozen=True)
 class RetrainRule:
-    """Bounds on the champion's R2 and RMSE (bikes an hour) over 7 days, and on the drift share."""
+    """Bounds on the champion's R2 and RMSE (bikes an hour) over 7 days, and on the drift share.
+
+    Attributes:
+        naive_days: days in a row on which the champion is worse than the seasonal naive that are an alarm.
+        naive_is_cause: whether they are a cause to retrain as well.
+    """
 
     r2_critical: float = 0.65
     r2_warning: float = 0.70
@@ -62,14 +72,44 @@ class RetrainRule:
     drift_warning: float = 0.3
     rmse_limit: float = 60.0
     min_rows: int = 1000
+    naive_days: int = 3
+    naive_is_cause: bool = False
+
+
+@dataclass(frozen=True)
+class CooldownRule:
+    """Days that the next automatic retrain waits after one that brought no new champion, and after further ones."""
+
+    first_days: int = 3
+    later_days: int = 7
+
+
+@dataclass(frozen=True)
+class WeekFigures:
+    """What the retrain matrix looks at.
+
+    Attributes:
+        r2: the champion's R2 over the last 7 days; None or NaN when it is not known.
+        rmse: its RMSE over the same rows (bikes an hour).
+        rows: how many forecasts were compared.
+        drift_share: share of drifted columns, 0 to 1; None or NaN when it is not known.
+        days_behind_naive: days in a row on which the champion was worse than the seasonal naive.
+    """
+
+    r2: float | None
+    rmse: float | None
+    rows: int
+    drift_share: float | None
+    days_behind_naive: int = 0
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What was decided, and the sentence that says why."""
+    """What was decided, the sentence that says why, and the figures that it was decided on, by name."""
 
     decision: str
     reason: str
+    inputs: Mapping[str, float | int | None] = field(default_factory=dict)
 
 
 def evaluate_challenger(
@@ -78,6 +118,7 @@ def evaluate_challenger(
     champion_r2_current: float | None,
     rule: EvaluationRule,
     interval: tuple[float, float] | None = None,
+    current_days: int = MIN_CURRENT_DAYS,
 ) -> Decision:
     """Judge a challenger by the double evaluation.
 
@@ -87,7 +128,29 @@ def evaluate_challenger(
         champion_r2_current: the champion's R2 on the same rows of test_current; None when there is no champion.
         rule: the bounds.
         interval: of the gain in R2 on test_current, lower end and upper end; it decides only where the rule says so.
+        current_days: days after the baseline: with fewer than 28 a champion is not compared with anybody.
     """
+    low, high = interval or (None, None)
+    inputs = {
+        "r2_baseline": r2_baseline,
+        "r2_current": r2_current,
+        "champion_r2_current": champion_r2_current,
+        "gain_low": low,
+        "gain_high": high,
+        "current_days": current_days,
+    }
+    judged = _judge_challenger(r2_baseline, r2_current, champion_r2_current, rule, interval, current_days)
+    return replace(judged, inputs=inputs)
+
+
+def _judge_challenger(
+    r2_baseline: float | None,
+    r2_current: float | None,
+    champion_r2_current: float | None,
+    rule: EvaluationRule,
+    interval: tuple[float, float] | None,
+    current_days: int,
+) -> Decision:
     if not _is_known(r2_baseline) or not _is_known(r2_current):
         return Decision(Verdict.NOT_ENOUGH_DATA, "the challenger could not be scored on both test sets")
     if r2_baseline < rule.r2_floor:
@@ -98,6 +161,9 @@ def evaluate_challenger(
         return Decision(Verdict.DEPLOY, f"there is no champion yet, and R² on test_baseline {r2_baseline:.4f} passes")
     if not _is_known(champion_r2_current):
         return Decision(Verdict.NOT_ENOUGH_DATA, "the champion could not be scored on test_current")
+    if current_days < MIN_CURRENT_DAYS:
+        told = f"{current_days} days since the baseline, {MIN_CURRENT_DAYS} needed to compare with a champion"
+        return Decision(Verdict.NOT_ENOUGH_DATA, told)
     return _decide_by_gain(r2_current, champion_r2_current, rule, interval)
 
 
@@ -121,32 +187,36 @@ def _decide_by_gain(
     return Decision(Verdict.DEPLOY, f"{compared}, above {bound}")
 
 
-def decide_retrain(
-    r2: float | None, rmse: float | None, rows: int, drift_share: float | None, rule: RetrainRule, forced: bool = False
-) -> Decision:
+def decide_retrain(week: WeekFigures, rule: RetrainRule, forced: str | None = None) -> Decision:
     """Decide by the hybrid retrain matrix.
 
     Args:
-        r2: the champion's R2 over the last 7 days; None or NaN when it is not known.
-        rmse: its RMSE over the same rows (bikes an hour).
-        rows: how many forecasts were compared.
-        drift_share: share of drifted columns, 0 to 1; None or NaN when it is not known.
+        week: the figures of the last 7 days.
         rule: the bounds.
-        forced: somebody asked for a training whatever the figures.
+        forced: who asks for a training whatever the figures, and why.
     """
+    inputs = dict(vars(week))
     if forced:
-        return Decision(RetrainDecision.FORCED, "a training was asked for by hand")
+        return Decision(RetrainDecision.FORCED, f"asked for by hand, {forced}", inputs)
+    return replace(_decide_by_matrix(week, rule), inputs=inputs)
+
+
+def _decide_by_matrix(week: WeekFigures, rule: RetrainRule) -> Decision:
+    r2, rmse = week.r2, week.rmse
     if not _is_known(r2):
         return Decision(RetrainDecision.NOT_ENOUGH_DATA, "no forecast of the last 7 days has counts to compare with")
-    if rows < rule.min_rows:
-        return Decision(RetrainDecision.NOT_ENOUGH_DATA, f"{rows} forecasts compared, {rule.min_rows} needed")
+    if week.rows < rule.min_rows:
+        return Decision(RetrainDecision.NOT_ENOUGH_DATA, f"{week.rows} forecasts compared, {rule.min_rows} needed")
     if r2 < rule.r2_critical:
         return Decision(RetrainDecision.RETRAIN_REACTIVE, f"R² {r2:.3f} is below {rule.r2_critical:.2f}")
     if _is_known(rmse) and rmse > rule.rmse_limit:
         return Decision(RetrainDecision.RETRAIN_REACTIVE, f"RMSE {rmse:.1f} is above {rule.rmse_limit:.1f}")
-    if not _is_known(drift_share):
+    if rule.naive_is_cause and week.days_behind_naive >= rule.naive_days:
+        told = f"R² {r2:.3f}, worse than the seasonal naive for {week.days_behind_naive} days"
+        return Decision(RetrainDecision.RETRAIN_REACTIVE, told)
+    if not _is_known(week.drift_share):
         return Decision(RetrainDecision.NOT_ENOUGH_DATA, f"R² {r2:.3f} is not critical, and drift is not known")
-    return _decide_by_drift(r2, drift_share, rule)
+    return _decide_by_drift(r2, week.drift_share, rule)
 
 
 def _decide_by_drift(r2: float, drift_share: float, rule: RetrainRule) -> Decision:
@@ -158,6 +228,20 @@ def _decide_by_drift(r2: float, drift_share: float, rule: RetrainRule) -> Decisi
     if drift_share >= rule.drift_warning:
         return Decision(RetrainDecision.WAIT, f"{figures}: data have shifted, the model copes")
     return Decision(RetrainDecision.ALL_GOOD, f"{figures}: both within bounds")
+
+
+def held_until(day: date, in_vain: Sequence[date], rule: CooldownRule) -> date | None:
+    """Return the day from which a retrain is no longer held back, or None where nothing holds it.
+
+    Args:
+        day: the day of the decision that asks for it.
+        in_vain: days of the evaluations since the champion came that brought no new one.
+        rule: how long is waited.
+    """
+    if not in_vain:
+        return None
+    until = max(in_vain) + timedelta(days=rule.first_days if len(in_vain) == 1 else rule.later_days)
+    return until if day < until else None
 
 
 def _is_known(figure: float | None) -> TypeGuard[float]:

@@ -6,11 +6,8 @@ Who is told, when and how often belongs to `automation.announcements`; how a mes
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
 from enum import StrEnum
 from typing import Any
-
-from bike_assets.core.local_time import as_date
 
 UNKNOWN = "-"
 
@@ -42,21 +39,35 @@ class Message:
     link: str | None = None
 
 
-def promotion(row: Mapping[str, Any], link: str | None = None) -> Message:
-    """Tell that a challenger is the champion from now on, by its row of DEPLOYMENT_DECISIONS."""
-    before = _number(row.get("champion_version") or None, ".0f")
+def promotion(deployment: Mapping[str, Any], figures: Mapping[str, Any], link: str | None = None) -> Message:
+    """Tell that a version is the champion from now on.
+
+    Args:
+        deployment: its row of DEPLOYMENTS.
+        figures: the scores of its evaluation, as EVALUATIONS names them; a promotion by hand has no gain.
+        link: the run's page.
+    """
+    before = _number(deployment.get("replaced_version") or None, ".0f")
     instead = "" if before == UNKNOWN else f" in place of version {before}"
+    who = f"{_text(deployment.get('family'))} {_version(deployment.get('version'))}"
+    decided_by = _text(deployment.get("decided_by"))
     return Message(
-        f"New champion: {_challenger(row)}",
-        f"{_challenger(row)} serves from now on{instead}: {_text(row.get('reason'))}.",
+        f"New champion: {who}",
+        f"{who} serves from now on{instead}, by {decided_by}: {_text(deployment.get('reason'))}.",
         Severity.INFO,
-        _evaluation(row),
+        _evaluation(
+            {
+                **figures,
+                "challenger_family": deployment.get("family"),
+                "challenger_version": deployment.get("version"),
+            }
+        ),
         link,
     )
 
 
 def rejection(row: Mapping[str, Any], link: str | None = None) -> Message:
-    """Tell that a challenger was rejected, by its row of DEPLOYMENT_DECISIONS."""
+    """Tell that a challenger was rejected, by its row of EVALUATIONS."""
     return Message(
         f"Challenger rejected: {_challenger(row)}",
         f"{_challenger(row)} does not serve: {_text(row.get('reason'))}.",
@@ -86,45 +97,29 @@ def failed_run(job: str, step: str | None, error: str | None, link: str | None =
     )
 
 
-def critical_performance(row: Mapping[str, Any], link: str | None = None) -> Message:
-    """Tell that the champion forecasts badly, by the day's row of RETRAIN_DECISIONS."""
-    return Message(
-        f"Performance is critical on {_day(row.get('day'))}",
-        f"The champion's forecasts of the last 7 days are not good enough: {_text(row.get('reason'))}.",
-        Severity.CRITICAL,
-        _week(row),
-        link,
-    )
+def failing_check(
+    title: str, promise: str, is_error: bool, figures: Mapping[str, Any], link: str | None = None
+) -> Message:
+    """Tell that a check that held fails now.
+
+    Args:
+        title: what it means that it fails, in a few words.
+        promise: what would hold if it did not, a sentence.
+        is_error: whether the check is an error and not a warning.
+        figures: what the check looked at, by name.
+        link: the run's page.
+    """
+    severity = Severity.CRITICAL if is_error else Severity.WARNING
+    return Message(title, f"This does not hold: {promise}", severity, _as_texts(figures), link)
 
 
-def drift(row: Mapping[str, Any], link: str | None = None) -> Message:
-    """Tell that the data have shifted, by the day's row of DRIFT."""
-    return Message(
-        f"Data drift on {_day(row.get('day'))}",
-        f"The last 7 days differ from their reference: drift share {_number(row.get('drift_share'), '.2f')}.",
-        Severity.WARNING,
-        {
-            "drift share": _number(row.get("drift_share"), ".2f"),
-            "columns checked": _number(row.get("columns_checked"), ",.0f"),
-            "drifted columns": _text(row.get("drifted_columns")),
-            "reference": _text(row.get("reference")),
-            "new counters": _text(row.get("new_counters")),
-            "vanished counters": _text(row.get("vanished_counters")),
-            "champion": _version(row.get("model_version")),
-        },
-        link,
-    )
+def recovered_check(title: str, promise: str, figures: Mapping[str, Any], link: str | None = None) -> Message:
+    """Tell that a check that failed holds again; the arguments are those of `failing_check`."""
+    return Message(f"Over: {title}", f"This holds again: {promise}", Severity.INFO, _as_texts(figures), link)
 
 
-def recovery(row: Mapping[str, Any], link: str | None = None) -> Message:
-    """Tell that the champion is within its bounds again, by the day's row of RETRAIN_DECISIONS."""
-    return Message(
-        f"Back to normal on {_day(row.get('day'))}",
-        f"The champion is within its bounds again: {_text(row.get('reason'))}.",
-        Severity.INFO,
-        _week(row),
-        link,
-    )
+def _as_texts(figures: Mapping[str, Any]) -> dict[str, str]:
+    return {name: f"{value:.4g}" if isinstance(value, float) else str(value) for name, value in figures.items()}
 
 
 def _challenger(row: Mapping[str, Any]) -> str:
@@ -153,19 +148,6 @@ def _gain(row: Mapping[str, Any]) -> str:
     return told if share == UNKNOWN else f"{told}, {share} of what the champion leaves"
 
 
-def _week(row: Mapping[str, Any]) -> dict[str, str]:
-    held_until = row.get("held_until")
-    return {
-        "decision": _text(row.get("decision")),
-        "R²": _number(row.get("r2"), ".3f"),
-        "RMSE": _number(row.get("rmse"), ".1f"),
-        "forecasts compared": _number(row.get("rows"), ",.0f"),
-        "drift share": _number(row.get("drift_share"), ".2f"),
-        "champion": _version(row.get("champion_version")),
-        **({"retrain held until": _day(held_until)} if held_until is not None else {}),
-    }
-
-
 def _number(value: float | None, form: str) -> str:
     return UNKNOWN if value is None or not math.isfinite(value) else format(value, form)
 
@@ -176,7 +158,3 @@ def _version(number: float | None) -> str:
 
 def _text(value: str | None) -> str:
     return value or UNKNOWN
-
-
-def _day(value: date | None) -> str:
-    return UNKNOWN if value is None else str(as_date(value))

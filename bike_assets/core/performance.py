@@ -1,5 +1,8 @@
 """Scores of a week's forecasts by who made them. Joining forecasts to counts is the warehouse's work."""
 
+from collections.abc import Sequence
+from datetime import date, timedelta
+
 import pandas as pd
 
 from bike_assets.core.features import HORIZONS
@@ -44,3 +47,11 @@ def scores_by_role(compared: pd.DataFrame, versions: dict[str, int | None]) -> l
         for horizon in HORIZONS
         if len(part := rows[rows["horizon_days"] == horizon])
     ]
+
+
+def days_behind(worse: Sequence[date], day: date) -> int:
+    """Return how many days in a row, up to a day, are among those on which the champion was worse than the naive."""
+    known, count = set(worse), 0
+    while day - timedelta(days=count) in known:
+        count += 1
+    return count

@@ -20,6 +20,7 @@ class Table:
         description: one sentence.
         partition: the DATE column that partitions it, if any.
         write_once: rows that exist are never changed.
+        entity: for a table that is appended to, columns that say what a row is about: the newest row of each counts.
         ignored: columns in which alone a difference is no change.
         single_precision: FLOAT64 columns hold float32 values, which an engine may store as such.
     """
@@ -31,6 +32,7 @@ class Table:
     description: str
     partition: str | None = None
     write_once: bool = False
+    entity: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     single_precision: bool = False
 
@@ -38,6 +40,19 @@ class Table:
     def full_name(self) -> str:
         """Dataset and name, as SQL has it."""
         return f"{self.dataset}.{self.name}"
+
+    @property
+    def newest_name(self) -> str:
+        """Name of the view of the rows that count, for a table that is appended to."""
+        return f"{self.dataset}.newest_{self.name}"
+
+    @property
+    def newest_sql(self) -> str:
+        """What that view selects: of each entity the row that was recorded last."""
+        return (
+            f"SELECT * FROM {self.full_name} "
+            f"QUALIFY ROW_NUMBER() OVER (PARTITION BY {', '.join(self.entity)} ORDER BY recorded_at DESC) = 1"
+        )
 
 
 def _columns(**types: str) -> dict[str, str]:
@@ -52,6 +67,11 @@ _COUNTER = _columns(
     latitude="FLOAT64",
     longitude="FLOAT64",
 )
+_ORIGIN = _columns(
+    recorded_at="TIMESTAMP", run_id="STRING", code_version="STRING", thresholds="STRING", data_versions="STRING"
+)
+"""Where an audit row comes from: when and by which Dagster run it was written, by which code, under which settings, and
+from which data; the last two are JSON objects."""
 _SCORES = _columns(r2="FLOAT64", rmse="FLOAT64", mae="FLOAT64", n="INT64")
 
 COMPTAGE_VELO = Table(
@@ -172,40 +192,90 @@ SPLITS = Table(
     ("name", "cut_on"),
     "Bounds and content of every training and test set; cut_on is the newest whole day when it was cut.",
 )
-DEPLOYMENT_DECISIONS = Table(
+TRAINING_RUNS = Table(
     "monitoring_audit",
-    "deployment_decisions",
-    _columns(
-        decided_on="DATE",
-        challenger_version="INT64",
-        challenger_family="STRING",
-        champion_version="INT64",
-        decision="STRING",
-        reason="STRING",
-        r2_baseline="FLOAT64",
-        rmse_baseline="FLOAT64",
-        r2_current="FLOAT64",
-        rmse_current="FLOAT64",
-        champion_r2_baseline="FLOAT64",
-        champion_rmse_baseline="FLOAT64",
-        champion_r2_current="FLOAT64",
-        champion_rmse_current="FLOAT64",
-        naive_r2_baseline="FLOAT64",
-        naive_rmse_baseline="FLOAT64",
-        naive_r2_current="FLOAT64",
-        naive_rmse_current="FLOAT64",
-        gain="FLOAT64",
-        gain_low="FLOAT64",
-        gain_high="FLOAT64",
-        gain_residual_share="FLOAT64",
-        rows_baseline="INT64",
-        rows_current="INT64",
-        test_baseline_hash="STRING",
-        test_current_hash="STRING",
-    ),
-    ("decided_on", "challenger_version", "champion_version"),
+    "training_runs",
+    {
+        **_columns(
+            trained_on="DATE",
+            family="STRING",
+            trigger="STRING",
+            cause="STRING",
+            status="STRING",
+            error="STRING",
+            model_version="INT64",
+            mlflow_run_id="STRING",
+            seconds="FLOAT64",
+            rows_seen="INT64",
+            r2_baseline="FLOAT64",
+            rmse_baseline="FLOAT64",
+            r2_current="FLOAT64",
+            rmse_current="FLOAT64",
+        ),
+        **_ORIGIN,
+    },
+    ("run_id", "family"),
+    "Every training of a family: status is trained, known (these very data and parameters were trained on before) or "
+    "failed; trigger and cause say who asked for it. A challenger that is rejected was trained well.",
+    ignored=("recorded_at", "seconds"),
+)
+EVALUATIONS = Table(
+    "monitoring_audit",
+    "evaluations",
+    {
+        **_columns(
+            decided_on="DATE",
+            challenger_version="INT64",
+            challenger_family="STRING",
+            champion_version="INT64",
+            decision="STRING",
+            reason="STRING",
+            trigger="STRING",
+            cause="STRING",
+            r2_baseline="FLOAT64",
+            rmse_baseline="FLOAT64",
+            r2_current="FLOAT64",
+            rmse_current="FLOAT64",
+            champion_r2_baseline="FLOAT64",
+            champion_rmse_baseline="FLOAT64",
+            champion_r2_current="FLOAT64",
+            champion_rmse_current="FLOAT64",
+            naive_r2_baseline="FLOAT64",
+            naive_rmse_baseline="FLOAT64",
+            naive_r2_current="FLOAT64",
+            naive_rmse_current="FLOAT64",
+            gain="FLOAT64",
+            gain_low="FLOAT64",
+            gain_high="FLOAT64",
+            gain_residual_share="FLOAT64",
+            rows_baseline="INT64",
+            rows_current="INT64",
+        ),
+        **_ORIGIN,
+    },
+    ("challenger_version", "champion_version", "run_id"),
     "Every double evaluation with its figures at horizon 1, whatever it decided; champion_version 0 means none. The "
     "gain is R2 on test_current over the champion's, with its 95 % interval, and as a share of what that leaves.",
+    ignored=("recorded_at",),
+)
+DEPLOYMENTS = Table(
+    "monitoring_audit",
+    "deployments",
+    {
+        **_columns(
+            deployed_on="DATE",
+            version="INT64",
+            family="STRING",
+            replaced_version="INT64",
+            decided_by="STRING",
+            reason="STRING",
+        ),
+        **_ORIGIN,
+    },
+    ("version", "run_id"),
+    "Every change of the champion: decided_by is evaluation, or the person who asked for it. replaced_version 0 means "
+    "that there was none.",
+    ignored=("recorded_at",),
 )
 PERFORMANCE = Table(
     "monitoring_audit",
@@ -213,45 +283,60 @@ PERFORMANCE = Table(
     {
         **_columns(day="DATE", role="STRING", horizon_days="INT64", model_version="INT64"),
         **_SCORES,
+        **_ORIGIN,
     },
-    ("day", "role", "horizon_days"),
+    ("day", "role", "horizon_days", "run_id"),
     "Scores over the 7 days to day; role is champion, issued, seasonal_naive or first_champion.",
+    entity=("day", "role", "horizon_days"),
+    ignored=("recorded_at",),
 )
 DRIFT = Table(
     "monitoring_audit",
     "drift_metrics",
-    _columns(
-        day="DATE",
-        drift_share="FLOAT64",
-        drifted_columns="STRING",
-        columns_checked="INT64",
-        reference="STRING",
-        rows_current="INT64",
-        rows_reference="INT64",
-        new_counters="STRING",
-        vanished_counters="STRING",
-        model_version="INT64",
-    ),
-    ("day",),
+    {
+        **_columns(
+            day="DATE",
+            drift_share="FLOAT64",
+            drifted_columns="STRING",
+            columns_checked="INT64",
+            reference="STRING",
+            rows_current="INT64",
+            rows_reference="INT64",
+            new_counters="STRING",
+            vanished_counters="STRING",
+            model_version="INT64",
+        ),
+        **_ORIGIN,
+    },
+    ("day", "run_id"),
     "Drift of the 7 days to day against the reference; the share is null where there is not enough data.",
+    entity=("day",),
+    ignored=("recorded_at",),
 )
 RETRAIN_DECISIONS = Table(
     "monitoring_audit",
     "retrain_decisions",
-    _columns(
-        day="DATE",
-        decision="STRING",
-        reason="STRING",
-        r2="FLOAT64",
-        rmse="FLOAT64",
-        rows="INT64",
-        drift_share="FLOAT64",
-        champion_version="INT64",
-        held_until="DATE",
-        acts="BOOL",
-    ),
-    ("day",),
-    "The retrain matrix day by day; acts is false where a bootstrap looked back and nothing may follow.",
+    {
+        **_columns(
+            day="DATE",
+            decision="STRING",
+            reason="STRING",
+            r2="FLOAT64",
+            rmse="FLOAT64",
+            rows="INT64",
+            drift_share="FLOAT64",
+            days_behind_naive="INT64",
+            champion_version="INT64",
+            held_until="DATE",
+            acts="BOOL",
+        ),
+        **_ORIGIN,
+    },
+    ("day", "run_id"),
+    "The retrain matrix day by day; held_until is the day from which a cooldown no longer holds the retrain back. acts "
+    "is false where a bootstrap looked back and nothing may follow.",
+    entity=("day",),
+    ignored=("recorded_at",),
 )
 
 HOURLY_FEATURES = Table(
@@ -276,7 +361,9 @@ TABLES = (
     PREDICTIONS,
     INGESTIONS,
     SPLITS,
-    DEPLOYMENT_DECISIONS,
+    TRAINING_RUNS,
+    EVALUATIONS,
+    DEPLOYMENTS,
     PERFORMANCE,
     DRIFT,
     RETRAIN_DECISIONS,

@@ -45,6 +45,11 @@ class SplitRule:
     test_share: float = 0.15
     min_days: int = 84
 
+    def without_current(self) -> "SplitRule":
+        """Return the rule that shares all days out between both baseline sets and leaves none to current."""
+        both = self.train_share + self.test_share
+        return SplitRule(self.train_share / both, 1 - self.train_share / both, self.min_days)
+
 
 @dataclass(frozen=True)
 class Baseline:
@@ -79,11 +84,11 @@ def cut_current(baseline: Baseline, last_day: date, not_before: date | None = No
     Raises:
         ValueError: `not_before` lies after the last day.
     """
-    if not_before is not None and not_before > last_day:
-        raise ValueError(f"test_current began on {not_before} and cannot end on {last_day}")
     current = Span(baseline.test.last + timedelta(days=1), last_day)
     if not current.days:
         return current, current
+    if not_before is not None and not_before > last_day:
+        raise ValueError(f"test_current began on {not_before} and cannot end on {last_day}")
     length = max(1, round(current.days * TEST_CURRENT_SHARE))
     if current.days >= 2 * TEST_CURRENT_LEAST:
         length = max(length, TEST_CURRENT_LEAST)

@@ -133,13 +133,30 @@ def days_to_read_again(warehouse: Warehouse, home: Home, settings: Settings, las
 
 
 def recorded_split(warehouse: Warehouse, name: str) -> dict | None:
-    """Return the newest record of a training or test set, its days as dates."""
+    """Return the newest record of a training or test set, its days as dates; of a baseline set only with its other.
+
+    The two baseline sets are cut one after the other: a process that dies in between leaves the old pair in force.
+    """
     row = one_row(
         warehouse.query(
-            "SELECT * FROM monitoring_audit.splits WHERE name = @name ORDER BY cut_on DESC LIMIT 1", name=name
+            "SELECT * FROM monitoring_audit.splits WHERE name = @name "
+            "AND cut_on IN (SELECT cut_on FROM monitoring_audit.splits WHERE name = @other) "
+            "ORDER BY cut_on DESC LIMIT 1",
+            name=name,
+            other={TRAIN_BASELINE: TEST_BASELINE, TEST_BASELINE: TRAIN_BASELINE}.get(name, name),
         )
     )
     return {**row, **{key: as_date(row[key]) for key in ("first_day", "last_day", "cut_on")}} if row else None
+
+
+def bootstrapped_on(warehouse: Warehouse) -> date | None:
+    """Return the newest whole day when the home's first sets were cut."""
+    row = one_row(
+        warehouse.query(
+            "SELECT MIN(cut_on) AS cut_on FROM monitoring_audit.splits WHERE name = @name", name=TRAIN_BASELINE
+        )
+    )
+    return as_date(row["cut_on"]) if row and row["cut_on"] else None
 
 
 def recorded_span(warehouse: Warehouse, name: str) -> Span | None:

@@ -124,10 +124,10 @@ class LocalWarehouse:
         return tuple(str(path) for path in self._current_files(table))
 
     def _query(self, sql: str, parameters: dict[str, Any]) -> pd.DataFrame:
-        duckdb_sql = _duckdb_sql(sql)
+        duckdb_sql = _duckdb_sql(with_views(sql))
         for table in TABLES:
             if table.full_name in duckdb_sql:
-                duckdb_sql = _with_source(duckdb_sql, table, self._source(table))
+                duckdb_sql = _in_place_of(table.full_name, duckdb_sql, self._source(table))
         with self._connect() as connection:
             return connection.execute(duckdb_sql, parameters or None).df()
 
@@ -170,11 +170,19 @@ class LocalWarehouse:
         return f"SELECT {', '.join(quoted(table.columns))} FROM read_parquet([{listed}], {pruning})"
 
 
-def _with_source(sql: str, table: Table, source: str) -> str:
-    """Read a table's files in the place of its name; an alias that follows the name stays."""
-    name = re.escape(table.full_name)
+def with_views(sql: str) -> str:
+    """Return BigQuery SQL with the views of tables that are appended to written out."""
+    for table in TABLES:
+        if table.entity and table.newest_name in sql:
+            sql = _in_place_of(table.newest_name, sql, table.newest_sql)
+    return sql
+
+
+def _in_place_of(full_name: str, sql: str, source: str) -> str:
+    """Put a query in the place of a name; an alias that follows the name stays."""
+    name, short = re.escape(full_name), full_name.rpartition(".")[2]
     aliased = re.sub(rf"\b{name}(?= AS )", lambda _: f"({source})", sql)
-    return re.sub(rf"\b{name}\b", lambda _: f"({source}) AS {table.name}", aliased)
+    return re.sub(rf"\b{name}\b", lambda _: f"({source}) AS {short}", aliased)
 
 
 _DUCKDB_TYPES = {

@@ -6,16 +6,16 @@ import dagster as dg
 import pytest
 
 from bike_assets.core.families import FAMILIES
-from bike_assets.core.schemas import DEPLOYMENT_DECISIONS
+from bike_assets.core.schemas import EVALUATIONS
 from bike_assets.resources.table_rows import frame
-from bike_assets_tests.conftest import LAST_DAY, City
+from bike_assets_tests.conftest import LAST_DAY, City, recorded
 
 NEXT = len(FAMILIES) + 1
 """The version after those of the first training."""
 
 
 def decisions(city: City):
-    return city.query("SELECT * FROM monitoring_audit.deployment_decisions ORDER BY challenger_version")
+    return city.query("SELECT * FROM monitoring_audit.evaluations ORDER BY recorded_at")
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_a_decision_against_another_champion_never_acts(city: City):
         "decision": "DEPLOY",
         "reason": "decided against a version that serves no more",
     }
-    city.resource("warehouse").merge(DEPLOYMENT_DECISIONS, frame(DEPLOYMENT_DECISIONS, [stale]))
+    city.resource("warehouse").merge(EVALUATIONS, frame(EVALUATIONS, [recorded(stale)]))
     assert city.run("retrain", asset_selection=[dg.AssetKey("champion")]).success
     assert registry.read().champion.version == first.version
 
@@ -93,7 +93,7 @@ def test_a_deploy_against_the_champion_replaces_it_and_moves_the_alias(city: Cit
         "decision": "DEPLOY",
         "reason": "r",
     }
-    city.resource("warehouse").merge(DEPLOYMENT_DECISIONS, frame(DEPLOYMENT_DECISIONS, [row]))
+    city.resource("warehouse").merge(EVALUATIONS, frame(EVALUATIONS, [recorded(row)]))
     assert city.run("retrain", asset_selection=[dg.AssetKey("champion")]).success
     assert registry.read().champion.version == NEXT
     client = city.resource("mlflow")._client()
@@ -129,9 +129,10 @@ def test_a_version_that_is_named_by_hand_serves_and_the_audit_says_who_and_why(c
     assert by_hand(city, other.version).success
     assert registry.read().champion.version == other.version
     assert registry.read().entry(first.version).withdrawn
-    row = decisions(city).query("challenger_version == @other.version and champion_version == @first.version").iloc[0]
-    assert row["reason"] == "by hand, Ada: the newer one overshoots on Sundays"
-    assert row["r2_current"] == other.scores["test_current"]["r2"]
+    row = city.query("SELECT * FROM monitoring_audit.deployments ORDER BY recorded_at").iloc[-1]
+    assert (row["decided_by"], row["reason"]) == ("Ada", "the newer one overshoots on Sundays")
+    assert (row["version"], row["replaced_version"]) == (other.version, first.version)
+    assert len(decisions(city)) == 1
     aliases = city.resource("mlflow")._client().get_registered_model("bike-traffic").aliases
     assert int(aliases["champion"]) == other.version
 
@@ -174,7 +175,7 @@ def test_a_new_champion_looks_back_on_the_week_before(city: City):
     assert len(made) == 10
     assert set(made["kind"]) == {"issued", "hindcast"}
     scored = city.query(
-        "SELECT * FROM monitoring_audit.performance_metrics WHERE day = @day AND role = 'champion'", day=LAST_DAY
+        "SELECT * FROM monitoring_audit.newest_performance_metrics WHERE day = @day AND role = 'champion'", day=LAST_DAY
     )
     assert set(scored["model_version"]) == {other.version}
     counted = city.query(

@@ -66,15 +66,29 @@ def test_every_check_is_described(defs):
 
 
 def test_jobs_schedules_and_sensors_run_without_a_click(defs):
-    assert {job.name for job in defs.jobs} == {"ingest", "daily", "retrain", "promote", "refresh", "bootstrap"}
+    assert {job.name for job in defs.jobs} == {
+        "ingest",
+        "daily",
+        "retrain",
+        "evaluate",
+        "drift",
+        "promote",
+        "refresh",
+        "rebaseline",
+        "bootstrap",
+    }
     assert {each.name: each.default_status for each in defs.schedules} == {
         "daily_corrections": dg.DefaultScheduleStatus.RUNNING,
         "daily_refresh": dg.DefaultScheduleStatus.RUNNING,
+        "monthly_challenge": dg.DefaultScheduleStatus.RUNNING,
+        "quarterly_rebaseline": dg.DefaultScheduleStatus.STOPPED,
     }
     assert {each.name: each.default_status for each in defs.sensors} == {
         "retrain_on_decision": dg.DefaultSensorStatus.RUNNING,
         "refresh_on_promotion": dg.DefaultSensorStatus.RUNNING,
         "announce_promotion": dg.DefaultSensorStatus.RUNNING,
+        "finish_on_broken_promotion": dg.DefaultSensorStatus.RUNNING,
+        "alert_on_check_failure": dg.DefaultSensorStatus.RUNNING,
         "alert_on_run_failure": dg.DefaultSensorStatus.RUNNING,
     }
 
@@ -82,9 +96,11 @@ def test_jobs_schedules_and_sensors_run_without_a_click(defs):
 def test_days_are_ingested_one_run_at_a_time(defs):
     """Forecasts of the day after would else miss the day before; dagster.yaml has the limit for this tag."""
     limit = yaml.safe_load((REPOSITORY / "dagster.yaml").read_text())["concurrency"]["runs"]["tag_concurrency_limits"]
-    assert limit == [{"key": "bike/one_at_a_time", "value": "days", "limit": 1}]
-    for name in ("ingest", "daily"):
+    assert limit == [{"key": "bike/one_at_a_time", "value": what, "limit": 1} for what in ("days", "trainings")]
+    for name in ("ingest", "daily", "refresh", "drift"):
         assert defs.resolve_job_def(name).tags["bike/one_at_a_time"] == "days"
+    for name in ("retrain", "evaluate", "rebaseline"):
+        assert defs.resolve_job_def(name).tags["bike/one_at_a_time"] == "trainings"
 
 
 def test_the_source_of_counts_is_opened_by_what_reads_it_and_by_nothing_else(tmp_path):

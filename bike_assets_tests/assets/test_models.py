@@ -84,7 +84,7 @@ def test_a_challenger_that_does_not_win_is_named(city: City, open_city):
         "champion": scored[0].version,
         "challenger": scored[-1].version,
     }
-    row = hard_to_beat.query("SELECT * FROM monitoring_audit.deployment_decisions ORDER BY champion_version").iloc[-1]
+    row = hard_to_beat.query("SELECT * FROM monitoring_audit.evaluations ORDER BY champion_version").iloc[-1]
     assert row["gain"] == pytest.approx(row["r2_current"] - row["champion_r2_current"])
     assert row["gain_low"] <= row["gain"] <= row["gain_high"]
     assert row["gain_residual_share"] == pytest.approx(row["gain"] / (1 - row["champion_r2_current"]))

@@ -1,12 +1,21 @@
 """What people are told: a promotion once, a rejection as a rejection, and a failure with its step and its page."""
 
+from datetime import timedelta
+
 import dagster as dg
 import pytest
 
-from bike_assets.automation.announcements import alert_on_run_failure, announce_promotion
-from bike_assets.core.messages import Message
+from bike_assets.automation.announcements import (
+    ALARMS,
+    _watched_checks,
+    alert_on_check_failure,
+    alert_on_run_failure,
+    announce_promotion,
+)
+from bike_assets.core.messages import Message, Severity
 from bike_assets.resources.warehouse import LocalWarehouse
-from bike_assets_tests.conftest import City
+from bike_assets.settings import Settings
+from bike_assets_tests.conftest import LAST_DAY, City
 
 
 class Heard:
@@ -26,7 +35,13 @@ def heard() -> Heard:
 
 
 def resources(city: City, heard: Heard) -> dict:
-    return {"warehouse": city.resource("warehouse"), "settings": city.settings, "notifier": heard}
+    registry = city.resource("registry")
+    return {
+        "warehouse": city.resource("warehouse"),
+        "registry": registry,
+        "settings": city.settings,
+        "notifier": heard,
+    }
 
 
 def hear_of_champion(city: City, heard: Heard) -> dg.SensorResult:
@@ -84,3 +99,72 @@ def test_a_failed_run_is_told_with_its_step_and_its_cause(city: City, heard: Hea
     assert message.fields["error"] == "RuntimeError: the disk is full"
     assert "double_evaluation" in message.text
     assert message.link.endswith(f"/runs/{result.run_id}")
+
+
+def judged(instance: dg.DagsterInstance, check: str, passed: bool, severity: str = "WARN", **metadata: object) -> None:
+    evaluation = dg.AssetCheckEvaluation(
+        asset_key=dg.AssetKey("champion_performance"),
+        check_name=check,
+        passed=passed,
+        metadata={name: dg.MetadataValue.float(value) for name, value in metadata.items()},
+        severity=dg.AssetCheckSeverity[severity],
+    )
+    instance.report_runless_asset_event(evaluation)
+
+
+class Listener:
+    """Ticks the sensor and remembers its cursor, as the daemon does."""
+
+    def __init__(self, settings: Settings, heard: Heard) -> None:
+        self.instance = dg.DagsterInstance.ephemeral()
+        self.resources = {"notifier": heard, "settings": settings}
+        self.cursor: str | None = None
+
+    def tick(self) -> None:
+        context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor, resources=self.resources)
+        self.cursor = alert_on_check_failure.evaluate_tick(context).cursor
+
+
+@pytest.fixture
+def listener(heard: Heard) -> Listener:
+    return Listener(Settings(), heard)
+
+
+def test_an_alarm_is_told_once_until_it_is_over_and_then_that_it_is(listener: Listener, heard: Heard):
+    for passed in (True, False, False, False, True, True):
+        judged(listener.instance, "r2_is_above_critical", passed, "ERROR", r2=0.5)
+        listener.tick()
+    assert [message.title for message in heard.messages] == ["Performance is critical", "Over: Performance is critical"]
+    assert [message.severity for message in heard.messages] == [Severity.CRITICAL, Severity.INFO]
+    assert heard.messages[0].fields["r2"] == "0.5"
+
+
+def test_an_alarm_that_gets_worse_is_told_again(listener: Listener, heard: Heard):
+    for severity in ("WARN", "ERROR"):
+        judged(listener.instance, "r2_is_above_critical", False, severity)
+        listener.tick()
+    assert [message.severity for message in heard.messages] == [Severity.WARNING, Severity.CRITICAL]
+
+
+def test_checks_that_were_never_judged_or_that_are_nobodys_alarm_are_silent(listener: Listener, heard: Heard):
+    judged(listener.instance, "champion_beats_seasonal_naive", False)
+    listener.tick()
+    assert not heard.messages
+
+
+def test_every_alarm_is_a_check_that_exists(city: City):
+    known = {spec.name for each in city.defs.asset_checks for spec in each.check_specs}
+    assert set(ALARMS) <= known
+    assert set(ALARMS) == {spec.name for spec in _watched_checks()}
+
+
+def test_a_day_that_fails_every_hour_is_told_once(city: City, heard: Heard, monkeypatch):
+    def breaks(*_: object, **__: object) -> None:
+        raise RuntimeError("the disk is full")
+
+    monkeypatch.setattr(LocalWarehouse, "merge", breaks)
+    for day in (LAST_DAY, LAST_DAY, LAST_DAY - timedelta(days=1)):
+        result = city.run("drift", day, raise_on_error=False, asset_selection=[dg.AssetKey("retrain_decision")])
+        hear_of_failure(city, heard, result)
+    assert [message.link.rpartition("/")[2] for message in heard.messages][-1] == result.run_id
+    assert len(heard.messages) == 2

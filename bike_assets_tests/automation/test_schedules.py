@@ -15,6 +15,8 @@ from bike_assets.automation.schedules import (
     RANGE_START_TAG,
     daily_corrections,
     daily_refresh,
+    monthly_challenge,
+    quarterly_rebaseline,
 )
 from bike_assets.build import build_defs
 from bike_assets.core.schemas import INGESTIONS
@@ -240,3 +242,29 @@ def test_what_is_asked_for_can_be_run(city: City):
     read = city.query("SELECT day, rows_added, rows_changed FROM monitoring_audit.ingestions ORDER BY ingested_at, day")
     assert len(read.tail(7)["day"].unique()) == 7
     assert not read.tail(7)[["rows_added", "rows_changed"]].any(axis=None)
+
+
+def challenged(city: City, schedule: dg.ScheduleDefinition, **changes):
+    resources = {"home": dataclasses.replace(city.home, **changes), "warehouse": city.resource("warehouse")}
+    return schedule.evaluate_tick(context_at(city, datetime(2021, 11, 1, 13, tzinfo=UTC), resources))
+
+
+@pytest.mark.parametrize("schedule", [monthly_challenge, quarterly_rebaseline])
+def test_what_comes_by_the_calendar_is_asked_for_once_and_not_of_a_file_or_an_empty_home(
+    city: City, tmp_path, open_city, schedule
+):
+    [request] = challenged(city, schedule).run_requests
+    assert "2021-11" in request.run_key
+    assert challenged(city, schedule).run_requests[0].run_key == request.run_key
+    assert "days are over" in challenged(city, schedule, source="file", last_day=LAST_DAY).skip_message
+    assert "no champion" in challenged(open_city(tmp_path / "young"), schedule).skip_message
+
+
+def test_a_challenge_names_itself_as_what_asked_for_the_training(city: City):
+    [request] = challenged(city, monthly_challenge).run_requests
+    assert request.tags["bike/trigger"] == "MONTHLY_CHALLENGE"
+    assert city.run("retrain", tags=dict(request.tags)).success
+    trained = city.query("SELECT * FROM monitoring_audit.training_runs WHERE trigger = 'MONTHLY_CHALLENGE'")
+    assert set(trained["status"]) == {"known"}
+    judged = city.query("SELECT * FROM monitoring_audit.evaluations ORDER BY recorded_at").iloc[-1]
+    assert (judged["trigger"], judged["decision"]) == ("MONTHLY_CHALLENGE", "SKIP")

@@ -4,12 +4,12 @@ import dagster as dg
 import pytest
 
 from bike_assets.checks import monitoring_checks as checks
-from bike_assets.core.schemas import DRIFT
+from bike_assets.core.schemas import DRIFT, RETRAIN_DECISIONS
 from bike_assets.core.schemas import PERFORMANCE as SCORES
 from bike_assets.resources.table_rows import frame
 from bike_assets.resources.warehouse import LocalWarehouse
 from bike_assets.settings import Settings
-from bike_assets_tests.conftest import LAST_DAY
+from bike_assets_tests.conftest import LAST_DAY, recorded
 
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 
@@ -32,7 +32,7 @@ def judge(name: str, warehouse: LocalWarehouse, monkeypatch, **settings) -> dg.A
 
 def score(warehouse: LocalWarehouse, role: str = "champion", **figures) -> None:
     row = {"day": LAST_DAY, "role": role, "horizon_days": 1, "model_version": 1, "mae": 5.0, "n": 5000}
-    warehouse.merge(SCORES, frame(SCORES, [{**row, "r2": 0.9, "rmse": 20.0, **figures}]))
+    warehouse.merge(SCORES, frame(SCORES, [recorded({**row, "r2": 0.9, "rmse": 20.0, **figures})]))
 
 
 @pytest.mark.parametrize(
@@ -81,16 +81,23 @@ def test_too_few_forecasts_are_not_green_and_no_alarm_either(warehouse, monkeypa
 )
 def test_each_bound_of_the_drift_from_both_sides(warehouse, monkeypatch, check, share, passed):
     row = {"day": LAST_DAY, "drift_share": share, "drifted_columns": "base", "rows_current": 1600, "model_version": 1}
-    warehouse.merge(DRIFT, frame(DRIFT, [row]))
+    warehouse.merge(DRIFT, frame(DRIFT, [recorded(row)]))
     assert judge(check, warehouse, monkeypatch).passed is passed
 
 
 def test_a_week_of_too_few_rows_is_told(warehouse, monkeypatch):
     row = {"day": LAST_DAY, "drift_share": None, "rows_current": 1599, "model_version": 1}
-    warehouse.merge(DRIFT, frame(DRIFT, [row]))
+    warehouse.merge(DRIFT, frame(DRIFT, [recorded(row)]))
     found = judge("current_window_is_large_enough", warehouse, monkeypatch)
     assert not found.passed
     assert found.metadata["rows_current"].value == 1599
+
+
+@pytest.mark.parametrize(("behind", "passed"), [(0, True), (2, True), (3, False), (9, False)])
+def test_days_behind_the_naive_are_counted_until_they_are_an_alarm(warehouse, monkeypatch, behind, passed):
+    row = {"day": LAST_DAY, "decision": "WAIT", "days_behind_naive": behind, "champion_version": 1}
+    warehouse.merge(RETRAIN_DECISIONS, frame(RETRAIN_DECISIONS, [recorded(row)]))
+    assert judge("champion_keeps_up_with_seasonal_naive", warehouse, monkeypatch).passed is passed
 
 
 def test_the_bounds_are_settings(warehouse, monkeypatch):
@@ -103,4 +110,5 @@ def test_every_check_is_collected_and_described():
     assert names == {
         "r2_is_above_critical", "r2_is_above_warning", "rmse_is_within_limit", "champion_beats_seasonal_naive",
         "drift_share_is_below_warning", "drift_share_is_below_critical", "current_window_is_large_enough",
+        "champion_keeps_up_with_seasonal_naive",
     }  # fmt: skip

@@ -1,18 +1,22 @@
 """The two stated rules, cell by cell and bound by bound, and what must hold of any figures."""
 
 import math
+from datetime import date, timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bike_assets.core.decisions import (
+    CooldownRule,
     EvaluationRule,
     RetrainDecision,
     RetrainRule,
     Verdict,
+    WeekFigures,
     decide_retrain,
     evaluate_challenger,
+    held_until,
 )
 
 ORDER = [
@@ -36,8 +40,8 @@ def above(value: float) -> float:
     return math.nextafter(value, math.inf)
 
 
-def retrain(r2, drift_share, rmse=30.0, rows=ENOUGH, **options) -> str:
-    return decide_retrain(r2, rmse, rows, drift_share, RetrainRule(), **options).decision
+def retrain(r2, drift_share, rmse=30.0, rows=ENOUGH, behind=0, rule=None, **options) -> str:
+    return decide_retrain(WeekFigures(r2, rmse, rows, drift_share, behind), rule or RetrainRule(), **options).decision
 
 
 @pytest.mark.parametrize(
@@ -110,13 +114,14 @@ def test_too_few_rows_are_no_decision_even_when_they_look_bad():
 @given(r2=figures, rmse=figures, rows=st.integers(0, 10**6), drift_share=figures)
 @settings(max_examples=50)
 def test_a_force_overrides_all_figures(r2, rmse, rows, drift_share):
-    assert retrain(r2, drift_share, rmse=rmse, rows=rows, forced=True) == "FORCED"
+    assert retrain(r2, drift_share, rmse=rmse, rows=rows, forced="Ada: a new fleet") == "FORCED"
 
 
 @given(r2=figures, rmse=figures, rows=st.integers(0, 10**6), drift_share=figures)
 @settings(max_examples=300)
 def test_any_figures_get_a_decision_and_a_reason_and_only_a_person_forces(r2, rmse, rows, drift_share):
-    found = decide_retrain(r2, rmse, rows, drift_share, RetrainRule())
+    found = decide_retrain(WeekFigures(r2, rmse, rows, drift_share), RetrainRule())
+    assert found.inputs["rows"] == rows
     assert found.decision in {*ORDER, RetrainDecision.NOT_ENOUGH_DATA}
     assert found.reason
 
@@ -128,11 +133,17 @@ def test_any_figures_get_a_decision_and_a_reason_and_only_a_person_forces(r2, rm
     loss=st.floats(0, 1),
     error=st.floats(0, 60),
     more_drift=st.floats(0, 1),
+    behind=st.integers(0, 4),
+    more_days=st.integers(0, 4),
+    naive_is_cause=st.booleans(),
 )
 @settings(max_examples=400)
-def test_worse_figures_never_give_a_milder_decision(r2, rmse, drift_share, loss, error, more_drift):
-    better = retrain(r2, drift_share, rmse=rmse)
-    worse = retrain(r2 - loss, drift_share + more_drift, rmse=rmse + error)
+def test_worse_figures_never_give_a_milder_decision(
+    r2, rmse, drift_share, loss, error, more_drift, behind, more_days, naive_is_cause
+):
+    rule = RetrainRule(naive_is_cause=naive_is_cause)
+    better = retrain(r2, drift_share, rmse=rmse, behind=behind, rule=rule)
+    worse = retrain(r2 - loss, drift_share + more_drift, rmse=rmse + error, behind=behind + more_days, rule=rule)
     assert ORDER.index(better) <= ORDER.index(worse)
 
 
@@ -141,7 +152,7 @@ def test_the_bounds_of_the_retrain_rule_are_settings():
         r2_critical=0.8, r2_warning=0.9, drift_critical=0.2, drift_warning=0.1, rmse_limit=25.0, min_rows=10
     )
     found = [
-        decide_retrain(r2, rmse, rows, drift_share, rule).decision
+        retrain(r2, drift_share, rmse=rmse, rows=rows, rule=rule)
         for r2, rmse, rows, drift_share in (
             (0.79, 20.0, 10, 0.0),
             (0.95, 26.0, 10, 0.0),
@@ -177,7 +188,7 @@ def test_training_follows_the_two_retrains_and_a_force_only():
     ],
 )
 def test_the_reason_states_the_figures_that_decided(r2, rmse, drift_share, shown):
-    reason = decide_retrain(r2, rmse, ENOUGH, drift_share, RetrainRule()).reason
+    reason = decide_retrain(WeekFigures(r2, rmse, ENOUGH, drift_share), RetrainRule()).reason
     assert [figure for figure in shown if figure not in reason] == []
 
 
@@ -285,3 +296,48 @@ def test_stricter_rules_never_deploy_what_the_plain_one_skips(current, champion,
     strict = EvaluationRule(min_residual_share=share, certain=True)
     verdicts = [evaluate_challenger(0.9, current, champion, rule, (low, 1.0)).decision for rule in (plain, strict)]
     assert verdicts in (["SKIP", "SKIP"], ["DEPLOY", "SKIP"], ["DEPLOY", "DEPLOY"])
+
+
+@pytest.mark.parametrize(
+    ("behind", "is_cause", "decision"),
+    [(2, True, "ALL_GOOD"), (3, True, "RETRAIN_REACTIVE"), (9, True, "RETRAIN_REACTIVE"), (9, False, "ALL_GOOD")],
+)
+def test_days_behind_the_naive_are_a_cause_where_that_is_set(behind, is_cause, decision):
+    assert retrain(0.95, 0.0, behind=behind, rule=RetrainRule(naive_is_cause=is_cause)) == decision
+
+
+@pytest.mark.parametrize(("days", "verdict"), [(27, "NOT_ENOUGH_DATA"), (28, "DEPLOY")])
+def test_few_days_after_the_baseline_compare_nobody_with_a_champion(days, verdict):
+    assert evaluate_challenger(0.9, 0.95, 0.9, EvaluationRule(), current_days=days).decision == verdict
+    assert evaluate_challenger(0.5, 0.95, 0.9, EvaluationRule(), current_days=days).decision == "REJECT"
+    assert evaluate_challenger(0.9, 0.95, None, EvaluationRule(), current_days=days).decision == "DEPLOY"
+
+
+DAY = date(2026, 3, 10)
+
+
+@pytest.mark.parametrize(
+    ("in_vain", "until"),
+    [
+        ([], None),
+        ([DAY], 13),
+        ([DAY - timedelta(days=2)], 11),
+        ([DAY - timedelta(days=3)], None),
+        ([DAY - timedelta(days=6), DAY - timedelta(days=3)], 14),
+        ([DAY - timedelta(days=3), DAY - timedelta(days=6)], 14),
+        ([DAY - timedelta(days=10), DAY - timedelta(days=7)], None),
+        ([DAY - timedelta(days=30), DAY - timedelta(days=20), DAY], 17),
+    ],
+)
+def test_a_retrain_waits_three_days_after_the_first_in_vain_and_seven_after_further_ones(in_vain, until):
+    assert held_until(DAY, in_vain, CooldownRule()) == (until and date(2026, 3, until))
+
+
+@given(
+    in_vain=st.lists(st.integers(0, 60).map(lambda ago: DAY - timedelta(days=ago)), max_size=6),
+    first=st.integers(0, 10),
+    later=st.integers(0, 10),
+)
+def test_a_hold_ends_after_its_day_and_within_the_rule(in_vain, first, later):
+    until = held_until(DAY, in_vain, CooldownRule(first, later))
+    assert until is None or DAY < until <= DAY + timedelta(days=max(first, later))

@@ -7,7 +7,7 @@ import pytest
 
 from bike_assets.core import messages
 from bike_assets.core.messages import Severity
-from bike_assets.core.schemas import DEPLOYMENT_DECISIONS, DRIFT, RETRAIN_DECISIONS
+from bike_assets.core.schemas import DEPLOYMENTS, EVALUATIONS
 
 LINK = "http://127.0.0.1:3000/runs/1"
 DEPLOYED = {
@@ -26,30 +26,27 @@ DEPLOYED = {
     "gain_high": 0.0521,
     "gain_residual_share": 0.1558,
 }
-DECIDED = {
-    "day": date(2026, 3, 2),
-    "decision": "RETRAIN_REACTIVE",
-    "reason": "R² 0.512 is below 0.65",
-    "r2": 0.5123,
-    "rmse": 61.27,
-    "rows": 10752,
-    "drift_share": 0.4167,
-    "champion_version": 3,
-    "held_until": None,
-    "acts": True,
+DEPLOYMENT = {
+    "version": 7,
+    "family": "gradient_boosting",
+    "replaced_version": 3,
+    "decided_by": "evaluation",
+    "reason": DEPLOYED["reason"],
 }
-DRIFTED = {
-    "day": date(2026, 3, 2),
-    "drift_share": 0.5833,
-    "drifted_columns": "base, residual",
-    "columns_checked": 12,
-    "reference": "same weeks last year: 2025-02-20 to 2025-03-12",
-    "new_counters": "c9",
-    "vanished_counters": "",
-    "model_version": 3,
-}
-OF_EVALUATION = [messages.promotion, messages.rejection]
-OF_WEEK = [messages.critical_performance, messages.recovery]
+FIGURES = {"bound": 0.65, "r2": 0.51234, "reference": "same weeks last year"}
+
+
+def promoted(row, link=None) -> messages.Message:
+    deployment = {
+        "version": row.get("challenger_version"),
+        "family": row.get("challenger_family"),
+        "replaced_version": row.get("champion_version"),
+        "reason": row.get("reason"),
+    }
+    return messages.promotion(deployment, row, link)
+
+
+OF_EVALUATION = [promoted, messages.rejection]
 
 
 def everything_in(message: messages.Message) -> str:
@@ -57,7 +54,7 @@ def everything_in(message: messages.Message) -> str:
 
 
 def test_the_rows_of_these_tests_have_the_tables_columns():
-    for row, table in ((DEPLOYED, DEPLOYMENT_DECISIONS), (DECIDED, RETRAIN_DECISIONS), (DRIFTED, DRIFT)):
+    for row, table in ((DEPLOYED, EVALUATIONS), (DEPLOYMENT, DEPLOYMENTS)):
         assert set(row) <= set(table.columns)
 
 
@@ -79,9 +76,9 @@ def test_an_evaluation_is_told_with_its_figures_and_its_reason(tell):
 
 
 def test_a_promotion_says_whom_it_replaces_and_a_first_one_nobody():
-    assert "in place of version 3" in messages.promotion(DEPLOYED).text
+    assert "in place of version 3" in promoted(DEPLOYED).text
     for nobody in (0, None, math.nan):
-        assert "in place of" not in messages.promotion({**DEPLOYED, "champion_version": nobody}).text
+        assert "in place of" not in promoted({**DEPLOYED, "champion_version": nobody}).text
 
 
 @pytest.mark.parametrize(
@@ -94,51 +91,34 @@ def test_a_promotion_says_whom_it_replaces_and_a_first_one_nobody():
     ],
 )
 def test_a_gain_is_shown_as_far_as_it_is_known(change, shown):
-    told = messages.promotion({**DEPLOYED, **change}).fields["gain"]
+    told = promoted({**DEPLOYED, **change}).fields["gain"]
     assert told.startswith(shown)
     assert ("champion leaves" in told) == ("of what" in shown)
 
 
 def test_a_row_from_before_there_were_gains_can_be_told():
     row = {name: value for name, value in DEPLOYED.items() if not name.startswith("gain")}
-    assert messages.promotion(row).fields["gain"] == "-"
+    assert promoted(row).fields["gain"] == "-"
 
 
-@pytest.mark.parametrize("tell", OF_WEEK)
-def test_a_week_is_told_with_its_figures_and_its_reason(tell):
-    message = tell(DECIDED, LINK)
-    assert message.fields == {
-        "decision": "RETRAIN_REACTIVE",
-        "R²": "0.512",
-        "RMSE": "61.3",
-        "forecasts compared": "10,752",
-        "drift share": "0.42",
-        "champion": "version 3",
-    }
-    assert DECIDED["reason"] in message.text
-    assert "2026-03-02" in message.title
-    assert message.link == LINK
+def test_a_promotion_by_hand_says_by_whom_and_has_no_gain():
+    message = messages.promotion({**DEPLOYMENT, "decided_by": "Ada"}, {"r2_baseline": 0.8}, LINK)
+    assert "by Ada" in message.text
+    assert (message.fields["gain"], message.fields["R² test_baseline"]) == ("-", "0.8000")
 
 
-def test_a_retrain_that_is_held_says_until_when():
-    held = messages.critical_performance({**DECIDED, "held_until": date(2026, 3, 6)})
-    assert held.fields["retrain held until"] == "2026-03-06"
+@pytest.mark.parametrize(("is_error", "severity"), [(True, Severity.CRITICAL), (False, Severity.WARNING)])
+def test_a_check_that_fails_is_told_with_what_does_not_hold_and_its_figures(is_error, severity):
+    message = messages.failing_check("Performance is critical", "R² is not below the bound.", is_error, FIGURES, LINK)
+    assert message.fields == {"bound": "0.65", "r2": "0.5123", "reference": "same weeks last year"}
+    assert message.text == "This does not hold: R² is not below the bound."
+    assert (message.title, message.severity, message.link) == ("Performance is critical", severity, LINK)
 
 
-def test_drift_names_the_columns_and_the_counters():
-    message = messages.drift(DRIFTED, LINK)
-    assert message.fields == {
-        "drift share": "0.58",
-        "columns checked": "12",
-        "drifted columns": "base, residual",
-        "reference": DRIFTED["reference"],
-        "new counters": "c9",
-        "vanished counters": "-",
-        "champion": "version 3",
-    }
-    assert "2026-03-02" in message.title
-    assert "0.58" in message.text
-    assert message.link == LINK
+def test_a_check_that_holds_again_is_no_alarm():
+    message = messages.recovered_check("Performance is critical", "R² is not below the bound.", FIGURES, LINK)
+    assert (message.title, message.severity) == ("Over: Performance is critical", Severity.INFO)
+    assert message.fields["r2"] == "0.5123"
 
 
 def test_a_failed_run_is_told_with_the_first_line_of_its_error():
@@ -157,12 +137,9 @@ def test_a_run_that_failed_outside_of_its_steps_and_said_nothing_is_told_as_well
 
 
 @pytest.mark.parametrize("missing", [None, math.nan])
-@pytest.mark.parametrize(
-    ("tell", "row"),
-    [*((tell, DEPLOYED) for tell in OF_EVALUATION), *((tell, DECIDED) for tell in OF_WEEK), (messages.drift, DRIFTED)],
-)
-def test_a_number_that_is_missing_is_a_dash(tell, row, missing):
-    unknown = {name: missing if isinstance(value, int | float) else value for name, value in row.items()}
+@pytest.mark.parametrize("tell", OF_EVALUATION)
+def test_a_number_that_is_missing_is_a_dash(tell, missing):
+    unknown = {name: missing if isinstance(value, int | float) else value for name, value in DEPLOYED.items()}
     message = tell(unknown)
     told = everything_in(message)
     assert "-" in message.fields.values()
@@ -170,18 +147,12 @@ def test_a_number_that_is_missing_is_a_dash(tell, row, missing):
     assert "None" not in told
 
 
-@pytest.mark.parametrize("tell", [*OF_EVALUATION, *OF_WEEK, messages.drift])
+@pytest.mark.parametrize("tell", OF_EVALUATION)
 def test_a_row_without_anything_can_be_told(tell):
     assert "None" not in everything_in(tell({}))
 
 
 def test_how_much_each_message_matters():
-    told = {
-        messages.promotion(DEPLOYED).severity: "promotion",
-        messages.rejection(DEPLOYED).severity: "rejection",
-        messages.critical_performance(DECIDED).severity: "critical",
-    }
-    assert told == {Severity.INFO: "promotion", Severity.WARNING: "rejection", Severity.CRITICAL: "critical"}
+    assert promoted(DEPLOYED).severity == Severity.INFO
+    assert messages.rejection(DEPLOYED).severity == Severity.WARNING
     assert messages.failed_run("daily", None, None).severity == Severity.CRITICAL
-    assert messages.drift(DRIFTED).severity == Severity.WARNING
-    assert messages.recovery(DECIDED).severity == Severity.INFO

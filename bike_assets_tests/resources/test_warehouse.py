@@ -98,7 +98,7 @@ def test_what_a_row_leaves_out_is_null_in_every_type(warehouse, table):
 
 
 def test_a_column_that_was_all_null_takes_values_later_and_the_other_way_round(warehouse):
-    first = {"day": DAYS[0], "decision": "NONE"}
+    first = {"day": DAYS[0], "run_id": "run", "decision": "NONE"}
     warehouse.merge(RETRAIN_DECISIONS, frame(RETRAIN_DECISIONS, [first]))
     full = first | {"held_until": DAYS[1], "r2": 0.5, "rows": 7, "acts": True}
     assert figures(warehouse.merge(RETRAIN_DECISIONS, frame(RETRAIN_DECISIONS, [full]))) == (0, 1, 0)

@@ -8,9 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bike_assets.core.schemas import COMPTAGE_VELO, INGESTIONS, PERFORMANCE, TABLES
+from bike_assets.core.schemas import COMPTAGE_VELO, INGESTIONS, PERFORMANCE, RETRAIN_DECISIONS, TABLES
 from bike_assets.resources.table_rows import frame, one_row
 from bike_assets.resources.warehouse import LocalWarehouse
+from bike_assets_tests.conftest import recorded
 from bike_assets_tests.resources.merged_counts import ALL_COUNTS, DAYS, counts
 
 
@@ -120,7 +121,24 @@ def test_times_come_back_in_utc_whatever_the_machine_thinks(filled, zone):
 
 
 def test_one_row_turns_what_is_missing_into_none(warehouse):
-    warehouse.merge(PERFORMANCE, frame(PERFORMANCE, [{"day": DAYS[0], "role": "champion", "horizon_days": 1, "n": 0}]))
+    nothing_scored = recorded({"day": DAYS[0], "role": "champion", "horizon_days": 1, "n": 0})
+    warehouse.merge(PERFORMANCE, frame(PERFORMANCE, [nothing_scored]))
     row = one_row(warehouse.query("SELECT day, r2, n, model_version FROM monitoring_audit.performance_metrics"))
     assert row == {"day": pd.Timestamp(DAYS[0]), "r2": None, "n": 0, "model_version": None}
     assert one_row(pd.DataFrame({"r2": []})) is None
+
+
+def test_of_what_was_recorded_twice_the_view_has_the_newest_row_of_each_key(warehouse):
+    rows = [
+        {"day": DAYS[0], "decision": "WAIT"},
+        {"day": DAYS[1], "decision": "WAIT"},
+        {"day": DAYS[0], "decision": "ALL_GOOD"},
+    ]
+    for minutes, row in enumerate(rows):
+        warehouse.merge(RETRAIN_DECISIONS, frame(RETRAIN_DECISIONS, [recorded(row, minutes)]))
+    newest = warehouse.query(
+        "SELECT d.day, d.decision FROM monitoring_audit.newest_retrain_decisions AS d "
+        "JOIN monitoring_audit.retrain_decisions AS every_row ON every_row.run_id = d.run_id ORDER BY d.day"
+    )
+    assert list(newest["decision"]) == ["ALL_GOOD", "WAIT"]
+    assert len(warehouse.query("SELECT * FROM monitoring_audit.retrain_decisions")) == 3

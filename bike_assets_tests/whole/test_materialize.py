@@ -121,6 +121,6 @@ def test_the_simulated_city_is_about_as_hard_to_forecast_as_the_real_one(tmp_pat
     )  # fmt: skip
     subprocess.run([*BIKE, "materialize"], env=settings, cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL)
     decisions = LocalWarehouse(tmp_path / "warehouse").query(
-        f"SELECT {', '.join(real)} FROM monitoring_audit.deployment_decisions"
+        f"SELECT {', '.join(real)} FROM monitoring_audit.evaluations"
     )
     assert decisions.iloc[0].to_dict() == pytest.approx(real, abs=0.05)

@@ -1,0 +1,22 @@
+"""Who asked for a training or an evaluation. Whoever launches a run names itself in its tags; nobody means a person."""
+
+from enum import StrEnum
+
+import dagster as dg
+
+TRIGGER_TAG, CAUSE_TAG = "bike/trigger", "bike/reason"
+
+
+class Trigger(StrEnum):
+    """What launched a run, apart from the retrain matrix, whose decisions name themselves."""
+
+    BOOTSTRAP = "BOOTSTRAP"
+    MONTHLY_CHALLENGE = "MONTHLY_CHALLENGE"
+    EVALUATE = "EVALUATE"
+    FORCED = "FORCED"
+
+
+def trigger_of(context: dg.AssetExecutionContext) -> dict[str, str | None]:
+    """Return the columns `trigger` and `cause` of a run's audit rows."""
+    tags = context.run.tags
+    return {"trigger": tags.get(TRIGGER_TAG, str(Trigger.FORCED)), "cause": tags.get(CAUSE_TAG)}
