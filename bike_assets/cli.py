@@ -25,7 +25,9 @@ app = typer.Typer(
 )
 Until = Annotated[
     datetime | None,
-    typer.Option(formats=["%Y-%m-%d"], metavar="DAY", help="Last local day to look at, e.g. 2021-05-31."),
+    typer.Option(
+        formats=["%Y-%m-%d"], metavar="DAY", help="Last local day to look at, as 2021-05-31; the newest by default."
+    ),
 ]
 MOMENTS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]
 SIMULATOR_HELP = """
@@ -149,6 +151,30 @@ def backtest(
     names = [name.strip() for name in families.split(",") if name.strip()]
     span = Span(first.date(), last.date())
     run(load_settings(), counts.expanduser(), weather and weather.expanduser(), span, names, refit, output)
+
+
+@app.command()
+def replay(
+    days: Annotated[int, typer.Option(min=1, max=1000, help="Days to play.")] = 60,
+    scenario: Annotated[
+        str, typer.Option(metavar="NAME", help="quiet, demo, or scenarios with their day, as level_shift@15.")
+    ] = "quiet",
+    home: Annotated[Path | None, typer.Option(metavar="DIR", help="A new home; BIKE_HOME by default.")] = None,
+    counts: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Replay a portal export in place of the simulated city.")
+    ] = None,
+    until: Until = None,
+    anew: Annotated[bool, typer.Option("--anew", help="Start a home over that an earlier replay made.")] = False,
+) -> None:
+    """Play past days in minutes: the real schedules and sensors at simulated times, and the runs that they ask for.
+
+    Prints a timeline, writes it as JSON into the home, and leaves the home as if the days had passed: `bike run` shows
+    its runs, ticks and alarms. The scenarios are those of `bike simulator`, with the number of the replay's day after
+    the @. Messages go where BIKE_DISCORD_WEBHOOK_URL says.
+    """
+    from bike_assets.replay import ReplayOptions, run_replay
+
+    run_replay(ReplayOptions(days, scenario, home, counts, until.date() if until else None, anew))
 
 
 def main() -> None:

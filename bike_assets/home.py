@@ -36,6 +36,7 @@ class Home:
         seed: seed of the simulated city.
         counters: counters of the simulated city.
         country: country whose public holidays the simulated city keeps.
+        scenarios: what happens to the simulated city's counts, as BIKE_SIMULATOR_SCENARIOS has it.
         portal: addresses of the portal, apart by spaces.
         dataset: the portal's dataset.
         reason: why the simulator was chosen, where nobody asked for it.
@@ -51,6 +52,7 @@ class Home:
     seed: int | None = None
     counters: int | None = None
     country: str | None = None
+    scenarios: str | None = None
     portal: str | None = None
     dataset: str | None = None
     reason: str | None = None

@@ -1,5 +1,6 @@
 """What people see in the terminal: progress, tables, addresses. What is shown is collected elsewhere."""
 
+import logging
 import threading
 import time
 from collections.abc import Collection, Iterator
@@ -120,6 +121,15 @@ def _forecast_table(forecast: dict[str, Any]) -> Table:
         name = escape(row["counter_name"] or row["counter_id"])
         table.add_row(name, f"{row['bikes']:,.0f}", f"{row['busiest_hour']:,.0f}")
     return table
+
+
+class MessagesBelow(logging.Handler):
+    """Prints logged messages between the lines of a table, each on one line and dim."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one, as much of it as the line has room for."""
+        told = f"    ! {record.getMessage()}"
+        console.print(f"[dim]{escape(told[: max(console.width, 80)])}[/]")
 
 
 def _plain_table(title: str | None = None) -> Table:

@@ -133,7 +133,7 @@ def _by_hand(config: Promotion, registry: LocalRegistry, recorded: int) -> Choic
 
 
 def _last_deploy(warehouse: Warehouse, version: int) -> Choice | None:
-    """The evaluation that made a version the champion, for a promotion whose process died before it was written down."""
+    """The evaluation behind a champion whose promotion nobody wrote down, because its process died."""
     row = one_row(
         warehouse.query(
             "SELECT reason FROM monitoring_audit.evaluations WHERE challenger_version = @version "

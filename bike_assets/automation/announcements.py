@@ -12,6 +12,7 @@ import dagster as dg
 
 from bike_assets.automation.sensors import MINIMUM_INTERVAL_SECONDS, told_by
 from bike_assets.checks import monitoring_checks, predictions_checks
+from bike_assets.checks.monitoring_checks import NOT_KNOWN
 from bike_assets.core.messages import Message, failed_run, failing_check, promotion, recovered_check, rejection
 from bike_assets.resources.notifier import Notifier
 from bike_assets.resources.registry import LocalRegistry, ModelEntry
@@ -153,7 +154,7 @@ def alert_on_check_failure(
     for spec in _watched_checks():
         record = context.instance.get_latest_asset_check_evaluation_record(spec.key)
         evaluation = record.event.asset_check_evaluation if record and record.event else None
-        if record is None or evaluation is None:
+        if record is None or evaluation is None or _is_unknown(evaluation):
             continue
         states[spec.name] = "holds" if evaluation.passed else evaluation.severity.value
         if states[spec.name] != before.get(spec.name, "holds"):
@@ -161,6 +162,11 @@ def alert_on_check_failure(
             notifier.send(_told_of(spec, evaluation, _page(settings, record.run_id)))
     context.update_cursor(json.dumps(states))
     return dg.SkipReason(f"told of {', '.join(changes)}" if changes else "no check changed its state")
+
+
+def _is_unknown(evaluation: dg.AssetCheckEvaluation) -> bool:
+    """Whether there was too little to judge: no alarm begins or ends by that."""
+    return NOT_KNOWN in {each.value for each in evaluation.metadata.values()}
 
 
 def _watched_checks() -> Iterator[dg.AssetCheckSpec]:

@@ -148,7 +148,7 @@ def simulator_of(home: Home, settings: Settings) -> "PortalSimulator":
         home.first_day,
         settings.portal_dataset,
         settings.portal_fields,
-        settings.simulator_scenarios,
+        settings.simulator_scenarios or home.scenarios or "",
     )
 
 

@@ -123,6 +123,7 @@ def _decided(home: Home, settings: Settings, source: SourceKind) -> Home:
         seed=settings.seed,
         counters=settings.simulator_counters,
         country=settings.holidays_country,
+        scenarios=settings.simulator_scenarios or None,
     )
 
 

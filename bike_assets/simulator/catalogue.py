@@ -7,6 +7,8 @@ line stays quick.
 SCENARIOS = {
     "reversed_week": "weekends look like working days, and working days like weekends",
     "level_shift": "every count is 0.6 of what it would be",
+    "busier_city": "every count is 1.3 times what it would be, and there are two counters more",
+    "car_free_days": "every second day is free of cars and has 1.5 times the bikes, each day between 0.6 times",
     "outliers": "rare counts of 6,390 to 11,577 bikes an hour",
     "vanished_counters": "a few counters are gone",
     "renamed_counters": "a few counters have another name and the same id",

@@ -25,6 +25,8 @@ SPELL_DAYS = 5
 SITE_OUT, HOUR_OUT, OUTLIER, NAMELESS, CORRECTED, LATE = 0.04, 0.15, 1 / 4000, 0.04, 0.01, 0.03
 LOWEST_OUTLIER, HIGHEST_OUTLIER = 6390, 11577
 FEW = 3
+NEW_IN_BUSIER_CITY = 2
+CAR_FREE_DAY, DAY_BETWEEN = 1.5, 0.6
 WEEKDAY_INSTEAD = (5, 6, 5, 6, 5, 1, 3)
 
 
@@ -97,7 +99,17 @@ def _reversed_week(rows: pd.DataFrame, day: PublishedDay) -> pd.DataFrame:
 
 
 def _level_shift(rows: pd.DataFrame, day: PublishedDay) -> pd.DataFrame:
-    return rows.assign(bike_count=_whole(rows["bike_count"] * 0.6))
+    return _times(rows, 0.6)
+
+
+def _busier_city(rows: pd.DataFrame, day: PublishedDay) -> pd.DataFrame:
+    donors = _few_counters(day.city, 3)[:NEW_IN_BUSIER_CITY]
+    return _with_new_counters(_times(rows, 1.3), day, donors, 970_000, "chemin Vert")
+
+
+def _car_free_days(rows: pd.DataFrame, day: PublishedDay) -> pd.DataFrame:
+    """Weeks have an odd number of days, so the same weekday is free of cars in every second week only."""
+    return _times(rows, DAY_BETWEEN if day.day.toordinal() % 2 else CAR_FREE_DAY)
 
 
 def _outliers(rows: pd.DataFrame, day: PublishedDay) -> pd.DataFrame:
@@ -117,24 +129,7 @@ def _renamed_counters(rows: pd.DataFrame, day: PublishedDay) -> pd.DataFrame:
 
 
 def _new_counters(rows: pd.DataFrame, day: PublishedDay) -> pd.DataFrame:
-    """Further counters, each like one that is there, at another place and on another level."""
-    random = day.random("new counters")
-    made = [rows]
-    for number, donor in enumerate(_few_counters(day.city, 2)):
-        like = rows[rows["counter_id"] == donor]
-        name = f"{15 + 10 * number} passage Neuf"
-        made.append(
-            like.assign(
-                counter_id=f"{950_000 + number}-{960_000 + number}",
-                counter_name=f"{name} N-S",
-                site_id=str(950_000 + number),
-                site_name=name,
-                latitude=(like["latitude"] + 0.004).round(6),
-                longitude=(like["longitude"] - 0.003).round(6),
-                bike_count=random.poisson(like["bike_count"] * (0.7 + 0.3 * number)),
-            )
-        )
-    return pd.concat(made, ignore_index=True).sort_values("counted_at", kind="stable", ignore_index=True)
+    return _with_new_counters(rows, day, _few_counters(day.city, 2), 950_000, "passage Neuf")
 
 
 def _outages(rows: pd.DataFrame, day: PublishedDay) -> pd.DataFrame:
@@ -170,12 +165,39 @@ def _late_rows(rows: pd.DataFrame, day: PublishedDay) -> pd.DataFrame:
     return rows[day.random("late rows").random(len(rows)) >= LATE].reset_index(drop=True)
 
 
+def _with_new_counters(
+    rows: pd.DataFrame, day: PublishedDay, donors: Sequence[str], first_site: int, street: str
+) -> pd.DataFrame:
+    """Further counters, each like one that is there, at another place and on another level."""
+    random = day.random("new counters")
+    made = [rows]
+    for number, donor in enumerate(donors):
+        like = rows[rows["counter_id"] == donor]
+        name = f"{15 + 10 * number} {street}"
+        made.append(
+            like.assign(
+                counter_id=f"{first_site + number}-{first_site + 10_000 + number}",
+                counter_name=f"{name} N-S",
+                site_id=str(first_site + number),
+                site_name=name,
+                latitude=(like["latitude"] + 0.004).round(6),
+                longitude=(like["longitude"] - 0.003).round(6),
+                bike_count=random.poisson(like["bike_count"] * (0.7 + 0.3 * number)),
+            )
+        )
+    return pd.concat(made, ignore_index=True).sort_values("counted_at", kind="stable", ignore_index=True)
+
+
 def _few_counters(city: "SimulatedCity", group: int) -> list[str]:
     """A few counters that were always there; those of two groups differ."""
     always = city.counters["counter_id"].to_numpy()[~city.opens_late]
     drawn = np.random.default_rng([city.seed, 5]).permutation(always)
     size = min(FEW, len(always) // 4)
     return drawn[group * size : (group + 1) * size].tolist()
+
+
+def _times(rows: pd.DataFrame, factor: float) -> pd.DataFrame:
+    return rows.assign(bike_count=_whole(rows["bike_count"] * factor))
 
 
 def _whole(counts: pd.Series) -> pd.Series:
@@ -185,6 +207,8 @@ def _whole(counts: pd.Series) -> pd.Series:
 CHANGES: dict[str, Callable[[pd.DataFrame, PublishedDay], pd.DataFrame]] = {
     "reversed_week": _reversed_week,
     "level_shift": _level_shift,
+    "busier_city": _busier_city,
+    "car_free_days": _car_free_days,
     "outliers": _outliers,
     "vanished_counters": _vanished_counters,
     "renamed_counters": _renamed_counters,

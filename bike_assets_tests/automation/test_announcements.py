@@ -12,6 +12,7 @@ from bike_assets.automation.announcements import (
     alert_on_run_failure,
     announce_promotion,
 )
+from bike_assets.checks.monitoring_checks import NOT_KNOWN
 from bike_assets.core.messages import Message, Severity
 from bike_assets.resources.warehouse import LocalWarehouse
 from bike_assets.settings import Settings
@@ -106,7 +107,10 @@ def judged(instance: dg.DagsterInstance, check: str, passed: bool, severity: str
         asset_key=dg.AssetKey("champion_performance"),
         check_name=check,
         passed=passed,
-        metadata={name: dg.MetadataValue.float(value) for name, value in metadata.items()},
+        metadata={
+            name: dg.MetadataValue.text(value) if isinstance(value, str) else dg.MetadataValue.float(value)
+            for name, value in metadata.items()
+        },
         severity=dg.AssetCheckSeverity[severity],
     )
     instance.report_runless_asset_event(evaluation)
@@ -150,6 +154,13 @@ def test_checks_that_were_never_judged_or_that_are_nobodys_alarm_are_silent(list
     judged(listener.instance, "champion_beats_seasonal_naive", False)
     listener.tick()
     assert not heard.messages
+
+
+def test_what_cannot_be_judged_neither_begins_nor_ends_an_alarm(listener: Listener, heard: Heard):
+    for passed, r2 in ((False, NOT_KNOWN), (False, 0.5), (False, NOT_KNOWN), (False, 0.4)):
+        judged(listener.instance, "r2_is_above_critical", passed, "ERROR", r2=r2)
+        listener.tick()
+    assert [message.title for message in heard.messages] == ["Performance is critical"]
 
 
 def test_every_alarm_is_a_check_that_exists(city: City):

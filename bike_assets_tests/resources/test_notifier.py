@@ -4,8 +4,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -17,6 +16,7 @@ from bike_assets.core.messages import Message, Severity, failed_run
 from bike_assets.resources.notifier import Notifier
 from bike_assets.settings import Settings
 from bike_assets_tests.conftest import claim
+from bike_assets_tests.fake_discord import TAKEN, Answer, Channel, answer
 
 SECRETS = ("webhooks", "112233445566", "pass-word")
 PATH = "/api/webhooks/112233445566/pass-word"
@@ -25,20 +25,6 @@ LONGEST = TIMEOUT + 2
 """Timeout and longest wait: no message takes longer, but for what a busy machine adds."""
 GENEROUS = LONGEST + 2
 MESSAGE = failed_run("daily", "raw_counts", "BikeError: the portal is silent", "http://localhost:3000/runs/1")
-Answer = Callable[[BaseHTTPRequestHandler], None]
-
-
-def answer(status: int, body: bytes | dict, **headers: str) -> Answer:
-    content = body if isinstance(body, bytes) else json.dumps(body).encode()
-
-    def send(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(status)
-        for name, value in {"Content-Length": str(len(content)), **headers}.items():
-            handler.send_header(name, value)
-        handler.end_headers()
-        handler.wfile.write(content)
-
-    return send
 
 
 def drip(handler: BaseHTTPRequestHandler) -> None:
@@ -59,50 +45,11 @@ def hang_up(handler: BaseHTTPRequestHandler) -> None:
     handler.connection.close()
 
 
-TAKEN = answer(200, {"id": "1", "attachments": []})
 GONE = answer(404, {"message": "Unknown Webhook", "code": 10015})
 
 
 def wait(seconds: float | str) -> Answer:
     return answer(429, {"message": "You are being rate limited.", "retry_after": seconds, "global": False})
-
-
-class Channel:
-    """A webhook on this machine that gives the answers it was told, the last one again and again."""
-
-    def __init__(self) -> None:
-        self.answers: list[Answer] = [TAKEN]
-        self.requests: list[tuple[str, str, dict | None]] = []
-        channel = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                channel.requests.append((self.command, self.path, json.loads(body) if body else None))
-                reply = channel.answers[min(len(channel.requests), len(channel.answers)) - 1]
-                reply(self)
-
-            do_GET = do_POST  # noqa: N815
-
-            def log_message(self, *args: object) -> None:
-                """Its own lines would be taken for ours."""
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-            block_on_close = False
-
-            def handle_error(self, *args: object) -> None:
-                """Whoever asked has hung up, as some tests want it."""
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.address = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
-
-    @property
-    def embed(self) -> dict:
-        [(_, _, body)] = self.requests
-        [embed] = body["embeds"]
-        return embed
 
 
 @pytest.fixture

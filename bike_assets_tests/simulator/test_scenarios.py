@@ -10,7 +10,15 @@ from bike_assets.core.local_time import days_between, local_days
 from bike_assets.core.simulation import SimulatedCity
 from bike_assets.errors import BikeError
 from bike_assets.simulator.catalogue import SCENARIOS
-from bike_assets.simulator.scenarios import CHANGES, PublishedDay, Scenario, apply_scenarios, parse_scenarios
+from bike_assets.simulator.scenarios import (
+    CAR_FREE_DAY,
+    CHANGES,
+    DAY_BETWEEN,
+    PublishedDay,
+    Scenario,
+    apply_scenarios,
+    parse_scenarios,
+)
 from bike_assets_tests.simulator.conftest import ZONE
 
 MONDAY, DAYS = date(2026, 3, 2), 28
@@ -120,6 +128,33 @@ def test_outliers_are_rare_and_of_the_size_that_was_seen(play, usual):
 
 def test_a_level_shift_is_six_tenths_of_every_count(play, usual):
     assert (play("level_shift")["bike_count"] - 0.6 * usual["bike_count"]).abs().max() <= 0.5
+
+
+def test_a_busier_city_has_three_tenths_more_at_every_counter_and_two_counters_more(play, usual):
+    rows = play("busier_city")
+    new = rows[~rows["counter_id"].isin(usual["counter_id"])]
+    old = rows.drop(new.index).reset_index(drop=True)
+    assert (old["bike_count"] - 1.3 * usual["bike_count"]).abs().max() <= 0.5
+    pd.testing.assert_frame_equal(old.drop(columns="bike_count"), usual.drop(columns="bike_count"))
+    assert new["counter_id"].nunique() == new["site_id"].nunique() == 2
+    assert len(new) > 0.8 * 2 * 24 * DAYS
+    assert new["bike_count"].mean() > 1
+
+
+def test_the_new_counters_of_a_busier_city_are_not_those_of_the_other_scenario(play, usual):
+    rows = play("busier_city,new_counters")
+    assert rows["counter_id"].nunique() == usual["counter_id"].nunique() + 2 + 3
+    assert not rows.duplicated(KEY).any()
+
+
+def test_every_second_day_is_free_of_cars_so_a_weekday_is_in_every_second_week(play, usual):
+    rows = play("car_free_days")
+    pd.testing.assert_frame_equal(rows.drop(columns="bike_count"), usual.drop(columns="bike_count"))
+    days = local_days(usual["counted_at"], ZONE)
+    factors = (rows["bike_count"].groupby(days).sum() / usual["bike_count"].groupby(days).sum()).to_numpy()
+    assert sorted(factors[:2]) == pytest.approx([DAY_BETWEEN, CAR_FREE_DAY], rel=0.01)
+    assert factors[2:] == pytest.approx(factors[:-2], rel=0.01)
+    assert ((factors[7:] > 1) == (factors[:-7] < 1)).all()
 
 
 def test_a_reversed_week_rushes_on_saturday_and_sleeps_in_on_tuesday(play, usual):

@@ -1,0 +1,89 @@
+"""What happened on the days of a replay, and what retraining was worth. Reading and printing belong to `replay`."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Any
+
+from bike_assets.core.decisions import Verdict
+
+
+@dataclass(frozen=True)
+class ReplayedDay:
+    """One day, as the platform saw it on the morning after.
+
+    Attributes:
+        day: the local day.
+        r2: of the champion over the 7 days to it, a day ahead, as the decision saw it; None where it is not known.
+        first_champion_r2: of the first champion, never retrained, on the same days.
+        naive_r2: of the seasonal naive.
+        drift_share: share of drifted columns.
+        decision: of the retrain matrix; None where the day could not be done.
+        held_until: day until which a cooldown holds the retrain back.
+        evaluation: the verdict on a challenger that was judged that morning.
+        champion_version: who serves at the end of that morning.
+        runs: jobs that ran beside the daily ones, in order.
+        failed_runs: of all jobs that morning, those whose run failed.
+        promoted: whether the champion is another than the day before.
+    """
+
+    day: date
+    r2: float | None
+    first_champion_r2: float | None
+    naive_r2: float | None
+    drift_share: float | None
+    decision: str | None
+    held_until: date | None
+    evaluation: str | None
+    champion_version: int | None
+    runs: tuple[str, ...] = ()
+    failed_runs: tuple[str, ...] = ()
+    promoted: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the day ready for JSON; null for what is not known."""
+        told = asdict(self)
+        for name, value in told.items():
+            if isinstance(value, date):
+                told[name] = value.isoformat()
+            elif isinstance(value, float) and not math.isfinite(value):
+                told[name] = None
+        return told
+
+
+def worth_of_retraining(days: Sequence[ReplayedDay]) -> str:
+    """Say what retraining brought: the champion beside the first one, on the days since the first promotion."""
+    if not any(day.promoted for day in days):
+        return "Nothing was promoted, so retraining gained nothing: the first champion still serves."
+    since = next(number for number, day in enumerate(days) if day.promoted) + 1
+    gains = [
+        day.r2 - day.first_champion_r2
+        for day in days[since:]
+        if day.r2 is not None and day.first_champion_r2 is not None
+    ]
+    if not gains:
+        return "The first promotion was on the last day: what it is worth is not known yet."
+    mean = sum(gains) / len(gains)
+    what = "Retraining gained" if mean > 0 else "Retraining gained nothing:"
+    better = sum(gain > 0 for gain in gains)
+    return (
+        f"{what} {mean:+.3f} R² over the first champion, never retrained, on the mean of the {len(gains)} days since "
+        f"the first promotion; the champion was better on {better} of them."
+    )
+
+
+def counted(days: Sequence[ReplayedDay]) -> dict[str, str]:
+    """Return how often each decision, run and verdict was, in words, by what was counted."""
+    verdicts = Counter(day.evaluation for day in days if day.evaluation)
+    return {
+        "Decisions": _in_words(Counter(day.decision or "not done" for day in days)),
+        "Runs": _in_words(Counter(run for day in days for run in day.runs)),
+        "Verdicts": _in_words(Counter({str(verdict): verdicts[verdict] for verdict in Verdict if verdicts[verdict]})),
+        "Promotions": str(sum(day.promoted for day in days)),
+    }
+
+
+def _in_words(numbers: "Counter[str]") -> str:
+    return ", ".join(f"{number} {name}" for name, number in numbers.most_common()) or "none"
