@@ -142,7 +142,7 @@ def _drift_row(
         return {**empty, "reference": "none: too few days before the week", "columns_checked": 0}, {}
     model = registry.load(summary.champion)
     current, before = (
-        _with_residual(read_features(warehouse, [span], settings.left_out, horizon=1), model)
+        _with_forecast(read_features(warehouse, [span], settings.left_out, horizon=1), model)
         for span in (week_to(day), reference.span)
     )
     drift = measure_drift(current, before, settings.seed, reports.path(day))
@@ -151,9 +151,8 @@ def _drift_row(
     return row, versions
 
 
-def _with_residual(rows: pd.DataFrame, model: ServedModel) -> pd.DataFrame:
-    predicted = model.predict(rows)
-    return rows.assign(predicted_count=predicted, residual=rows["bike_count"] - predicted)
+def _with_forecast(rows: pd.DataFrame, model: ServedModel) -> pd.DataFrame:
+    return rows.assign(predicted_count=model.predict(rows))
 
 
 def _figures(drift: Drift, reference: Reference) -> dict:

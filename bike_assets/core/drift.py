@@ -1,15 +1,19 @@
 """Drift of a week against a reference of the same season, by Evidently. What follows from it belongs to `decisions`.
 
-What drifts by definition (hours, weekdays, places) is left out, the reference has the season and the weekdays of the
-week it is compared with, and its size is fixed: Evidently picks its statistics by the size of the reference.
+Compared are counts, forecasts and what the champion misses, each relative to its counter's own level, so that season
+and growth are no drift; what drifts by definition (hours, weekdays, places) is left out. A column has drifted when the
+week lies 1.75 times as far from the reference as the reference's own weeks do from one another on average: weather that
+comes and goes is no drift either.
 """
 
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from bike_assets.core.features import SEASONAL
 from bike_assets.core.splits import Span
 
 WINDOW_DAYS = 7
@@ -22,17 +26,13 @@ SETTLING_DAYS = 28
 LEAST_REFERENCE_DAYS = 21
 SAMPLE_ROWS = 20_000
 LEAST_CURRENT_ROWS = 1_600
-NUMBERS = (
-    "bike_count",
-    "base",
-    "predicted_count",
-    "residual",
-    "ratio_last_day",
-    "ratio_week_ago",
-    "level_7_over_28",
-    "log_level_28",
-)
-CATEGORIES = ("counter_id",)
+FEATURES_COMPARED = ("ratio_7_day_hour_mean", "level_7_over_28")
+COLUMNS = ("count_to_level", "count_to_base", "predicted_to_level", "residual_to_level", *FEATURES_COMPARED)
+LEAST_THRESHOLD = 0.1
+"""Evidently's own for this statistic."""
+TIMES_AN_ORDINARY_WEEK = 1.75
+QUIET = 10.0
+"""Bikes an hour added to a level before dividing by it: counters that hardly count say little."""
 
 
 @dataclass(frozen=True)
@@ -94,43 +94,77 @@ def pick_reference(day: date, first_day: date) -> Reference | None:
 
 
 def measure_drift(current: pd.DataFrame, reference: pd.DataFrame, seed: int, html: Path | None = None) -> Drift:
-    """Measure the share of drifted columns.
+    """Measure the share of drifted columns, over the counters that both sides have.
 
     Args:
-        current: the week's rows with NUMBERS and CATEGORIES.
+        current: the week's rows with counter_id, day, FEATURES, base, bike_count and predicted_count.
         reference: the reference's rows with the same columns.
         seed: of the samples.
-        html: where to save Evidently's report.
+        html: where to save Evidently's report, which shows the same share.
 
     Returns:
-        The drift; without a share where the week has fewer than 1,600 rows or the reference none.
+        The drift; without a share where either side has fewer than 1,600 rows.
     """
-    current, reference = (_sample(rows, seed) for rows in (current, reference))
-    if len(current) < LEAST_CURRENT_ROWS or reference.empty:
+    shared = set(current["counter_id"]) & set(reference["counter_id"])
+    current, reference = (_sample(_comparable(rows[rows["counter_id"].isin(shared)]), seed)
+                          for rows in (current, reference))  # fmt: skip
+    if min(len(current), len(reference)) < LEAST_CURRENT_ROWS:
         return Drift(None, (), len(current), len(reference))
     from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset
 
-    definition = DataDefinition(numerical_columns=list(NUMBERS), categorical_columns=list(CATEGORIES))
-    snapshot = Report([DataDriftPreset(columns=[*NUMBERS, *CATEGORIES])]).run(
-        Dataset.from_pandas(current, data_definition=definition),
-        Dataset.from_pandas(reference, data_definition=definition),
+    preset = DataDriftPreset(
+        columns=list(COLUMNS), num_method="wasserstein", per_column_threshold=_thresholds(reference)
+    )
+    definition = DataDefinition(numerical_columns=list(COLUMNS))
+    snapshot = Report([preset]).run(
+        *(Dataset.from_pandas(rows[list(COLUMNS)], data_definition=definition) for rows in (current, reference))
     )
     if html is not None:
         html.parent.mkdir(parents=True, exist_ok=True)
         snapshot.save_html(str(html))
-    columns = tuple(_column(metric) for metric in snapshot.dict()["metrics"] if "column" in metric["config"])
-    share = sum(column.drifted for column in columns) / len(columns)
-    return Drift(share, columns, len(current), len(reference))
+    total, *each = snapshot.dict()["metrics"]
+    return Drift(float(total["value"]["share"]), tuple(map(_column, each)), len(current), len(reference))
+
+
+def _comparable(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the day and COLUMNS of rows; without those of which one is not known."""
+    level = np.expm1(rows["log_level_28"]) + QUIET
+    columns = {
+        "count_to_level": rows["bike_count"] / level,
+        "count_to_base": np.log1p(rows["bike_count"]) - np.log1p(rows[SEASONAL]),
+        "predicted_to_level": rows["predicted_count"] / level,
+        "residual_to_level": (rows["bike_count"] - rows["predicted_count"]) / level,
+    }
+    return rows[["day", *FEATURES_COMPARED]].assign(**columns).dropna()
+
+
+def _thresholds(reference: pd.DataFrame) -> dict[str, float]:
+    """Return for each column 1.75 times the mean distance of the reference's weeks from their others."""
+    week = (reference["day"] - reference["day"].min()).dt.days // 7
+    return {column: max(LEAST_THRESHOLD, TIMES_AN_ORDINARY_WEEK * _mean_distance(reference[column], week))
+            for column in COLUMNS}  # fmt: skip
+
+
+def _mean_distance(values: pd.Series, week: pd.Series) -> float:
+    """Return the mean over the weeks of each one's distance from the others; 0 for a single week."""
+    if week.nunique() < 2:
+        return 0.0
+    return float(np.mean([_distance(values[week == each], values[week != each]) for each in week.unique()]))
+
+
+def _distance(some: pd.Series, others: pd.Series) -> float:
+    """Return what Evidently calls the normed Wasserstein distance."""
+    from scipy.stats import wasserstein_distance
+
+    return float(wasserstein_distance(others, some) / max(float(np.std(others)), 0.001))
 
 
 def _column(metric: dict) -> ColumnDrift:
     config, score = metric["config"], float(metric["value"])
-    method, threshold = str(config["method"]), float(config["threshold"])
-    below = "p_value" in method
-    return ColumnDrift(config["column"], method, score, threshold, score < threshold if below else score >= threshold)
+    threshold = float(config["threshold"])
+    return ColumnDrift(config["column"], str(config["method"]), score, threshold, score >= threshold)
 
 
 def _sample(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
-    rows = rows[[*NUMBERS, *CATEGORIES]].dropna()
     return rows.sample(SAMPLE_ROWS, random_state=seed) if len(rows) > SAMPLE_ROWS else rows

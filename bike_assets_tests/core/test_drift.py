@@ -1,4 +1,4 @@
-"""Drift: the reference has the week's season and weekdays, and Evidently tells a shift from none."""
+"""Drift: the reference has the week's season and weekdays; a shift is told from season, growth, weather and none."""
 
 from datetime import date, timedelta
 
@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bike_assets.core.drift import (
-    CATEGORIES,
+    COLUMNS,
     GAP_DAYS,
     LEAST_CURRENT_ROWS,
     LEAST_REFERENCE_DAYS,
-    NUMBERS,
+    LEAST_THRESHOLD,
     SAMPLE_ROWS,
     SETTLING_DAYS,
+    TIMES_AN_ORDINARY_WEEK,
     Drift,
     measure_drift,
     pick_reference,
@@ -87,87 +88,159 @@ def test_a_reference_is_settled_apart_from_its_week_and_has_every_weekday_alike(
     assert span.last.weekday() == day.weekday()
 
 
-def rows_of(seed: int, rows: int, shift: float = 0.0, spread: float = 2.0, counters: str = "abcdefgh") -> pd.DataFrame:
+WEEK_ROWS = 2000
+OF_COUNTS = {"count_to_level", "count_to_base", "residual_to_level"}
+OUTCOME = ["bike_count", "predicted_count", "base"]
+
+
+def rows_of(
+    seed: int, weeks: int = 1, rows: int = WEEK_ROWS, weather: float = 0.0, counters: str = "abcdefgh"
+) -> pd.DataFrame:
+    """Rows of some weeks; in each, weather has multiplied all counts by a factor that nobody foresaw."""
     random = np.random.default_rng(seed)
-    columns = {name: random.normal(10 + shift, spread, rows) for name in NUMBERS}
-    return pd.DataFrame(columns | {"counter_id": random.choice(list(counters), rows)})
+    number = weeks * rows
+    base = random.gamma(4.0, 25.0, number)
+    week = np.repeat(np.arange(weeks), rows)
+    factor = np.exp(weather * np.resize([1.0, -1.0], weeks))[week] * random.lognormal(0, 0.3, number)
+    return pd.DataFrame(
+        {
+            "counter_id": random.choice(list(counters), number),
+            "day": pd.Timestamp("2020-06-01") + pd.to_timedelta(7 * week + np.arange(number) % 7, unit="D"),
+            "base": base,
+            "predicted_count": base * random.lognormal(0, 0.1, number),
+            "bike_count": base * factor,
+            "log_level_28": np.full(number, np.log1p(100.0)),
+            "ratio_7_day_hour_mean": random.normal(0, 0.2, number),
+            "level_7_over_28": random.normal(0, 0.1, number),
+        }
+    )
+
+
+def times(rows: pd.DataFrame, factor: float, names: list[str]) -> pd.DataFrame:
+    return rows.assign(**{name: factor * rows[name] for name in names})
 
 
 @pytest.fixture(scope="module")
 def reference() -> pd.DataFrame:
-    return rows_of(1, 6000)
+    return rows_of(1, weeks=3)
 
 
 def test_the_same_distribution_is_no_drift(reference):
-    found = measure_drift(rows_of(2, 2000), reference, seed=0)
+    found = measure_drift(rows_of(2), reference, seed=0)
     assert (found.share, found.drifted) == (0, [])
-    assert {column.column for column in found.columns} == {*NUMBERS, *CATEGORIES}
+    assert tuple(column.column for column in found.columns) == COLUMNS
     assert (found.rows_current, found.rows_reference) == (2000, 6000)
 
 
-def test_a_shift_of_every_number_drifts_every_number_and_not_the_counters(reference, tmp_path):
+def test_more_bikes_than_expected_drift_in_what_counts_are_compared_with(reference):
+    found = measure_drift(times(rows_of(2), 1.3, ["bike_count"]), reference, seed=0)
+    assert set(found.drifted) == OF_COUNTS
+    assert found.share == pytest.approx(3 / 6)
+
+
+def test_another_season_or_growth_of_counts_forecasts_and_level_alike_is_no_drift(reference):
+    grown = times(rows_of(2), 1.5, OUTCOME).assign(log_level_28=np.log1p(1.5 * 110.0 - 10.0))
+    assert measure_drift(grown, reference, seed=0).drifted == []
+    assert measure_drift(times(rows_of(2), 1.5, OUTCOME), reference, seed=0).share > 0.3
+
+
+def test_forecasts_that_went_astray_drift_in_forecast_and_residual(reference):
+    found = measure_drift(times(rows_of(2), 1.3, ["predicted_count"]), reference, seed=0)
+    assert set(found.drifted) == {"predicted_to_level", "residual_to_level"}
+
+
+@pytest.mark.parametrize("feature", ["ratio_7_day_hour_mean", "level_7_over_28"])
+def test_a_feature_that_moves_drifts_alone(reference, feature):
+    current = rows_of(2)
+    current[feature] += 0.1
+    found = measure_drift(current, reference, seed=0)
+    assert found.drifted == [feature]
+    assert found.share == pytest.approx(1 / 6)
+
+
+def test_what_the_weather_of_other_weeks_did_as_well_is_no_drift():
+    rainy = times(rows_of(2), 0.9, ["bike_count"])
+    calm, changeable = (rows_of(1, weeks=7, weather=weather) for weather in (0.0, 0.1))
+    assert set(measure_drift(rainy, calm, seed=0).drifted) >= {"count_to_base", "residual_to_level"}
+    assert measure_drift(rainy, changeable, seed=0).drifted == []
+    assert set(measure_drift(times(rows_of(2), 1.5, ["bike_count"]), changeable, seed=0).drifted) == OF_COUNTS
+
+
+def test_a_threshold_is_evidentlys_or_that_many_times_the_mean_score_of_a_week_against_the_others():
+    changeable = rows_of(1, weeks=4, weather=0.15)
+    week = (changeable["day"] - changeable["day"].min()).dt.days // 7
+    thresholds = {column.column: column.threshold for column in measure_drift(rows_of(2), changeable, 0).columns}
+    each = [measure_drift(changeable[week == k], changeable[week != k], seed=0).columns for k in range(4)]
+    for position, name in enumerate(COLUMNS):
+        usual = TIMES_AN_ORDINARY_WEEK * np.mean([columns[position].score for columns in each])
+        assert thresholds[name] == pytest.approx(max(LEAST_THRESHOLD, usual))
+    assert thresholds["predicted_to_level"] == LEAST_THRESHOLD == 0.1
+    assert thresholds["count_to_base"] > 0.2
+
+
+def test_a_reference_of_a_single_week_has_evidentlys_thresholds():
+    found = measure_drift(rows_of(2), rows_of(1), seed=0)
+    assert {column.threshold for column in found.columns} == {LEAST_THRESHOLD}
+
+
+def test_counters_that_one_side_lacks_are_left_out_and_reported_elsewhere(reference):
+    opened = times(rows_of(3, rows=1000, counters="xyz"), 5, ["bike_count"])
+    found = measure_drift(pd.concat([rows_of(2), opened]), reference, seed=0)
+    assert (found.share, found.rows_current, found.rows_reference) == (0, 2000, 6000)
+    closed = times(rows_of(4, weeks=3, counters="uvw"), 5, ["bike_count"])
+    found = measure_drift(rows_of(2), pd.concat([reference, closed]), seed=0)
+    assert (found.share, found.rows_current, found.rows_reference) == (0, 2000, 6000)
+
+
+def test_without_counters_in_common_there_is_no_share(reference):
+    assert measure_drift(rows_of(2, counters="xyz"), reference, seed=0) == Drift(None, (), 0, 0)
+
+
+def test_the_report_has_every_column_and_its_share_is_that_of_the_columns(reference, tmp_path):
     html = tmp_path / "reports" / "drift.html"
-    found = measure_drift(rows_of(2, 2000, shift=3), reference, seed=0, html=html)
-    assert set(found.drifted) == set(NUMBERS)
-    assert found.share == pytest.approx(len(NUMBERS) / (len(NUMBERS) + len(CATEGORIES)))
+    found = measure_drift(times(rows_of(2), 1.3, ["bike_count"]), reference, seed=0, html=html)
     page = html.read_text()
     assert "<html" in page
-    assert all(name in page for name in NUMBERS)
-
-
-def test_the_share_counts_the_columns_that_shifted(reference):
-    current = rows_of(2, 2000)
-    current["bike_count"] += 3
-    current["residual"] *= 2
-    found = measure_drift(current, reference, seed=0)
-    assert set(found.drifted) == {"bike_count", "residual"}
-    assert found.share == pytest.approx(2 / 9)
-
-
-def test_other_counters_are_drift(reference):
-    assert measure_drift(rows_of(2, 2000, counters="abcdwxyz"), reference, seed=0).drifted == ["counter_id"]
+    assert all(name in page for name in COLUMNS)
+    assert found.share == len(found.drifted) / len(found.columns) == 0.5
 
 
 def test_a_column_is_said_to_drift_as_its_score_and_threshold_say(reference):
-    found = measure_drift(rows_of(2, 2000, shift=0.15), reference, seed=0)
+    found = measure_drift(times(rows_of(2), 1.1, ["bike_count"]), reference, seed=0)
+    assert 0 < len(found.drifted) < len(COLUMNS)
     for column in found.columns:
-        assert "p_value" not in column.method
+        assert column.method == "wasserstein"
         assert column.drifted == (column.score >= column.threshold)
 
 
-def test_where_evidently_gives_p_values_a_small_one_is_drift():
-    small = rows_of(3, 900)
-    same = {
-        column.column: column
-        for column in measure_drift(small.sample(1700, replace=True, random_state=1), small, 0).columns
-    }
-    shifted = {column.column: column for column in measure_drift(rows_of(2, 2000, shift=3), small, seed=0).columns}
-    assert "p_value" in same["bike_count"].method
-    assert same["bike_count"].score > shifted["bike_count"].score
-    assert not same["bike_count"].drifted
-    assert shifted["bike_count"].drifted
+def test_the_statistic_does_not_depend_on_the_size_of_the_reference():
+    small = rows_of(3, weeks=3, rows=600)
+    found = measure_drift(rows_of(2), small, seed=0)
+    assert {column.method for column in found.columns} == {"wasserstein"}
 
 
 def test_below_1600_rows_there_is_no_share(reference):
-    shifted = rows_of(2, LEAST_CURRENT_ROWS, shift=9)
+    shifted = times(rows_of(2, rows=LEAST_CURRENT_ROWS), 9, ["bike_count"])
     assert LEAST_CURRENT_ROWS == 1600
     assert measure_drift(shifted.iloc[1:], reference, seed=0) == Drift(None, (), 1599, 6000)
     assert measure_drift(shifted, reference, seed=0).share is not None
+    assert measure_drift(rows_of(2), reference.iloc[:1599], seed=0) == Drift(None, (), 2000, 1599)
 
 
-def test_rows_with_an_unknown_value_do_not_count(reference):
-    current = rows_of(2, LEAST_CURRENT_ROWS)
-    current.loc[0, "ratio_week_ago"] = np.nan
+@pytest.mark.parametrize("name", ["level_7_over_28", "log_level_28"])
+def test_rows_with_an_unknown_value_do_not_count(reference, name):
+    current = rows_of(2, rows=LEAST_CURRENT_ROWS)
+    current.loc[0, name] = np.nan
     assert measure_drift(current, reference, seed=0).share is None
 
 
 def test_without_a_reference_there_is_no_share(reference):
-    found = measure_drift(rows_of(2, 2000), reference.iloc[:0], seed=0)
+    found = measure_drift(rows_of(2), reference.iloc[:0], seed=0)
     assert (found.share, found.rows_reference) == (None, 0)
 
 
 def test_large_frames_are_sampled_and_the_seed_repeats_the_sample():
-    large = rows_of(4, SAMPLE_ROWS + 5000)
+    large = rows_of(4, weeks=5, rows=5000)
     first, second = (measure_drift(large, large.iloc[::-1], seed=5) for _ in range(2))
     assert first == second
     assert first.rows_current == first.rows_reference == SAMPLE_ROWS
