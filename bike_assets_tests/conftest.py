@@ -99,12 +99,18 @@ def poll(condition: Callable[[], object], seconds: float, what: str) -> object:
 
 @pytest.fixture(scope="session")
 def bootstrapped_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home after its first pass to LAST_DAY; nobody changes it."""
+    """A home after its first pass to LAST_DAY, the same for all processes of a test run; nobody changes it."""
+    from filelock import FileLock
+
     from bike_assets.full_pass import run_full_pass
 
-    folder = tmp_path_factory.mktemp("bootstrapped")
-    claim(folder)
-    run_full_pass(Settings(home=folder, quick=True), LAST_DAY)
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "bootstrapped"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            claim(folder.with_name("bootstrapping"))
+            run_full_pass(Settings(home=folder.with_name("bootstrapping"), quick=True), LAST_DAY)
+            folder.with_name("bootstrapping").rename(folder)
     return folder
 
 
