@@ -16,10 +16,11 @@ from zoneinfo import ZoneInfo
 from rich.markup import escape
 
 from bike_assets.core.local_time import as_date, days_between
+from bike_assets.core.plots import timeline
 from bike_assets.core.timeline import ReplayedDay, counted, worth_of_retraining
 from bike_assets.errors import BikeError, StepFailedError
 from bike_assets.full_pass import only_one, run_full_pass
-from bike_assets.home import Home, recorded_home
+from bike_assets.home import Home, describe_source, recorded_home
 from bike_assets.replay_home import STORIES, ReplayOptions, prepare
 from bike_assets.resources import notifier
 from bike_assets.resources.registry import LocalRegistry
@@ -59,7 +60,7 @@ def run_replay(options: ReplayOptions) -> Path:
             raise StepFailedError("There is no champion to replay days with: a longer history is needed.")
         with only_one(home, "pass"):
             played = list(_play(settings, home, days_between(first, last)))
-    written = _write(home, options, played)
+    written = _write(settings, home, options, played)
     _print_summary(played, written)
     undone = [str(day.day) for day in played if day.decision is None]
     if undone:
@@ -186,11 +187,14 @@ def _print_row(cells: tuple[str, ...], style: str) -> None:
     console.print(line, style=style, markup=False)
 
 
-def _write(home: Home, options: ReplayOptions, played: list[ReplayedDay]) -> Path:
+def _write(settings: Settings, home: Home, options: ReplayOptions, played: list[ReplayedDay]) -> Path:
+    """Write the days as JSON, and as a picture beside it; return the path of the JSON."""
     name = options.scenario if options.scenario in STORIES else "replay"
     path = home.folder / f"{name}.json"
     told = {"scenario": options.scenario, "source": home.source, "days": [day.as_json() for day in played]}
     path.write_text(json.dumps(told, indent=2, allow_nan=False) + "\n")
+    bounds = {"critical": settings.r2_critical, "warning": settings.r2_warning}
+    timeline(played, bounds, f"{options.scenario}: {describe_source(home)[:100]}").savefig(path.with_suffix(".png"))
     return path
 
 
@@ -199,5 +203,5 @@ def _print_summary(played: list[ReplayedDay], written: Path) -> None:
     for what, told in counted(played).items():
         console.print(f"[bold]{what:<10}[/] {told}")
     console.print(f"[bold]Worth[/]      {worth_of_retraining(played)}")
-    console.print(f"[bold]Written[/]    {written}", markup=True)
+    console.print(f"[bold]Written[/]    {escape(str(written))} and {written.stem}.png")
     console.print(f"[bold]Look[/]       BIKE_HOME={escape(str(written.parent))} make run shows it in the Dagster UI")

@@ -292,6 +292,11 @@ class Settings(BaseSettings):
         return f"http://{self.host}:{self.mlflow_port}"
 
     @property
+    def api_address(self) -> str:
+        """Where the API is."""
+        return f"http://{self.host}:{self.api_port}"
+
+    @property
     def home_folder(self) -> Path:
         """The home as an absolute path."""
         return self.home.expanduser().absolute()

@@ -63,10 +63,13 @@ def _predictions(warehouse: Warehouse) -> dict[str, Any] | None:
 def _performance(warehouse: Warehouse) -> dict[str, Any] | None:
     return _row(
         warehouse,
-        "SELECT champion.day, champion.r2, champion.rmse, champion.mae, champion.n, naive.r2 AS naive_r2 "
+        "SELECT champion.day, champion.r2, champion.rmse, champion.mae, champion.n, naive.r2 AS naive_r2, "
+        "first_champion.r2 AS first_champion_r2 "
         "FROM monitoring_audit.newest_performance_metrics AS champion "
         "LEFT JOIN monitoring_audit.newest_performance_metrics AS naive "
         "ON naive.day = champion.day AND naive.horizon_days = 1 AND naive.role = 'seasonal_naive' "
+        "LEFT JOIN monitoring_audit.newest_performance_metrics AS first_champion ON first_champion.day = champion.day "
+        "AND first_champion.horizon_days = 1 AND first_champion.role = 'first_champion' "
         "WHERE champion.role = 'champion' AND champion.horizon_days = 1 ORDER BY champion.day DESC LIMIT 1",
     )
 

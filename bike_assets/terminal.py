@@ -105,10 +105,16 @@ def _scores(status: dict[str, Any], naive: dict[str, Any]) -> Table:
     table.add_column("R², day ahead")
     table.add_column("champion", justify="right")
     table.add_column("seasonal naive", justify="right")
+    table.add_column("first champion, never retrained", justify="right")
     for label, name in (("test_baseline", "r2_baseline"), ("test_current", "r2_current")):
-        table.add_row(label, f"{champion[name]:.4f}", _number(naive.get(name)))
+        table.add_row(label, f"{champion[name]:.4f}", _number(naive.get(name)), "")
     if week:
-        table.add_row(f"7 days to {week['day']}", _number(week["r2"]), _number(week["naive_r2"]))
+        table.add_row(
+            f"7 days to {week['day']}",
+            _number(week["r2"]),
+            _number(week["naive_r2"]),
+            _number(week["first_champion_r2"]),
+        )
     return table
 
 

@@ -185,13 +185,29 @@ def test_performance_is_the_champions_newest_at_horizon_1_beside_the_naives(sett
         {**scores, "day": MARCH_31, "role": "seasonal_naive", "r2": 0.6},
         {**scores, "day": MARCH_31, "role": "seasonal_naive", "horizon_days": 2, "r2": 0.4},
     )
-    expected = {"day": "2025-03-31", "r2": 0.9, "rmse": 20.0, "mae": 10.0, "n": 100, "naive_r2": 0.6}
+    expected = {
+        "day": "2025-03-31",
+        "r2": 0.9,
+        "rmse": 20.0,
+        "mae": 10.0,
+        "n": 100,
+        "naive_r2": 0.6,
+        "first_champion_r2": 0.3,
+    }
     assert collect_status(settings)["performance"] == expected
 
 
 def test_scores_that_could_not_be_made_are_null(settings, merge):
     merge(PERFORMANCE, {"day": MARCH_31, "role": "champion", "horizon_days": 1, "n": 0})
-    expected = {"day": "2025-03-31", "r2": None, "rmse": None, "mae": None, "n": 0, "naive_r2": None}
+    expected = {
+        "day": "2025-03-31",
+        "r2": None,
+        "rmse": None,
+        "mae": None,
+        "n": 0,
+        "naive_r2": None,
+        "first_champion_r2": None,
+    }
     assert collect_status(settings)["performance"] == expected
 
 

@@ -6,10 +6,12 @@ from typing import Annotated
 import uvicorn
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from bike_assets.errors import BikeError
 from bike_assets.resources.registry import champion_card
+from bike_assets.resources.reports import SERVED_AT
 from bike_assets.settings import Settings
 from serving.champion import ChampionInMemory, DayAhead
 
@@ -72,6 +74,8 @@ def create_app(settings: Settings) -> FastAPI:
     """Return the application for the home that the settings name."""
     app = FastAPI(title="Bike traffic", description="Forecasts of a city's bike counters by its champion model.")
     memory = ChampionInMemory(settings)
+    reports = settings.home_folder / "reports"
+    app.mount(f"/{SERVED_AT}", StaticFiles(directory=reports, check_dir=False), name=SERVED_AT)
 
     @app.exception_handler(BikeError)
     def _unavailable(_: Request, error: BikeError) -> JSONResponse:

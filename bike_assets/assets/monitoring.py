@@ -6,7 +6,14 @@ import dagster as dg
 import pandas as pd
 from pydantic import Field
 
-from bike_assets.core.decisions import RetrainDecision, Verdict, WeekFigures, decide_retrain, held_until
+from bike_assets.core.decisions import (
+    MIN_CURRENT_DAYS,
+    RetrainDecision,
+    Verdict,
+    WeekFigures,
+    decide_retrain,
+    held_until,
+)
 from bike_assets.core.drift import Drift, Reference, measure_drift, pick_reference, week_to
 from bike_assets.core.families.served import ServedModel
 from bike_assets.core.features import HORIZONS
@@ -15,7 +22,7 @@ from bike_assets.core.performance import days_behind, scores_by_role
 from bike_assets.core.schemas import DRIFT, PERFORMANCE, RETRAIN_DECISIONS
 from bike_assets.partitions import DAILY, days_of
 from bike_assets.resources.audit import append, rows_digest
-from bike_assets.resources.queries import as_list, bootstrapped_on, read_features, whole_days
+from bike_assets.resources.queries import as_list, bootstrapped_on, read_features, recorded_baseline, whole_days
 from bike_assets.resources.registry import LocalRegistry, Summary
 from bike_assets.resources.reports import DriftReports
 from bike_assets.resources.table_rows import one_row
@@ -123,7 +130,10 @@ def drift_report(
         append(warehouse, DRIFT, [row], run_id=context.run.run_id, settings=settings, data_versions=versions)
         context.log.info(f"{number} of {len(days)} days: drift share {row['drift_share']} to {day}")
     return dg.MaterializeResult(
-        metadata={**{k: v for k, v in row.items() if v is not None and k != "day"}, **reports.metadata(days[-1])}
+        metadata={
+            **{k: v for k, v in row.items() if v is not None and k != "day"},
+            **reports.metadata(days[-1], settings.api_address),
+        }
     )
 
 
@@ -274,13 +284,16 @@ def _days_behind_naive(warehouse: Warehouse, day: date) -> int:
 
 
 def _held_until(warehouse: Warehouse, champion_version: int, settings: Settings, day: date) -> date | None:
-    """Trainings in vain are given time: until then no other one starts by itself."""
+    """Trainings in vain are given time, and none starts by itself while nobody could be compared with the champion."""
     in_vain = warehouse.query(
         "SELECT decided_on FROM monitoring_audit.evaluations WHERE champion_version = @version "
-        "AND decided_on <= @day AND decision <> @deploy AND trigger <> @evaluate",
+        "AND decided_on <= @day AND decision IN (@skip, @reject) AND trigger <> @evaluate",
         version=champion_version,
         day=day,
-        deploy=str(Verdict.DEPLOY),
+        skip=str(Verdict.SKIP),
+        reject=str(Verdict.REJECT),
         evaluate=str(Trigger.EVALUATE),
     )
-    return held_until(day, [as_date(each) for each in in_vain["decided_on"]], settings.cooldown_rule)
+    baseline = recorded_baseline(warehouse)
+    comparable_from = baseline.test.last + timedelta(days=MIN_CURRENT_DAYS) if baseline else None
+    return held_until(day, [as_date(each) for each in in_vain["decided_on"]], settings.cooldown_rule, comparable_from)

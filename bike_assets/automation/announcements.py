@@ -6,6 +6,7 @@ it is told as a rejection. The same alarm is told once: a change of state is an 
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import dagster as dg
@@ -33,6 +34,32 @@ ALARMS = {
     "forecasts_cover_every_horizon": "Forecasts are missing",
 }
 """What it means that a check fails, for the checks that people are told of."""
+RECOVERED_AFTER = 3
+
+
+@dataclass(frozen=True)
+class AlarmState:
+    """What was told of a check, so that a figure that swings about its bound is one alarm and not one each day.
+
+    Attributes:
+        told: severity of the alarm that people know of; None where there is none.
+        held: evaluations in a row in which it has held since.
+        seen: the newest evaluation that was looked at.
+    """
+
+    told: str | None = None
+    held: int = 0
+    seen: int = -1
+
+    def after(self, evaluation: int, failed_as: str | None) -> "AlarmState":
+        """Return the state after an evaluation: worse at once, over once it has held RECOVERED_AFTER times."""
+        if evaluation == self.seen:
+            return self
+        if failed_as is None:
+            held = self.held + 1
+            return AlarmState(None if held >= RECOVERED_AFTER else self.told, held, evaluation)
+        is_worse = self.told is None or failed_as == dg.AssetCheckSeverity.ERROR.value
+        return AlarmState(failed_as if is_worse else self.told, 0, evaluation)
 
 
 @dg.asset_sensor(
@@ -148,20 +175,21 @@ def alert_on_check_failure(
     notifier: dg.ResourceParam[Notifier],
     settings: dg.ResourceParam[Settings],
 ) -> dg.SkipReason:
-    """Compare each check's newest state with the one that was told last; the cursor remembers."""
-    before: dict[str, str] = json.loads(context.cursor or "{}")
-    states, changes = dict(before), []
+    """Compare each check's newest evaluation with what was told last; the cursor remembers."""
+    states = {name: AlarmState(**each) for name, each in json.loads(context.cursor or "{}").items()}
+    told = []
     for spec in _watched_checks():
         record = context.instance.get_latest_asset_check_evaluation_record(spec.key)
         evaluation = record.event.asset_check_evaluation if record and record.event else None
         if record is None or evaluation is None or _is_unknown(evaluation):
             continue
-        states[spec.name] = "holds" if evaluation.passed else evaluation.severity.value
-        if states[spec.name] != before.get(spec.name, "holds"):
-            changes.append(spec.name)
+        before = states.get(spec.name, AlarmState())
+        states[spec.name] = after = before.after(record.id, None if evaluation.passed else evaluation.severity.value)
+        if after.told != before.told:
+            told.append(spec.name)
             notifier.send(_told_of(spec, evaluation, _page(settings, record.run_id)))
-    context.update_cursor(json.dumps(states))
-    return dg.SkipReason(f"told of {', '.join(changes)}" if changes else "no check changed its state")
+    context.update_cursor(json.dumps({name: asdict(state) for name, state in states.items()}))
+    return dg.SkipReason(f"told of {', '.join(told)}" if told else "no check changed its state")
 
 
 def _is_unknown(evaluation: dg.AssetCheckEvaluation) -> bool:

@@ -230,18 +230,21 @@ def _decide_by_drift(r2: float, drift_share: float, rule: RetrainRule) -> Decisi
     return Decision(RetrainDecision.ALL_GOOD, f"{figures}: both within bounds")
 
 
-def held_until(day: date, in_vain: Sequence[date], rule: CooldownRule) -> date | None:
+def held_until(
+    day: date, in_vain: Sequence[date], rule: CooldownRule, comparable_from: date | None = None
+) -> date | None:
     """Return the day from which a retrain is no longer held back, or None where nothing holds it.
 
     Args:
         day: the day of the decision that asks for it.
-        in_vain: days of the evaluations since the champion came that brought no new one.
+        in_vain: days of the evaluations since the champion came that ended in SKIP or REJECT.
         rule: how long is waited.
+        comparable_from: the first day on which a challenger can be compared with the champion at all.
     """
-    if not in_vain:
-        return None
-    until = max(in_vain) + timedelta(days=rule.first_days if len(in_vain) == 1 else rule.later_days)
-    return until if day < until else None
+    ends = [comparable_from] if comparable_from else []
+    if in_vain:
+        ends.append(max(in_vain) + timedelta(days=rule.first_days if len(in_vain) == 1 else rule.later_days))
+    return max((end for end in ends if day < end), default=None)
 
 
 def _is_known(figure: float | None) -> TypeGuard[float]:

@@ -2,9 +2,13 @@
 
 import base64
 import io
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
+
+from bike_assets.core.timeline import ReplayedDay
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -15,6 +19,18 @@ SERIES = {
     "bike_count": ("counted", COUNTED),
     "predicted_count": ("forecast", "#0d9488"),
     "naive_count": ("seasonal naive", "#f59e0b"),
+}
+LINES = {
+    "naive_r2": SERIES["naive_count"],
+    "first_champion_r2": ("first champion,\nnever retrained", "#9333ea"),
+    "r2": ("champion", SERIES["predicted_count"][1]),
+}
+DECIDED = {
+    "ALL_GOOD": "#86efac",
+    "WAIT": "#fcd34d",
+    "RETRAIN_PROACTIVE": "#fb923c",
+    "RETRAIN_REACTIVE": "#ef4444",
+    "NOT_ENOUGH_DATA": "#d1d5db",
 }
 
 
@@ -89,6 +105,43 @@ def rows_by_day(days: pd.DataFrame, title: str) -> "Figure":
     axes.plot(days["day"], days["rows_kept"], label="in the table", color=COUNTED, linewidth=1.4)
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False)
+    return figure
+
+
+def timeline(days: Sequence[ReplayedDay], bounds: Mapping[str, float], title: str) -> "Figure":
+    """Draw a replay: R² of champion, first champion and naive; below it the drift share, coloured by decision.
+
+    Args:
+        days: as they were played.
+        bounds: levels of R² to mark, by name.
+        title: of the plot.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 5), layout="constrained")
+    scores, shares = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    dates = [day.day for day in days]
+    for name, (label, colour) in LINES.items():
+        figures = [np.nan if (r2 := getattr(day, name)) is None else r2 for day in days]
+        scores.plot(dates, figures, label=label, color=colour, linewidth=1.6)
+    for name, level in bounds.items():
+        scores.axhline(level, color="#9ca3af", linewidth=0.8, linestyle=":")
+        scores.annotate(name, (dates[0], level), fontsize=8, color="#6b7280", va="bottom")
+    for number, day in enumerate(each for each in days if each.promoted):
+        scores.axvline(day.day, color="#2563eb", linewidth=1, label=None if number else "promotion")
+    for decision, colour in DECIDED.items():
+        chosen = [day for day in days if day.decision == decision]
+        shares.bar(
+            [day.day for day in chosen], [day.drift_share or 0.02 for day in chosen], color=colour, label=decision
+        )
+    scores.set_title(title, loc="left", fontsize=11)
+    scores.set_ylabel("R², 7 days, a day ahead")
+    shares.set_ylabel("drift share")
+    shares.set_ylim(0, 1)
+    for axes in (scores, shares):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", alpha=0.25)
+        axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 

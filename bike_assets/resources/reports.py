@@ -4,6 +4,7 @@ from datetime import date
 from pathlib import Path
 
 KEPT = 30
+SERVED_AT = "reports"
 
 
 class DriftReports:
@@ -21,12 +22,19 @@ class DriftReports:
             old.unlink(missing_ok=True)
         return path
 
-    def metadata(self, day: date) -> dict:
-        """Return the metadata that leads to a day's report, if it has one."""
+    def metadata(self, day: date, address: str) -> dict:
+        """Return the metadata that leads to a day's report, if it has one.
+
+        Args:
+            day: the day.
+            address: of the API, which serves the reports.
+        """
         import dagster as dg
 
         path = self._place(day)
-        return {"report": dg.MetadataValue.path(str(path))} if path.exists() else {}
+        if not path.exists():
+            return {}
+        return {"report": dg.MetadataValue.url(f"{address}/{SERVED_AT}/{path.name}"), "report_file": str(path)}
 
     def _place(self, day: date) -> Path:
         return self.folder / f"drift-{day}.html"

@@ -135,7 +135,7 @@ def listener(heard: Heard) -> Listener:
 
 
 def test_an_alarm_is_told_once_until_it_is_over_and_then_that_it_is(listener: Listener, heard: Heard):
-    for passed in (True, False, False, False, True, True):
+    for passed in (True, False, False, True, True, False, True, True, True, True):
         judged(listener.instance, "r2_is_above_critical", passed, "ERROR", r2=0.5)
         listener.tick()
     assert [message.title for message in heard.messages] == ["Performance is critical", "Over: Performance is critical"]

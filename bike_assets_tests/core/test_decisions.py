@@ -333,6 +333,15 @@ def test_a_retrain_waits_three_days_after_the_first_in_vain_and_seven_after_furt
     assert held_until(DAY, in_vain, CooldownRule()) == (until and date(2026, 3, until))
 
 
+@pytest.mark.parametrize(
+    ("comparable_from", "in_vain", "until"),
+    [(DAY, [], None), (DAY + timedelta(days=1), [], 11), (DAY + timedelta(days=9), [DAY], 19), (DAY, [DAY], 13)],
+)
+def test_a_retrain_waits_until_somebody_can_be_compared(comparable_from, in_vain, until):
+    found = held_until(DAY, in_vain, CooldownRule(), comparable_from)
+    assert found == (until and date(2026, 3, until))
+
+
 @given(
     in_vain=st.lists(st.integers(0, 60).map(lambda ago: DAY - timedelta(days=ago)), max_size=6),
     first=st.integers(0, 10),

@@ -6,6 +6,7 @@ import pytest
 
 from bike_assets.resources.reports import KEPT, DriftReports
 
+API = "http://127.0.0.1:8000"
 FIRST = date(2025, 1, 1)
 
 
@@ -44,7 +45,7 @@ def test_the_first_thirty_all_stay(reports):
 def test_an_old_day_that_is_made_again_has_its_report(reports):
     write(reports, KEPT + 15)
     reports.path(FIRST).write_text("made again")
-    assert reports.metadata(FIRST)
+    assert reports.metadata(FIRST, API)
     assert len(list(reports.folder.iterdir())) == KEPT
 
 
@@ -57,13 +58,13 @@ def test_other_files_in_the_folder_are_left_alone(reports):
 
 def test_metadata_lead_to_a_report_that_is_there(reports):
     write(reports, 1)
-    assert reports.metadata(FIRST)["report"].value == str(reports.folder / "drift-2025-01-01.html")
-    assert reports.metadata(FIRST + timedelta(days=1)) == {}
+    assert reports.metadata(FIRST, API)["report"].value == f"{API}/reports/drift-2025-01-01.html"
+    assert reports.metadata(FIRST + timedelta(days=1), API) == {}
 
 
 def test_asking_for_the_metadata_of_a_day_without_a_report_removes_none(reports):
-    assert reports.metadata(FIRST) == {}
+    assert reports.metadata(FIRST, API) == {}
     assert not reports.folder.exists()
     write(reports, KEPT)
-    assert reports.metadata(FIRST + timedelta(days=KEPT + 1)) == {}
+    assert reports.metadata(FIRST + timedelta(days=KEPT + 1), API) == {}
     assert len(list(reports.folder.iterdir())) == KEPT

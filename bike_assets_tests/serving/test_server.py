@@ -100,3 +100,11 @@ def test_a_promotion_and_a_new_day_are_picked_up_without_a_restart(city: City, a
     ingested = [dg.AssetKey(name) for name in ("raw_counts", "counters", "predictions")]
     assert city.run("daily", LAST_DAY + timedelta(days=1), asset_selection=ingested).success
     poll(lambda: api.get("/champion").json()["forecast_day"] == "2021-10-09", 5, "the new day")
+
+
+def test_a_drift_report_is_served_and_nothing_beside_it(city: City, api):
+    (city.home.reports).mkdir(exist_ok=True)
+    (city.home.reports / "drift-2021-10-07.html").write_text("<html>drifted</html>")
+    assert "drifted" in api.get("/reports/drift-2021-10-07.html").text
+    for path in ("/reports/drift-1999-01-01.html", "/reports/../home.json", "/reports/%2e%2e/home.json", "/reports/"):
+        assert api.get(path).status_code == 404
