@@ -21,6 +21,7 @@ import pytest
 if TYPE_CHECKING:
     from bike_assets.simulator.publication import Publication
     from bike_assets.simulator.server import PortalSimulator
+    from bike_assets_tests.fake_discord import Channel
 
 SHARED_DATA = Path(__file__).parent.parent.parent / "shared" / "data"
 FIRST_DAY, LAST_DAY = date(2021, 1, 1), date(2021, 10, 7)
@@ -163,6 +164,17 @@ def serve_portal() -> "Iterator[Callable[..., PortalSimulator]]":
     yield serve
     for portal in portals:
         portal.stop()
+
+
+@pytest.fixture
+def channel() -> "Iterator[Channel]":
+    """A webhook of Discord's kind on this machine."""
+    from bike_assets_tests.fake_discord import Channel
+
+    channel = Channel()
+    yield channel
+    channel.server.shutdown()
+    channel.server.server_close()
 
 
 @pytest.fixture

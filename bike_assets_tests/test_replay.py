@@ -14,19 +14,10 @@ from bike_assets.replay import _play
 from bike_assets.replay_home import ReplayOptions, prepare
 from bike_assets.resources.training_data import read_training_data
 from bike_assets_tests.conftest import LAST_DAY, City
-from bike_assets_tests.fake_discord import Channel
 from bike_assets_tests.whole.conftest import REPOSITORY, environment
 
 pytestmark = pytest.mark.slow
 DAYS = [LAST_DAY + timedelta(days=number) for number in (1, 2)]
-
-
-@pytest.fixture
-def channel():
-    channel = Channel()
-    yield channel
-    channel.server.shutdown()
-    channel.server.server_close()
 
 
 def read_in_a_wrong_unit(*args: object):
@@ -70,14 +61,14 @@ def replayed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess
     return home, replay(home, "--days", "3", "--scenario", "level_shift@2", "--until", "2026-03-31")
 
 
-def replay(home: Path, *options: str) -> subprocess.CompletedProcess:
+def replay(home: Path, *options: str, **settings: str) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, "-m", "bike_assets.cli", "replay", "--home", str(home), *options],
-        env=environment(home.parent / "not-this-one"),
+        env=environment(home.parent / "not-this-one", **settings),
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
-        timeout=500,
+        timeout=1800,
     )
 
 
@@ -119,3 +110,15 @@ def test_what_cannot_be_replayed_is_refused_before_anything_is_made(tmp_path, op
     with pytest.raises(BikeError, match=said):
         prepare(ReplayOptions(options.days, options.scenario, home=home, until=options.until), None)
     assert not home.exists()
+
+
+@pytest.mark.verify
+@pytest.mark.timeout(1800)
+def test_sixty_quiet_days_train_nothing_but_the_challenge_of_the_month(tmp_path):
+    home = tmp_path / "home"
+    done = replay(home, "--days", "60", "--until", "2026-06-10", BIKE_SIMULATOR_COUNTERS="16", BIKE_HISTORY_MONTHS="13")
+    print(done.stdout)
+    assert done.returncode == 0, done.stderr
+    days = json.loads((home / "quiet.json").read_text())["days"]
+    assert [day["day"] for day in days if "retrain" in day["runs"]] == ["2026-04-30", "2026-05-31"]
+    assert not [day for day in days if day["decision"] not in {"ALL_GOOD", "WAIT"} or day["failed_runs"]]

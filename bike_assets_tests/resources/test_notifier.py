@@ -16,7 +16,7 @@ from bike_assets.core.messages import Message, Severity, failed_run
 from bike_assets.resources.notifier import Notifier
 from bike_assets.settings import Settings
 from bike_assets_tests.conftest import claim
-from bike_assets_tests.fake_discord import TAKEN, Answer, Channel, answer
+from bike_assets_tests.fake_discord import TAKEN, Answer, answer
 
 SECRETS = ("webhooks", "112233445566", "pass-word")
 PATH = "/api/webhooks/112233445566/pass-word"
@@ -50,14 +50,6 @@ GONE = answer(404, {"message": "Unknown Webhook", "code": 10015})
 
 def wait(seconds: float | str) -> Answer:
     return answer(429, {"message": "You are being rate limited.", "retry_after": seconds, "global": False})
-
-
-@pytest.fixture
-def channel():
-    channel = Channel()
-    yield channel
-    channel.server.shutdown()
-    channel.server.server_close()
 
 
 @pytest.fixture
