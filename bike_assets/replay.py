@@ -6,6 +6,7 @@ The home that it plays in belongs to `replay_home`, simulated time to `simulated
 
 import json
 import logging
+import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import date, datetime, time, timedelta
@@ -74,7 +75,7 @@ def _play(settings: Settings, home: Home, days: list[date]) -> Iterator[Replayed
 
     warehouse, registry = LocalWarehouse(home.warehouse, settings.threads), LocalRegistry(home.registry)
     _print_row(COLUMNS, "bold")
-    with simulated_daemon(home, settings) as daemon, _messages_in_the_timeline():
+    with _without_waiting_for_the_disk(), simulated_daemon(home, settings) as daemon, _messages_in_the_timeline():
         before = _champion(registry)
         for day in days:
             seen, begun = _evaluations(warehouse), len(daemon.launched)
@@ -84,6 +85,22 @@ def _play(settings: Settings, home: Home, days: list[date]) -> Iterator[Replayed
             _print_day(told)
             yield told
             before = told.champion_version
+
+
+@contextmanager
+def _without_waiting_for_the_disk() -> Iterator[None]:
+    """Let SQLite write when it can: each event would wait for the disk, and a replay that dies is started over."""
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    def hurry(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute("PRAGMA synchronous = OFF")
+
+    event.listen(Engine, "connect", hurry)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "connect", hurry)
 
 
 @contextmanager
