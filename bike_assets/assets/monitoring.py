@@ -70,11 +70,13 @@ def champion_performance(
         for horizon in shown.index
         for metric in ("r2", "rmse", "mae")
     }
+    beside = rows[(rows["horizon_days"] == 1) & rows["role"].isin(["seasonal_naive", "first_champion"])]
     return dg.MaterializeResult(
         metadata={
             "scores": dg.MetadataValue.md(_as_table(rows)),
             "compared": int(rows["n"].max() if len(rows) else 0),
             **figures,
+            **{f"{role}_r2_h1": float(r2) for role, r2 in zip(beside["role"], beside["r2"], strict=True)},
         }
     )
 

@@ -7,11 +7,12 @@ it is told as a rejection. The same alarm is told once: a change of state is an 
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 
-from bike_assets.automation.sensors import MINIMUM_INTERVAL_SECONDS, told_by
+from bike_assets.automation.sensors import MINIMUM_INTERVAL_SECONDS
 from bike_assets.checks import monitoring_checks, predictions_checks
 from bike_assets.checks.monitoring_checks import NOT_KNOWN
 from bike_assets.core.messages import Message, failed_run, failing_check, promotion, recovered_check, rejection
@@ -35,6 +36,7 @@ ALARMS = {
 }
 """What it means that a check fails, for the checks that people are told of."""
 RECOVERED_AFTER = 3
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -62,36 +64,31 @@ class AlarmState:
         return AlarmState(failed_as if is_worse else self.told, 0, evaluation)
 
 
-@dg.asset_sensor(
-    asset_key=dg.AssetKey("champion"),
+@dg.sensor(
     minimum_interval_seconds=MINIMUM_INTERVAL_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Tells of every new champion: family, version, scores, gain, and why.",
 )
 def announce_promotion(
     context: dg.SensorEvaluationContext,
-    asset_event: dg.EventLogEntry,
     warehouse: dg.ResourceParam[Warehouse],
     registry: dg.ResourceParam[LocalRegistry],
     notifier: dg.ResourceParam[Notifier],
     settings: dg.ResourceParam[Settings],
 ) -> dg.SkipReason:
-    """Tell of a promotion once; a champion that did not change is no news."""
-    told = told_by(asset_event)
-    if not told.get("changed"):
-        return dg.SkipReason("the champion did not change")
-    deployment = one_row(
-        warehouse.query(
-            "SELECT * FROM monitoring_audit.deployments WHERE version = @version ORDER BY recorded_at DESC LIMIT 1",
-            version=told["version"],
-        )
+    """Tell of each deployment once; the cursor is when the last one told of was written down."""
+    news = warehouse.query(
+        "SELECT * FROM monitoring_audit.deployments WHERE recorded_at > @told ORDER BY recorded_at",
+        told=datetime.fromisoformat(context.cursor) if context.cursor else NEVER,
     )
-    entry = registry.read().entry(told["version"])
-    if deployment is None or entry is None:
-        return dg.SkipReason(f"nothing is written down of version {told['version']}")
-    figures = _evaluated(warehouse, deployment) or _figures_of(entry)
-    arrived = notifier.send(promotion(deployment, figures, _page(settings, asset_event.run_id)))
-    return dg.SkipReason(f"told of version {told['version']}" if arrived else "logged alone")
+    # A home that is new to this sensor has one champion to tell of, and not its history.
+    rows = [one_row(news.iloc[[number]]) or {} for number in range(len(news))]
+    for row in rows if context.cursor else rows[-1:]:
+        entry = registry.read().entry(int(row["version"]))
+        figures = _evaluated(warehouse, row) or (_figures_of(entry) if entry else {})
+        notifier.send(promotion(row, figures, _page(settings, row["run_id"])))
+        context.update_cursor(row["recorded_at"].isoformat())
+    return dg.SkipReason(f"{len(rows)} new champion(s)" if rows else "the champion did not change")
 
 
 def _evaluated(warehouse: Warehouse, deployment: dict) -> dict | None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import dagster as dg
+from dagster._core.storage.tags import RUN_FAILURE_REASON_TAG, WILL_RETRY_TAG
 
 from bike_assets.automation.jobs import promote, refresh, retrain
 from bike_assets.core.decisions import RetrainDecision
@@ -15,6 +16,8 @@ from bike_assets.settings import Settings
 from bike_assets.triggers import CAUSE_TAG, TRIGGER_TAG
 
 MINIMUM_INTERVAL_SECONDS = 30
+DECIDED_ON_TAG, AGAINST_TAG = "bike/decided_on", "bike/against"
+MOST_TIMES_ASKED = 3
 UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -50,7 +53,8 @@ def retrain_on_decision(
         tags={
             TRIGGER_TAG: str(decision),
             CAUSE_TAG: row["reason"],
-            "bike/decided_on": str(day),
+            DECIDED_ON_TAG: str(day),
+            AGAINST_TAG: str(int(row["champion_version"])),
             **{f"bike/{name}": figure for name, figure in figures.items()},
         },
     )
@@ -70,16 +74,17 @@ def refresh_on_promotion(
     settings: dg.ResourceParam[Settings],
 ) -> dg.RunRequest | dg.SkipReason:
     """Refresh once a promotion; the first champion of a home is looked back on by the pass that made it."""
-    told = told_by(asset_event)
-    if not told.get("changed") or not told.get("replaced_version"):
+    deployed = one_row(warehouse.query("SELECT * FROM monitoring_audit.deployments ORDER BY recorded_at DESC LIMIT 1"))
+    if deployed is None or not deployed["replaced_version"]:
         return dg.SkipReason("the champion did not change")
     newest = whole_days(warehouse, settings.timezone)
     if newest is None:
         return dg.SkipReason("there are no whole days to forecast from")
+    version, replaced = int(deployed["version"]), int(deployed["replaced_version"])
     return dg.RunRequest(
-        run_key=f"refresh-{told['version']}-promoted-by-{asset_event.run_id}",
+        run_key=f"refresh-{version}-promoted-by-{deployed['run_id']}",
         partition_key=newest.last.isoformat(),
-        tags={CAUSE_TAG: f"version {told['version']} replaced version {told['replaced_version']}"},
+        tags={CAUSE_TAG: f"version {version} replaced version {replaced}"},
     )
 
 
@@ -105,6 +110,38 @@ def finish_on_broken_promotion(
     )
 
 
+@dg.sensor(
+    job=retrain,
+    minimum_interval_seconds=MINIMUM_INTERVAL_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Asks again for a decided retrain whose process died and that Dagster could not run again.",
+)
+def retrain_after_lost_run(
+    context: dg.SensorEvaluationContext, registry: dg.ResourceParam[LocalRegistry]
+) -> dg.RunRequest | dg.SkipReason:
+    """Look after the newest retrain: what failed by itself is not asked for again, nor what died three times."""
+    run = next(iter(context.instance.get_runs(dg.RunsFilter(job_name=retrain.name), limit=1)), None)
+    decided_on = run.tags.get(DECIDED_ON_TAG) if run else None
+    if run is None or decided_on is None or run.status != dg.DagsterRunStatus.FAILURE:
+        return dg.SkipReason("the newest retrain was not lost")
+    if run.tags.get(WILL_RETRY_TAG) != "false" or run.tags.get(RUN_FAILURE_REASON_TAG) == "STEP_FAILURE":
+        return dg.SkipReason("the newest retrain failed by itself, or Dagster runs it again")
+    now = registry.read().champion
+    if now is None or str(now.version) != run.tags.get(AGAINST_TAG):
+        return dg.SkipReason("the champion has changed since")
+    asked = [
+        each
+        for each in context.instance.get_runs(dg.RunsFilter(job_name=retrain.name, tags={DECIDED_ON_TAG: decided_on}))
+        if each.parent_run_id is None
+    ]
+    if len(asked) >= MOST_TIMES_ASKED:
+        return dg.SkipReason(f"the retrain decided on {decided_on} was lost {len(asked)} times: it is given up")
+    return dg.RunRequest(
+        run_key=f"again-after-{run.run_id}",
+        tags={name: value for name, value in run.tags.items() if name.startswith("bike/")},
+    )
+
+
 def under_way(instance: dg.DagsterInstance, job: str) -> bool:
     """Whether a run of a job is queued or at work."""
     return bool(instance.get_runs(dg.RunsFilter(job_name=job, statuses=UNDER_WAY), limit=1))
@@ -116,4 +153,4 @@ def told_by(asset_event: dg.EventLogEntry) -> dict[str, Any]:
     return {name: value.value for name, value in made.metadata.items()} if made else {}
 
 
-SENSORS = (retrain_on_decision, refresh_on_promotion, finish_on_broken_promotion)
+SENSORS = (retrain_on_decision, refresh_on_promotion, finish_on_broken_promotion, retrain_after_lost_run)

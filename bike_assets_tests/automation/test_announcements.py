@@ -45,8 +45,8 @@ def resources(city: City, heard: Heard) -> dict:
     }
 
 
-def hear_of_champion(city: City, heard: Heard) -> dg.SensorResult:
-    context = dg.build_sensor_context(instance=city.instance, definitions=city.defs, resources=resources(city, heard))
+def hear_of_champion(city: City, heard: Heard, cursor: str | None = None) -> dg.SensorResult:
+    context = dg.build_sensor_context(instance=city.instance, cursor=cursor, resources=resources(city, heard))
     return announce_promotion.evaluate_tick(context)
 
 
@@ -71,10 +71,19 @@ def test_a_new_champion_is_told_with_its_scores_and_its_run(city: City, heard: H
     assert "/runs/" in message.link
 
 
-def test_a_champion_that_did_not_change_is_no_news(city: City, heard: Heard):
+def test_each_promotion_is_told_once_and_a_champion_that_did_not_change_is_no_news(city: City, heard: Heard):
+    cursor = hear_of_champion(city, heard).cursor
     assert city.run("retrain", asset_selection=[dg.AssetKey("champion")]).success
-    assert "did not change" in hear_of_champion(city, heard).skip_message
-    assert not heard.messages
+    silent = hear_of_champion(city, heard, cursor)
+    assert "did not change" in silent.skip_message
+    others = [entry.version for entry in city.resource("registry").read().models if not entry.is_champion][:2]
+    for version in others:
+        told = {"version": version, "by": "Ada", "reason": "a trial"}
+        assert city.run("promote", run_config={"ops": {"champion": {"config": told}}}).success
+    cursor = hear_of_champion(city, heard, silent.cursor).cursor
+    assert [message.fields["version"] for message in heard.messages[1:]] == [str(version) for version in others]
+    assert not hear_of_champion(city, heard, cursor).run_requests
+    assert len(heard.messages) == 3
 
 
 def test_a_reject_is_told_as_a_rejection_and_not_as_a_failure(city: City, open_city, heard: Heard):

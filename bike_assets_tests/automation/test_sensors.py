@@ -1,13 +1,18 @@
 """The sensor against real audit rows: once for a decision that asks, and a reason for every silence."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
 
-from bike_assets.automation.sensors import finish_on_broken_promotion, refresh_on_promotion, retrain_on_decision
+from bike_assets.automation.sensors import (
+    finish_on_broken_promotion,
+    refresh_on_promotion,
+    retrain_after_lost_run,
+    retrain_on_decision,
+)
 from bike_assets.build import build_defs
-from bike_assets.core.schemas import RETRAIN_DECISIONS
+from bike_assets.core.schemas import DEPLOYMENTS, RETRAIN_DECISIONS
 from bike_assets.resources.table_rows import frame
 from bike_assets.resources.warehouse import LocalWarehouse
 from bike_assets_tests.conftest import LAST_DAY, City, recorded
@@ -74,12 +79,14 @@ def test_a_home_without_decisions_is_silent(tick):
     assert "nothing was decided" in tick().skip_message
 
 
-PROMOTED = {"version": 5, "replaced_version": 3, "promoted_on": str(LAST_DAY), "changed": True}
+DEPLOYED = {"version": 5, "family": "blend", "replaced_version": 3, "decided_by": "evaluation", "reason": "a gain"}
 
 
-def refreshed_after(city, **metadata) -> dg.SensorResult:
+def refreshed_after(city, **change) -> dg.SensorResult:
+    row = recorded({**DEPLOYED, **change})
+    city.resource("warehouse").merge(DEPLOYMENTS, frame(DEPLOYMENTS, [row | {"recorded_at": datetime.now(UTC)}]))
     instance = dg.DagsterInstance.ephemeral()
-    instance.report_runless_asset_event(dg.AssetMaterialization("champion", metadata=PROMOTED | metadata))
+    instance.report_runless_asset_event(dg.AssetMaterialization("champion", metadata={"changed": False}))
     context = dg.build_sensor_context(
         instance=instance,
         definitions=city.defs,
@@ -88,18 +95,53 @@ def refreshed_after(city, **metadata) -> dg.SensorResult:
     return refresh_on_promotion.evaluate_tick(context)
 
 
-def test_a_promotion_starts_one_refresh_of_the_newest_day(city):
+def test_a_promotion_starts_one_refresh_also_where_a_second_run_has_told_of_it_since(city):
     request = refreshed_after(city).run_requests[0]
     assert request.partition_key == LAST_DAY.isoformat()
     assert request.run_key == refreshed_after(city).run_requests[0].run_key
     assert "version 5 replaced version 3" in request.tags["bike/reason"]
 
 
-@pytest.mark.parametrize("metadata", [{"changed": False}, {"replaced_version": 0}])
-def test_a_champion_that_did_not_change_and_the_first_of_a_home_need_no_refresh(city, metadata):
-    result = refreshed_after(city, **metadata)
+def test_the_first_champion_of_a_home_needs_no_refresh(city):
+    result = refreshed_after(city, replaced_version=0)
     assert not result.run_requests
     assert "did not change" in result.skip_message
+
+
+LOST = {"bike/decided_on": str(LAST_DAY), "bike/against": "1", "dagster/will_retry": "false"}
+
+
+def asked_again_after(city: City, **tags: str) -> tuple[dg.DagsterRun, dg.SensorResult]:
+    champion = {"bike/against": str(city.resource("registry").read().champion.version)}
+    run = city.instance.create_run_for_job(
+        city.defs.resolve_job_def("retrain"), tags={**LOST, **champion, **tags}, status=dg.DagsterRunStatus.FAILURE
+    )
+    context = dg.build_sensor_context(
+        instance=city.instance, definitions=city.defs, resources={"registry": city.resource("registry")}
+    )
+    return run, retrain_after_lost_run.evaluate_tick(context)
+
+
+def test_a_decided_retrain_that_was_lost_is_asked_for_again_twice(city):
+    for _ in range(2):
+        run, result = asked_again_after(city)
+        assert result.run_requests[0].run_key == f"again-after-{run.run_id}"
+        assert result.run_requests[0].tags["bike/decided_on"] == str(LAST_DAY)
+    assert "given up" in asked_again_after(city)[1].skip_message
+
+
+@pytest.mark.parametrize(
+    ("tag", "value", "said"),
+    [
+        ("dagster/will_retry", "true", "runs it again"),
+        ("dagster/failure_reason", "STEP_FAILURE", "failed by itself"),
+        ("bike/against", "99", "has changed"),
+    ],
+)
+def test_a_retrain_that_failed_by_itself_or_is_run_again_or_is_out_of_date_is_left(city, tag, value, said):
+    _, result = asked_again_after(city, **{tag: value})
+    assert not result.run_requests
+    assert said in result.skip_message
 
 
 def looked_after(city: City) -> dg.SensorResult:

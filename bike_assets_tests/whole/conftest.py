@@ -42,12 +42,12 @@ def free_ports(number: int) -> list[int]:
 class Running:
     """A `bike run` of a test."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, **settings: str) -> None:
         self.home, self.output = home, home.parent / f"{home.name}.log"
         ports = free_ports(3)
         names = ("BIKE_DAGSTER_PORT", "BIKE_API_PORT", "BIKE_MLFLOW_PORT")
         self.dagster, self.api, self.mlflow = (f"http://127.0.0.1:{port}" for port in ports)
-        self.environment = environment(home, **dict(zip(names, map(str, ports), strict=True)))
+        self.environment = environment(home, **dict(zip(names, map(str, ports), strict=True)), **settings)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "bike_assets.cli", "run"],
             env=self.environment,
@@ -83,8 +83,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
     """Start `bike run`, and end it and all of its processes afterwards."""
     started: list[Running] = []
 
-    def start_one(name: str = "home") -> Running:
-        started.append(Running(tmp_path / name))
+    def start_one(name: str = "home", **settings: str) -> Running:
+        started.append(Running(tmp_path / name, **settings))
         return started[-1]
 
     yield start_one

@@ -13,9 +13,9 @@ import pytest
 from dagster_graphql import DagsterGraphQLClient
 
 from bike_assets.core.families import FAMILIES
-from bike_assets.supervision import MARK
 from bike_assets_tests.conftest import poll
 from bike_assets_tests.whole.conftest import REPOSITORY, Running, environment
+from bike_assets_tests.whole.kills import of_home
 
 pytestmark = pytest.mark.slow
 ORDER = (
@@ -37,17 +37,6 @@ CHROMIUM = (
     "--disable-component-update",
     "--disable-sync",
 )
-
-
-def of_home(running: Running) -> list[psutil.Process]:
-    return [process for process in psutil.process_iter() if _mark(process) == str(running.home)]
-
-
-def _mark(process: psutil.Process) -> str | None:
-    try:
-        return process.environ().get(MARK)
-    except (psutil.Error, OSError):
-        return None
 
 
 def test_it_shows_itself_answers_and_ends_with_all_its_processes(start):

@@ -1,0 +1,160 @@
+"""A decision under the real daemon: the retrain that it starts, what follows, and that no kill loses or doubles it."""
+
+import shutil
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from bike_assets_tests.whole.conftest import Running
+from bike_assets_tests.whole.kills import Ending, faults_of, kill_at
+from bike_assets_tests.whole.retrained import (
+    ANY_GAIN_AND_NEVER_GOOD,
+    REACTIVE,
+    Told,
+    materialize,
+    prepare_weak_champion,
+    reading,
+)
+
+pytestmark = pytest.mark.slow
+WEAK, DECIDED = "weak", "decided"
+DIE_WITH_BIKE_RUN = ("bike run", "everything")
+TELLING = [("in training", "run"), ("promoted", "run"), ("in training", "everything")]
+MORE = [
+    ("queued", "daemon"),
+    ("started", "run"),
+    ("started", "everything"),
+    ("in training", "daemon"),
+    ("in training", "webserver"),
+    ("in training", "bike run"),
+    ("in training", "code server and run"),
+    ("in training", "daemon and all below"),
+    ("evaluated", "run"),
+    ("evaluated", "everything"),
+    ("promoted", "daemon and all below"),
+    ("promoted", "everything"),
+    ("told", "run"),
+    ("told", "everything"),
+    ("refreshing", "run"),
+    ("refreshing", "everything"),
+]
+
+
+class Kept:
+    """A home that is put back as it was, at the same place: MLflow's database holds absolute paths."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.home = folder, folder / "home"
+
+    def keep(self, name: str) -> None:
+        """Keep the home as it is now."""
+        shutil.copytree(self.home, self.folder / name)
+
+    def put_back(self, name: str) -> Path:
+        """Return the home as it was kept."""
+        shutil.rmtree(self.home)
+        shutil.copytree(self.folder / name, self.home)
+        return self.home
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
+    """A home whose champion is weak, as it is the day before yesterday."""
+    kept = Kept(tmp_path_factory.mktemp("kept"))
+    prepare_weak_champion(kept.home)
+    kept.keep(WEAK)
+    return kept
+
+
+@pytest.fixture(scope="module")
+def decided(kept: Kept) -> Kept:
+    """The same home a day later, when a retrain is decided and no daemon has seen it yet."""
+    kept.put_back(WEAK)
+    materialize(kept.home)
+    kept.keep(DECIDED)
+    return kept
+
+
+def test_a_critical_day_ends_in_a_new_champion_told_everywhere_without_a_click(kept, channel):
+    home = kept.put_back(WEAK)
+    webhook = f"{channel.address}/api/webhooks/1/x"
+    running = Running(home, BIKE_DISCORD_WEBHOOK_URL=webhook, **ANY_GAIN_AND_NEVER_GOOD)
+    try:
+        running.until("Ctrl-C ends everything")
+        with reading(home) as told:
+            first = told.champion()
+            told.wait_for(lambda: told.champion() != first, 240, "a new champion")
+            told.wait_until_quiet(240)
+            assert_the_audit_tells_the_story(told, first)
+            assert not faults_of(told, first)
+            family = told.query("SELECT family FROM monitoring_audit.deployments ORDER BY recorded_at DESC LIMIT 1")
+            news = f"New champion: {family['family'].iloc[0]} version {told.champion()}"
+            assert channel.titles.count("Performance is critical") == 1
+            assert channel.titles.count(news) == 1
+            assert not [title for title in channel.titles if title.startswith("Run failed")]
+            assert httpx.get(f"{running.api}/champion").json()["version"] == told.champion()
+    finally:
+        assert running.interrupt() == 130
+
+
+def assert_the_audit_tells_the_story(told: Told, first: int) -> None:
+    [retrain] = told.retrains()
+    decision = told.query("SELECT * FROM monitoring_audit.newest_retrain_decisions ORDER BY day DESC LIMIT 1").iloc[0]
+    assert (decision["decision"], decision["champion_version"], bool(decision["acts"])) == (REACTIVE, first, True)
+    assert retrain.tags["dagster/run_key"] == f"retrain-{decision['day']:%Y-%m-%d}-{REACTIVE}-{first}"
+    trained = told.query("SELECT * FROM monitoring_audit.training_runs WHERE `trigger` = @trigger", trigger=REACTIVE)
+    assert set(trained["run_id"]) == {retrain.run_id}
+    assert set(trained["status"]) == {"trained"}
+    assert set(trained["cause"]) == {decision["reason"]}
+    evaluated = told.query("SELECT * FROM monitoring_audit.evaluations WHERE `trigger` = @trigger", trigger=REACTIVE)
+    [evaluation] = evaluated.to_dict("records")
+    assert (evaluation["run_id"], evaluation["decision"]) == (retrain.run_id, "DEPLOY")
+    assert (evaluation["champion_version"], evaluation["challenger_version"]) == (first, told.champion())
+    assert evaluation["gain"] > 0
+    deployed = told.query("SELECT * FROM monitoring_audit.deployments WHERE replaced_version = @first", first=first)
+    [deployment] = deployed.to_dict("records")
+    assert (deployment["version"], deployment["run_id"]) == (told.champion(), retrain.run_id)
+    assert (deployment["decided_by"], deployment["reason"]) == ("evaluation", evaluation["reason"])
+
+
+def killed(decided: Kept, point: str, victim: str) -> Ending:
+    """Kill somebody while the decision is acted on, start `bike run` again where it died, and wait for quiet."""
+    home = decided.put_back(DECIDED)
+    started = [Running(home, **ANY_GAIN_AND_NEVER_GOOD)]
+    try:
+        with reading(home) as told:
+            first = told.champion()
+            ending = kill_at(point, victim, started[-1], told, first)
+            began = time.monotonic()
+            if victim in DIE_WITH_BIKE_RUN:
+                started[-1].process.wait(30)
+                started.append(Running(home, **ANY_GAIN_AND_NEVER_GOOD))
+            told.wait_until_quiet(400)
+            ending.seconds = time.monotonic() - began
+            ending.faults = faults_of(told, first)
+            return ending
+    finally:
+        for each in started:
+            if each.process.poll() is None:
+                each.interrupt()
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("point", "victim"), TELLING)
+def test_a_retrain_that_is_killed_is_neither_lost_nor_doubled(decided, point, victim):
+    ending = killed(decided, point, victim)
+    assert ending.killed
+    assert not ending.faults, ending
+
+
+@pytest.mark.verify
+@pytest.mark.timeout(7200)
+def test_whoever_is_killed_and_whenever_the_decision_ends_in_one_champion(decided, capsys):
+    endings = {}
+    for point, victim in [*TELLING, *MORE]:
+        ending = endings[point, victim] = killed(decided, point, victim)
+        with capsys.disabled():
+            print(f"\n{point:<12} {victim:<22} {ending.seconds:>5.0f} s  {ending.hit}; {ending.faults or 'all well'}")
+    assert not {where: ending.faults for where, ending in endings.items() if ending.faults}
