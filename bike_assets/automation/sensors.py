@@ -116,7 +116,7 @@ def finish_on_broken_promotion(
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Asks again for a decided retrain whose process died and that Dagster could not run again.",
 )
-def retrain_after_lost_run(
+def retrain_on_lost_run(
     context: dg.SensorEvaluationContext, registry: dg.ResourceParam[LocalRegistry]
 ) -> dg.RunRequest | dg.SkipReason:
     """Look after the newest retrain: what failed by itself is not asked for again, nor what died three times."""
@@ -153,4 +153,4 @@ def told_by(asset_event: dg.EventLogEntry) -> dict[str, Any]:
     return {name: value.value for name, value in made.metadata.items()} if made else {}
 
 
-SENSORS = (retrain_on_decision, refresh_on_promotion, finish_on_broken_promotion, retrain_after_lost_run)
+SENSORS = (retrain_on_decision, refresh_on_promotion, finish_on_broken_promotion, retrain_on_lost_run)

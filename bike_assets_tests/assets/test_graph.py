@@ -87,7 +87,7 @@ def test_jobs_schedules_and_sensors_run_without_a_click(defs):
         "retrain_on_decision": dg.DefaultSensorStatus.RUNNING,
         "refresh_on_promotion": dg.DefaultSensorStatus.RUNNING,
         "announce_promotion": dg.DefaultSensorStatus.RUNNING,
-        "retrain_after_lost_run": dg.DefaultSensorStatus.RUNNING,
+        "retrain_on_lost_run": dg.DefaultSensorStatus.RUNNING,
         "finish_on_broken_promotion": dg.DefaultSensorStatus.RUNNING,
         "alert_on_check_failure": dg.DefaultSensorStatus.RUNNING,
         "alert_on_run_failure": dg.DefaultSensorStatus.RUNNING,

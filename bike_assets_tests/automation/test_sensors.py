@@ -8,7 +8,7 @@ import pytest
 from bike_assets.automation.sensors import (
     finish_on_broken_promotion,
     refresh_on_promotion,
-    retrain_after_lost_run,
+    retrain_on_lost_run,
     retrain_on_decision,
 )
 from bike_assets.build import build_defs
@@ -119,7 +119,7 @@ def asked_again_after(city: City, **tags: str) -> tuple[dg.DagsterRun, dg.Sensor
     context = dg.build_sensor_context(
         instance=city.instance, definitions=city.defs, resources={"registry": city.resource("registry")}
     )
-    return run, retrain_after_lost_run.evaluate_tick(context)
+    return run, retrain_on_lost_run.evaluate_tick(context)
 
 
 def test_a_decided_retrain_that_was_lost_is_asked_for_again_twice(city):

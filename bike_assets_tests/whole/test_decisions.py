@@ -25,20 +25,15 @@ TELLING = [("in training", "run"), ("promoted", "run"), ("in training", "everyth
 MORE = [
     ("queued", "daemon"),
     ("started", "run"),
-    ("started", "everything"),
     ("in training", "daemon"),
     ("in training", "webserver"),
     ("in training", "bike run"),
     ("in training", "code server and run"),
     ("in training", "daemon and all below"),
     ("evaluated", "run"),
-    ("evaluated", "everything"),
     ("promoted", "daemon and all below"),
-    ("promoted", "everything"),
-    ("told", "run"),
     ("told", "everything"),
     ("refreshing", "run"),
-    ("refreshing", "everything"),
 ]
 
 
