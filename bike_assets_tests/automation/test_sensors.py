@@ -8,8 +8,8 @@ import pytest
 from bike_assets.automation.sensors import (
     finish_on_broken_promotion,
     refresh_on_promotion,
-    retrain_on_lost_run,
     retrain_on_decision,
+    retrain_on_lost_run,
 )
 from bike_assets.build import build_defs
 from bike_assets.core.schemas import DEPLOYMENTS, RETRAIN_DECISIONS
