@@ -42,10 +42,10 @@ STORIES = {
     "demo": Story(
         "busier_city@15,car_free_days@30",
         {
-            "BIKE_HISTORY_MONTHS": "4",
+            "BIKE_HISTORY_MONTHS": "13",
             "BIKE_SIMULATOR_COUNTERS": "28",
-            "BIKE_TRAIN_SHARE": "0.787",
-            "BIKE_TEST_SHARE": "0.163",
+            "BIKE_TRAIN_SHARE": "0.82",
+            "BIKE_TEST_SHARE": "0.16",
         },
         date(2026, 11, 22),
     ),
