@@ -8,15 +8,17 @@ import shutil
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from bike_assets.errors import BikeError
 from bike_assets.home import RECORD
-from bike_assets.resources.home_source import yesterday
 from bike_assets.settings import Settings, load_settings
 from bike_assets.simulator.scenarios import parse_scenarios
 
+MORNING_IS_OVER = timedelta(hours=15)
+"""Of the day: an hour after the last schedule was due."""
 REPLAYED = ".replayed"
 """Marks a home that a replay made, and may start over."""
 
@@ -101,8 +103,9 @@ def prepare(options: ReplayOptions, served: ExitStack) -> tuple[Settings, date]:
 
 
 def _newest_day(settings: Settings, options: ReplayOptions) -> date:
+    """The last day that can be played: nothing is played in times to come, and a day ends on the morning after."""
     if options.counts is None:
-        return yesterday(settings.timezone)
+        return (datetime.now(ZoneInfo(settings.timezone)) - timedelta(days=1) - MORNING_IS_OVER).date()
     from bike_assets.resources.counts_source import file_days
 
     return file_days(options.counts.expanduser(), settings)[1]
