@@ -81,6 +81,7 @@ def test_the_command_prints_a_timeline_and_writes_it_as_json(replayed):
     assert all(day["decision"] and day["champion_version"] for day in days)
     assert days[2]["r2"] < days[0]["r2"]
     assert "retraining gained nothing" in done.stdout
+    assert (home / "replay.png").read_bytes().startswith(b"\x89PNG")
     record = json.loads((home / "home.json").read_text())
     assert record["scenarios"] == "level_shift@2026-03-30"
 

@@ -116,6 +116,7 @@ def timeline(days: Sequence[ReplayedDay], bounds: Mapping[str, float], title: st
         bounds: levels of R² to mark, by name.
         title: of the plot.
     """
+    from matplotlib.dates import ConciseDateFormatter
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 5), layout="constrained")
@@ -130,10 +131,12 @@ def timeline(days: Sequence[ReplayedDay], bounds: Mapping[str, float], title: st
     for number, day in enumerate(each for each in days if each.promoted):
         scores.axvline(day.day, color="#2563eb", linewidth=1, label=None if number else "promotion")
     for decision, colour in DECIDED.items():
-        chosen = [day for day in days if day.decision == decision]
+        if not (chosen := [day for day in days if day.decision == decision]):
+            continue
         shares.bar(
             [day.day for day in chosen], [day.drift_share or 0.02 for day in chosen], color=colour, label=decision
         )
+    shares.xaxis.set_major_formatter(ConciseDateFormatter(shares.xaxis.get_major_locator()))
     scores.set_title(title, loc="left", fontsize=11)
     scores.set_ylabel("R², 7 days, a day ahead")
     shares.set_ylabel("drift share")
