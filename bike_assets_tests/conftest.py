@@ -107,11 +107,12 @@ def bootstrapped_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "bootstrapped"
-    with FileLock(f"{folder}.lock"):
-        if not folder.exists():
-            claim(folder.with_name("bootstrapping"))
-            run_full_pass(Settings(home=folder.with_name("bootstrapping"), quick=True), LAST_DAY)
-            folder.with_name("bootstrapping").rename(folder)
+    done = folder.with_suffix(".done")
+    with FileLock(folder.with_suffix(".lock")):
+        if not done.exists():
+            claim(folder)
+            run_full_pass(Settings(home=folder, quick=True), LAST_DAY)
+            done.touch()
     return folder
 
 

@@ -62,11 +62,11 @@ def champion(
         raise dg.Failure(f"there is no champion: {_why_none(warehouse)}", allow_retries=False)
     if mlflow.let_alias_name(CHAMPION, now.version):
         context.log.info(f"MLflow's alias champion now names version {now.version}")
-    if told != now.version:
-        mlflow.let_alias_name(CHALLENGER, None)
     if recorded != now.version:
         choice = choice or _last_deploy(warehouse, now.version)
         _write_down(context, warehouse, settings, now, recorded, choice)
+    if choice and choice.version == now.version:
+        mlflow.let_alias_name(CHALLENGER, None)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(now.sha256[:16]),
         metadata={
