@@ -134,8 +134,8 @@ def test_other_zones_and_countries_are_accepted(environment, zone, country):
 @pytest.mark.parametrize(
     ("values", "named"),
     [
-        ({"TRAIN_SHARE": 0.8, "TEST_SHARE": 0.16}, ["BIKE_TRAIN_SHARE", "BIKE_TEST_SHARE", "5%"]),
-        ({"TRAIN_SHARE": 0.9}, ["BIKE_TRAIN_SHARE", "BIKE_TEST_SHARE", "5%"]),
+        ({"TRAIN_SHARE": 0.8, "TEST_SHARE": 0.19}, ["BIKE_TRAIN_SHARE", "BIKE_TEST_SHARE", "2%"]),
+        ({"TRAIN_SHARE": 0.9}, ["BIKE_TRAIN_SHARE", "BIKE_TEST_SHARE", "2%"]),
         ({"R2_CRITICAL": 0.71}, ["BIKE_R2_CRITICAL", "BIKE_R2_WARNING"]),
         ({"R2_WARNING": 0.5}, ["BIKE_R2_CRITICAL", "BIKE_R2_WARNING"]),
         ({"DRIFT_WARNING": 0.6}, ["BIKE_DRIFT_WARNING", "BIKE_DRIFT_CRITICAL"]),
