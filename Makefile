@@ -22,7 +22,7 @@ materialize: setup ## Do one full pass, then exit
 	@$(BIN)/bike materialize
 
 test: setup-dev ## Run the tests and print the branch coverage
-	@$(BIN)/python -m pytest -m "not verify" -n auto --maxprocesses 4 --dist loadfile --cov --cov-report=term --cov-fail-under=80
+	@$(BIN)/python -m pytest -m "not verify" -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=term --cov-fail-under=80
 
 lint: setup-dev ## ruff (lint and format), mypy, dagster definitions validate
 	@$(BIN)/ruff check .

@@ -98,6 +98,11 @@ def poll(condition: Callable[[], object], seconds: float, what: str) -> object:
     raise AssertionError(f"{what}: not within {seconds} s")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with whole processes: they take minutes each, and nobody should wait for one alone at the end."""
+    items.sort(key=lambda item: "whole" not in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def bootstrapped_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home after its first pass to LAST_DAY, the same for all processes of a test run; nobody changes it."""
