@@ -13,6 +13,7 @@ from bike_assets.automation.announcements import ANNOUNCEMENTS
 from bike_assets.automation.jobs import JOBS
 from bike_assets.automation.schedules import SCHEDULES
 from bike_assets.automation.sensors import SENSORS
+from bike_assets.automation.trial import try_training
 from bike_assets.checks import CHECKS
 from bike_assets.home import Home
 from bike_assets.resources.counts_source import open_source
@@ -49,7 +50,7 @@ def build_defs(
     return dg.Definitions(
         assets=dg.map_asset_specs(_with_policy, assets),
         asset_checks=dg.load_asset_checks_from_modules(list(CHECKS)),
-        jobs=list(JOBS),
+        jobs=[*JOBS, try_training],
         schedules=list(SCHEDULES),
         sensors=[*SENSORS, *ANNOUNCEMENTS],
         executor=dg.in_process_executor,

@@ -94,13 +94,16 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON alon
 @app.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to bind to; BIKE_HOST by default.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port; BIKE_API_PORT by default.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; BIKE_API_PORT by default.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Processes beside each other; BIKE_API_WORKERS by default.")
+    ] = None,
 ) -> None:
-    """Serve the champion over REST: /healthz, /champion, /predict; the interactive documentation is at /docs."""
-    from serving.server import serve as serve_api
+    """Serve the champion over REST, until Ctrl-C: a page for people at /, the interactive documentation at /docs."""
+    from serving.command import serve as serve_api
 
     settings = load_settings()
-    serve_api(settings, host or settings.host, port or settings.api_port)
+    serve_api(host or settings.host, settings.api_port if port is None else port, workers or settings.api_workers)
 
 
 @app.command(help=SIMULATOR_HELP.format(scenarios=_listed(SCENARIOS), faults=_listed(FAULTS)))

@@ -30,6 +30,7 @@ from bike_assets.errors import BikeError
 
 PARIS = Path(__file__).parent / "cities" / "paris.toml"
 _WEB_ADDRESS = re.compile(r"https?://[\w.-]+(:\d{1,5})?(/\S*)?")
+SHORTEST_KEY = 16
 MOST_BASELINE = 0.98
 """Train and test baseline together: what is left is current, and something has to be."""
 
@@ -134,6 +135,13 @@ class Settings(BaseSettings):
     dagster_port: int = Field(3000, ge=1, le=65535)
     api_port: int = Field(8000, ge=1, le=65535)
     mlflow_port: int = Field(5000, ge=1, le=65535)
+    api_workers: int = Field(1, ge=1, le=64, description="Processes that serve the API; each has the champion itself.")
+    api_keys: SecretStr | None = Field(
+        None, description="Who may start runs through the API: name:key pairs with commas between, each key 16 signs."
+    )
+    api_timeout_seconds: float = Field(30, gt=0, le=600, description="Longest that a request's body or answer takes.")
+    api_max_body_bytes: int = Field(4_000_000, ge=1000, description="Largest body that the API takes.")
+    log_format: Literal["text", "json"] = Field("text", description="How the API writes its log.")
 
     @classmethod
     def settings_customise_sources(
@@ -172,6 +180,13 @@ class Settings(BaseSettings):
         if url is not None and not _WEB_ADDRESS.fullmatch(url.get_secret_value()):
             raise ValueError("it has to be an address with http:// or https://, as Discord shows it")
         return url
+
+    @field_validator("api_keys")
+    @classmethod
+    def _are_keys(cls, keys: SecretStr | None) -> SecretStr | None:
+        if keys is not None:
+            read_api_keys(keys.get_secret_value())
+        return keys
 
     @field_validator("weather_file")
     @classmethod
@@ -287,6 +302,16 @@ class Settings(BaseSettings):
         return {f"{of}.{name}": value for of, rule in rules.items() for name, value in vars(rule).items()}
 
     @property
+    def keys_by_name(self) -> dict[str, str]:
+        """The API's keys by the name of who has them; none where none is set."""
+        return read_api_keys(self.api_keys.get_secret_value()) if self.api_keys else {}
+
+    @property
+    def dagster_address(self) -> str:
+        """Where Dagster's pages and its GraphQL API are."""
+        return f"http://{self.host}:{self.dagster_port}"
+
+    @property
     def mlflow_address(self) -> str:
         """Where MLflow's pages are."""
         return f"http://{self.host}:{self.mlflow_port}"
@@ -311,6 +336,25 @@ def _is_address(url: str) -> bool:
         return False
     rest = parts.path.strip("/") + parts.query + parts.fragment
     return parts.scheme in {"http", "https"} and bool(parts.hostname) and known_port and not rest
+
+
+def read_api_keys(text: str) -> dict[str, str]:
+    """Return keys by name from `name:key,name:key`.
+
+    Raises:
+        ValueError: a part is no such pair, a key is too short, or a name stands twice; the message shows no key.
+    """
+    keys: dict[str, str] = {}
+    for position, part in enumerate(text.split(","), start=1):
+        name, colon, key = (each.strip() for each in part.partition(":"))
+        if not (name and colon):
+            raise ValueError(f"part {position} has to be name:key")
+        if len(key) < SHORTEST_KEY or not key.isascii():
+            raise ValueError(f"the key of {name} has to be {SHORTEST_KEY} or more ASCII characters")
+        if name in keys:
+            raise ValueError(f"{name} stands there twice: give the newer key a name of its own")
+        keys[name] = key
+    return keys
 
 
 def _is_secret(name: str) -> bool:

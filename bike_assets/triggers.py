@@ -1,8 +1,10 @@
 """Who asked for a training or an evaluation. Whoever launches a run names itself in its tags; nobody means a person."""
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-import dagster as dg
+if TYPE_CHECKING:
+    import dagster as dg
 
 TRIGGER_TAG, CAUSE_TAG = "bike/trigger", "bike/reason"
 
@@ -16,7 +18,7 @@ class Trigger(StrEnum):
     FORCED = "FORCED"
 
 
-def trigger_of(context: dg.AssetExecutionContext) -> dict[str, str | None]:
+def trigger_of(context: "dg.AssetExecutionContext | dg.OpExecutionContext") -> dict[str, str | None]:
     """Return the columns `trigger` and `cause` of a run's audit rows."""
     tags = context.run.tags
     return {"trigger": tags.get(TRIGGER_TAG, str(Trigger.FORCED)), "cause": tags.get(CAUSE_TAG)}

@@ -160,6 +160,28 @@ def make_features(
     return out
 
 
+def hourly_features_of(
+    cube: CountCube,
+    days: Sequence[date],
+    horizon: int,
+    country: str,
+    timezone: str,
+    weather: WeatherCube | None = None,
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return `make_features` by UTC hour.
+
+    Returns:
+        the hours with columns counted_at (UTC), hour (local, 0 to 23) and day (local), and float32 [hours, counters,
+        len(FEATURES) + 1].
+    """
+    block = make_features(cube, days, horizon, country, weather)
+    by_day = [hours_of(day, timezone) for day in days]
+    hours = pd.concat(by_day, ignore_index=True)
+    day_index = np.repeat(np.arange(len(days)), [len(each) for each in by_day])
+    hours["day"] = np.asarray(days, dtype="datetime64[s]")[day_index]
+    return hours, block[day_index, hours["hour"].to_numpy()]
+
+
 def feature_rows(
     cube: CountCube,
     days: Sequence[date],
@@ -173,18 +195,13 @@ def feature_rows(
     Returns:
         columns counter_id, counted_at (UTC), day (local), the features (horizon_days among them) and base.
     """
-    block = make_features(cube, days, horizon, country, weather)
-    hours = [hours_of(day, timezone) for day in days]
-    day_index = np.repeat(np.arange(len(days)), [len(each) for each in hours])
-    hour_index = np.concatenate([each["hour"].to_numpy() for each in hours])
-    counted_at = pd.DatetimeIndex(pd.concat([each["counted_at"] for each in hours]))
-    values = block[day_index, hour_index]
+    hours, values = hourly_features_of(cube, days, horizon, country, timezone, weather)
     known = ~np.isnan(values[..., -1])
     hour_number, counter_number = np.nonzero(known)
     rows = pd.DataFrame(values[known], columns=[*FEATURES, SEASONAL])
     rows.insert(0, "counter_id", np.asarray(cube.counters, dtype=object)[counter_number])
-    rows.insert(1, "counted_at", counted_at[hour_number])
-    rows.insert(2, "day", np.asarray(days, dtype="datetime64[s]")[day_index[hour_number]])
+    rows.insert(1, "counted_at", pd.DatetimeIndex(hours["counted_at"])[hour_number])
+    rows.insert(2, "day", hours["day"].to_numpy()[hour_number])
     return rows
 
 

@@ -215,8 +215,9 @@ TRAINING_RUNS = Table(
         **_ORIGIN,
     },
     ("run_id", "family"),
-    "Every training of a family: status is trained, known (these very data and parameters were trained on before) or "
-    "failed; trigger and cause say who asked for it. A challenger that is rejected was trained well.",
+    "Every training of a family: status is trained, known (these very data and parameters were trained on before), "
+    "trial (in seconds, nothing registered) or failed; trigger and cause say who asked for it. A challenger that is "
+    "rejected was trained well.",
     ignored=("recorded_at", "seconds"),
 )
 EVALUATIONS = Table(

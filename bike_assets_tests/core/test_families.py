@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 from pydantic import ValidationError
 
 from bike_assets.core.families import FAMILIES
-from bike_assets.core.families.base import INPUTS, RATIO_BOUNDS, Trained, fingerprint, model_inputs
+from bike_assets.core.families.base import INPUTS, RATIO_BOUNDS, Trained, fingerprint, model_inputs_of
 from bike_assets.core.families.by_horizon import HORIZON
 from bike_assets.core.families.gradient_boosting import GradientBoosting, GradientBoostingConfig
 from bike_assets.core.families.graph import OPSET, serve_by_horizon
@@ -191,7 +191,7 @@ def test_every_served_file_bounds_its_ratio_and_scales_it_by_the_base(feature, r
 def test_the_inputs_are_the_counters_code_and_the_features_in_their_order():
     rows = pd.DataFrame({name: [float(number)] * 3 for number, name in enumerate(FEATURES)})
     rows = rows.assign(counter_id=["b", "a", "never seen"])[[*reversed(FEATURES), "counter_id"]]
-    found = model_inputs(rows, ["a", "b"])
+    found = model_inputs_of(rows, ["a", "b"])
     assert found.dtype == np.float32
     assert list(found[:, 0]) == [1, 0, -1]
     assert [list(row) for row in found[:, 1:]] == [list(range(len(FEATURES)))] * 3

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from bike_assets.core.families.base import Trained, model_inputs
+from bike_assets.core.families.base import Trained, model_inputs_of
 from bike_assets.core.features import SEASONAL
 from bike_assets.core.model_report import ModelReport
 from bike_assets.resources.tracking import (
@@ -177,7 +177,7 @@ def test_the_logged_model_predicts_what_the_served_file_predicts(tracking, train
     mlflow.set_tracking_uri(tracking.uri)
     loaded = mlflow.pyfunc.load_model(f"models:/{MODEL}@{CHAMPION}")
     base = rows[SEASONAL].to_numpy(dtype=np.float32)[:, None]
-    answer = loaded.predict({"features": model_inputs(rows, trained.counters), "base": base})
+    answer = loaded.predict({"features": model_inputs_of(rows, trained.counters), "base": base})
     predicted = np.asarray(answer["bike_count"], dtype=np.float32).ravel()
     expected = served.predict(rows).astype(np.float32)
     assert expected.std() > 1
@@ -188,7 +188,7 @@ def test_the_logged_model_refuses_inputs_of_another_width(tracking, trained, row
     record(tracking, trained)
     mlflow.set_tracking_uri(tracking.uri)
     loaded = mlflow.pyfunc.load_model(f"models:/{MODEL}/1")
-    features = model_inputs(rows, trained.counters)
+    features = model_inputs_of(rows, trained.counters)
     with pytest.raises(MlflowException, match="shape"):
         loaded.predict({"features": features[:, 1:], "base": features[:, :1]})
 

@@ -7,7 +7,7 @@ a model that has seen nothing like today can be wrong by a factor, not without l
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import exp
 from typing import ClassVar
@@ -89,20 +89,38 @@ class Family(ABC):
 
     def inputs(self, rows: pd.DataFrame) -> np.ndarray:
         """Return the model's input, float32 [n, len(INPUTS)]."""
-        return model_inputs(rows, self.counters)
+        return model_inputs_of(rows, self.counters)
 
 
-def model_inputs(rows: pd.DataFrame, counters: list[str]) -> np.ndarray:
-    """Put the counter's code before the features; a counter that the model never saw has code -1.
+def model_inputs(codes: np.ndarray, features: Iterable[np.ndarray]) -> np.ndarray:
+    """Put the counters' codes before the features.
 
     A missing feature becomes 0, which every feature that can be missing has for "as usual": a log ratio of 0 is the
     base itself, a weather of 0 is that of the base's weeks.
+
+    Args:
+        codes: of the counters [n], as `counter_codes` has them.
+        features: one column [n] for each of FEATURES.
+
+    Returns:
+        float32 [n, len(INPUTS)], nothing missing.
     """
-    out = np.empty((len(rows), len(INPUTS)), dtype=np.float32)
-    out[:, 0] = pd.Index(counters).get_indexer(pd.Index(rows["counter_id"]))
-    for position, name in enumerate(FEATURES, start=1):
-        out[:, position] = rows[name].to_numpy(dtype=np.float32)
+    out = np.empty((len(codes), len(INPUTS)), dtype=np.float32)
+    out[:, 0] = codes
+    for position, column in enumerate(features, start=1):
+        out[:, position] = column
     return np.nan_to_num(out, copy=False, nan=0.0)
+
+
+def model_inputs_of(rows: pd.DataFrame, counters: Sequence[str]) -> np.ndarray:
+    """Return the inputs of rows with counter_id and FEATURES, float32 [n, len(INPUTS)]."""
+    codes = counter_codes(rows["counter_id"], counters)
+    return model_inputs(codes, (rows[name].to_numpy(dtype=np.float32) for name in FEATURES))
+
+
+def counter_codes(counter_ids: Iterable[str], counters: Sequence[str]) -> np.ndarray:
+    """Return the position of each counter id among a model's counters; -1 for one that the model never saw."""
+    return pd.Index(counters).get_indexer(pd.Index(counter_ids))
 
 
 def data_fingerprint(content_hashes: list[str]) -> str:

@@ -8,7 +8,7 @@ import hashlib
 import numpy as np
 import pandas as pd
 
-from bike_assets.core.families.base import INPUTS, model_inputs
+from bike_assets.core.families.base import INPUTS, model_inputs_of
 from bike_assets.core.features import SEASONAL
 
 
@@ -42,6 +42,14 @@ class ServedModel:
 
     def predict(self, rows: pd.DataFrame) -> np.ndarray:
         """Predict counts (bikes an hour, float64 [n]) for rows with counter_id, FEATURES and base."""
-        base = rows[SEASONAL].to_numpy(dtype=np.float32)[:, None]
-        feeds = {"features": model_inputs(rows, self.counters), "base": base}
+        return self.run(model_inputs_of(rows, self.counters), rows[SEASONAL].to_numpy(dtype=np.float32))
+
+    def run(self, inputs: np.ndarray, base: np.ndarray) -> np.ndarray:
+        """Predict counts (bikes an hour, float64 [n]).
+
+        Args:
+            inputs: float32 [n, len(INPUTS)], nothing missing.
+            base: float32 [n], bikes an hour.
+        """
+        feeds = {"features": inputs, "base": base[:, None]}
         return self._session.run(["bike_count"], feeds)[0].ravel().astype(np.float64)

@@ -1,0 +1,71 @@
+"""A training on trial: does it work, and how good would it be about. What is kept is a row in the audit, no version."""
+
+import time
+
+import dagster as dg
+from pydantic import Field
+
+from bike_assets.automation.jobs import ONE_TRAINING_AT_A_TIME
+from bike_assets.core.families import FAMILIES
+from bike_assets.core.model_report import score_table
+from bike_assets.core.schemas import TRAINING_RUNS
+from bike_assets.core.training import Training, train_and_score
+from bike_assets.resources.audit import append
+from bike_assets.resources.queries import TEST_BASELINE, TEST_CURRENT
+from bike_assets.resources.training_data import read_training_data
+from bike_assets.resources.warehouse import Warehouse
+from bike_assets.settings import Settings
+from bike_assets.triggers import trigger_of
+
+
+class Trial(dg.Config):
+    """What is tried."""
+
+    families: list[str] = Field(default=list(FAMILIES), description="Names of model families.")
+
+
+@dg.op(pool="training")
+def trial(
+    context: dg.OpExecutionContext,
+    config: Trial,
+    warehouse: dg.ResourceParam[Warehouse],
+    settings: dg.ResourceParam[Settings],
+) -> None:
+    """Train families with the settings that take seconds, on the sets as they were last cut, and score them."""
+    data, tables = read_training_data(warehouse, settings), {}
+    for name in config.families:
+        began, family = time.monotonic(), FAMILIES[name]
+        model = family(family.quick_config(), settings.seed, settings.threads)
+        model.tell = context.log.info
+        training = train_and_score(model, data.rows, data.tests, data.spans)
+        tables[name] = dg.MetadataValue.md(score_table(training))
+        row = {
+            "trained_on": data.cut_on,
+            "family": name,
+            "status": "trial",
+            "seconds": time.monotonic() - began,
+            "rows_seen": len(data.rows),
+            **_figures(training),
+            **trigger_of(context),
+        }
+        append(warehouse, TRAINING_RUNS, [row], run_id=context.run.run_id, settings=settings, data_versions=data.hashes)
+    context.add_output_metadata(tables)
+
+
+def _figures(training: Training) -> dict[str, float]:
+    """A day ahead on both test sets, as the audit table has it."""
+    return {
+        f"{metric}_{name.removeprefix('test_')}": getattr(training.scores[name, 1], metric)
+        for name in (TEST_BASELINE, TEST_CURRENT)
+        for metric in ("r2", "rmse")
+    }
+
+
+@dg.job(
+    description="Train families in seconds, to see that a training works; no version is registered.",
+    executor_def=dg.in_process_executor,
+    tags=ONE_TRAINING_AT_A_TIME,
+)
+def try_training() -> None:
+    """A training on trial."""
+    trial()

@@ -1,0 +1,282 @@
+"""From the records of a request to the champion's answer: which hour and counter each means, and what the model says.
+
+Arrays in, bytes out; nothing here knows of HTTP, and nothing waits.
+"""
+
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property, lru_cache
+from math import asin, cos, radians, sin, sqrt
+
+import msgspec
+import numpy as np
+from msgspec import UNSET, Raw
+
+from bike_assets.core.families.base import counter_codes
+from bike_assets.core.families.served import ServedModel
+from bike_assets.core.local_time import day_numbers
+from bike_assets.resources.registry import ModelEntry, Summary
+from serving.city import HOUR, City, Counter
+from serving.wire import Detail, ModelMetadata, PredictRequest, Record, RecordProblem, Refusal, encode
+
+FAR_METRES = 250
+"""A position farther than this from the counter of that name is told in a warning."""
+MOST_PROBLEMS = 10
+EARTH_METRES = 6_371_000
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version and all that it says of a city.
+
+    What can be asked is finite, so it is computed once, when version or counts change, and not at every request.
+
+    Attributes:
+        entry: what the registry says of it.
+        is_champion: whether it was when this was made.
+        known: whether it learned from a counter, by column of the city [columns].
+        forecasts: float64 [hours, columns], bikes an hour; NaN where there is no forecast.
+    """
+
+    entry: ModelEntry
+    is_champion: bool
+    known: np.ndarray
+    forecasts: np.ndarray
+
+    @cached_property
+    def metadata(self) -> ModelMetadata:
+        """What every answer says of it."""
+        entry, scores = self.entry, self.entry.scores["test_current"]
+        return ModelMetadata(
+            entry.family,
+            entry.version,
+            entry.run_id,
+            self.is_champion,
+            scores["r2"],
+            scores["rmse"],
+            entry.promoted_on if self.is_champion else None,
+        )
+
+    @cached_property
+    def learned_until(self) -> int:
+        """The last day of its training rows, in days since 1970."""
+        return int(day_numbers([date.fromisoformat(self.entry.trained_until)])[0])
+
+
+def ready_version(entry: ModelEntry, model: ServedModel, city: City, is_champion: bool) -> Version:
+    """Let a version forecast all that can be asked of a city.
+
+    Raises:
+        ValueError: a forecast is no number.
+    """
+    codes = counter_codes(city.columns, model.counters)
+    hours, columns = np.nonzero(~np.isnan(city.base))
+    inputs = city.inputs[hours, columns]
+    inputs[:, 0] = codes[columns]
+    forecasts = np.full(city.base.shape, np.nan)
+    forecasts[hours, columns] = model.run(inputs, city.base[hours, columns])
+    if not np.isfinite(forecasts[hours, columns]).all():
+        raise ValueError(f"version {entry.version} forecasts what is no number")
+    return Version(entry, is_champion, codes >= 0, forecasts)
+
+
+@dataclass(frozen=True)
+class Serving:
+    """Everything that answers one request: it is replaced as a whole.
+
+    Attributes:
+        city: counts and inputs.
+        champion: the version that serves.
+        model: its file.
+        summary: the registry's, as it was when the champion was read.
+        others: versions that requests named, by number.
+    """
+
+    city: City
+    champion: Version
+    model: ServedModel
+    summary: Summary
+    others: dict[int, Version] = field(default_factory=dict)
+
+    def for_city(self, city: City) -> "Serving":
+        """Return the same version with what it says of another city."""
+        champion = ready_version(self.champion.entry, self.model, city, is_champion=True)
+        return Serving(city, champion, self.model, self.summary)
+
+
+@dataclass(frozen=True)
+class Picked:
+    """The rows that the records of a request mean.
+
+    Attributes:
+        hours: of the city's hours, one a record.
+        columns: of the city's columns, one a record.
+        far: metres between the position that a record gives and its counter's, by record, where that is much.
+    """
+
+    hours: np.ndarray
+    columns: np.ndarray
+    far: dict[int, float]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer.
+
+    Attributes:
+        content: JSON, a PredictResponse.
+        predictions: how many.
+        unknown: how many of them are for counters that the model never saw.
+    """
+
+    content: bytes
+    predictions: int
+    unknown: int
+
+
+def answer(city: City, version: Version, request: PredictRequest) -> Answer:
+    """Answer a request.
+
+    Raises:
+        Refusal: 422; a record means no hour or counter that there is a forecast for.
+    """
+    picked = pick(city, request.records)
+    counts = version.forecasts[picked.hours, picked.columns]
+    known = version.known[picked.columns]
+    learned = city.days[picked.hours] <= version.learned_until
+    said = zip(known.tolist(), city.horizons[picked.hours].tolist(), learned.tolist(), strict=True)
+    details = [_written(*each) for each in said]
+    for position, metres in picked.far.items():
+        details[position] = _with_distance(details[position], metres)
+    body = {"predictions": counts.tolist(), "details": details, "model_metadata": version.metadata}
+    return Answer(encode(body), len(counts), int(np.count_nonzero(~known)))
+
+
+def pick(city: City, records: list[Record]) -> Picked:
+    """Return the hour and the column that each record means.
+
+    Raises:
+        Refusal: 422; it names the first records that cannot be answered, and what would be.
+    """
+    hours, columns = np.zeros(len(records), dtype=np.intp), np.zeros(len(records), dtype=np.intp)
+    far: dict[int, float] = {}
+    problems: dict[int, str] = {}
+    for position, record in enumerate(records):
+        try:
+            hours[position] = _hour(city, record)
+            columns[position] = _column(city, record, position, far)
+        except ValueError as problem:
+            problems[position] = str(problem)
+            if len(problems) == MOST_PROBLEMS:
+                break
+    for position in np.flatnonzero(np.isnan(city.base[hours, columns]))[:MOST_PROBLEMS].tolist():
+        problems.setdefault(position, _without_forecast(records[position]))
+    if problems:
+        listed = [RecordProblem(position, problems[position]) for position in sorted(problems)[:MOST_PROBLEMS]]
+        raise Refusal(422, "unanswerable_record", f"Record {listed[0].record}: {listed[0].detail}.", listed)
+    return Picked(hours, columns, far)
+
+
+def _hour(city: City, record: Record) -> int:
+    at = record.at if record.at is not UNSET else record.date_et_heure_de_comptage
+    if at is UNSET:
+        raise ValueError("it has no time: give `at`, ISO 8601 with its offset")
+    hour = int(at.timestamp()) // HOUR - city.first_hour
+    if not 0 <= hour < len(city.days):
+        first, end = city.range
+        raise ValueError(
+            f"{at.isoformat()} is outside of what can be forecast: from {first.isoformat()} to before {end.isoformat()}"
+        )
+    return hour
+
+
+def _column(city: City, record: Record, position: int, far: dict[int, float]) -> int:
+    """The column of the record's counter; how far off a given position is goes to `far`."""
+    if record.counter_id is not UNSET:
+        if record.counter_name is not UNSET or record.nom_du_compteur is not UNSET:
+            raise ValueError("it names a counter twice: give counter_id or counter_name, one of them")
+        counter = city.by_id.get(record.counter_id)
+        if counter is None:
+            raise ValueError(f"there is no counter {record.counter_id!r}: GET /counters lists them")
+    else:
+        counter = _named(city, record)
+    place = _place(record)
+    if place and (metres := _metres(counter, place)) > FAR_METRES:
+        far[position] = metres
+    column = city.columns.get(counter.counter_id)
+    if column is None:
+        raise ValueError(_without_forecast(record))
+    return column
+
+
+def _named(city: City, record: Record) -> Counter:
+    name = record.counter_name if record.counter_name is not UNSET else record.nom_du_compteur
+    if name is UNSET:
+        raise ValueError("it names no counter: give counter_id or counter_name")
+    found = city.by_name.get(name)
+    if not found:
+        raise ValueError(f"there is no counter named {name!r}: GET /counters lists them")
+    place = _place(record)
+    if len(found) > 1 and place is None:
+        ids = ", ".join(counter.counter_id for counter in found)
+        raise ValueError(f"{len(found)} counters are named {name!r}: give the counter_id, one of {ids}")
+    return min(found, key=lambda counter: _metres(counter, place)) if place else found[0]
+
+
+def _place(record: Record) -> tuple[float, float] | None:
+    """Degrees north and east, where the record has them.
+
+    Raises:
+        ValueError: only one of the two is there, or the text is no pair of degrees.
+    """
+    if record.latitude is not UNSET and record.longitude is not UNSET:
+        return record.latitude, record.longitude
+    if record.latitude is not UNSET or record.longitude is not UNSET:
+        raise ValueError("of latitude and longitude, one is missing")
+    if record.coordinates is UNSET or record.coordinates is None:
+        return None
+    try:
+        return _degrees(record.coordinates)
+    except (TypeError, KeyError, ValueError, OverflowError):
+        raise ValueError('`coordonnées_géographiques` has to be a text such as "48.85, 2.35"') from None
+
+
+def _degrees(given: object) -> tuple[float, float]:
+    """A pair from a text, as the export has it, or from an object with lat and lon, as the portal answers."""
+    pair = (given["lat"], given["lon"]) if isinstance(given, dict) else str(given).split(",")
+    north, east = (float(each) for each in pair)
+    if not (-90 <= north <= 90 and -180 <= east <= 180):
+        raise ValueError("no degrees")
+    return north, east
+
+
+def _metres(counter: Counter, place: tuple[float, float]) -> float:
+    """Distance on the sphere (haversine); 0 for a counter whose position nobody knows."""
+    if counter.latitude is None or counter.longitude is None:
+        return 0.0
+    north, east = map(radians, place)
+    other_north, other_east = radians(counter.latitude), radians(counter.longitude)
+    chord = sin((north - other_north) / 2) ** 2 + cos(north) * cos(other_north) * sin((east - other_east) / 2) ** 2
+    return 2 * EARTH_METRES * asin(sqrt(min(1.0, chord)))
+
+
+def _without_forecast(record: Record) -> str:
+    named = next(name for name in (record.counter_id, record.counter_name, record.nom_du_compteur) if name is not UNSET)
+    return f"counter {named!r} had counted nothing for four weeks then, so there is no forecast"
+
+
+@lru_cache(maxsize=64)
+def _written(known: bool, horizon: int, learned: bool) -> Raw:
+    """A detail as JSON: a request has thousands, of which a few differ."""
+    warnings = []
+    if not known:
+        warnings.append("the model did not learn from this counter: the forecast rests on its newest counts alone")
+    if learned:
+        warnings.append("the model learned from this day: the answer is no forecast that could have been issued")
+    return Raw(encode(Detail(known, horizon, warnings)))
+
+
+def _with_distance(written: Raw, metres: float) -> Raw:
+    detail = msgspec.json.decode(written, type=Detail)
+    detail.warnings.append(f"the position given is {metres:,.0f} m from where this counter stands")
+    return Raw(encode(detail))

@@ -1,0 +1,108 @@
+"""What surrounds every request, whatever it asks: its id, its limits, its line in the log, its metrics.
+
+A plain ASGI application around the other one, so that answers to failures pass it too.
+"""
+
+import asyncio
+import re
+import time
+from uuid import uuid4
+
+import structlog
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bike_assets.settings import Settings
+from serving.metrics import Metrics
+from serving.refusals import problem
+from serving.wire import Refusal
+
+UNMATCHED = "unmatched"
+_REQUEST_ID = re.compile(rb"[\w.-]{1,64}", re.ASCII)
+_ALWAYS = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"), (b"x-frame-options", b"DENY")]
+log = structlog.get_logger("serving.requests")
+
+
+class Frame:
+    """Puts id, limits, log and metrics around an application."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
+        self._most_bytes, self._most_seconds = settings.api_max_body_bytes, settings.api_timeout_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or pass the server's start and end on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status = time.perf_counter(), 500
+        sent = dict(scope["headers"])
+        request_id = _request_id(sent.get(b"x-request-id", b""))
+        scope.setdefault("state", {})["request_id"] = request_id.decode()
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id), *_ALWAYS]
+            await send(message)
+
+        try:
+            if int(sent.get(b"content-length", b"0")) > self._most_bytes:
+                refusal = self._too_large()
+                answered = problem(refusal.status_code, refusal.error, refusal.detail, request_id.decode())
+                await answered(scope, receive, answer)
+            else:
+                await self._app(scope, self._limited(receive), answer)
+        except Exception:
+            log.exception("failed", request_id=request_id.decode())
+        finally:
+            seconds = time.perf_counter() - began
+            self._metrics.observe_request(scope["method"], _template(scope), status, seconds)
+            log.info(
+                "request",
+                method=scope["method"],
+                path=scope["path"],
+                status=status,
+                milliseconds=round(seconds * 1000, 2),
+                request_id=request_id.decode(),
+            )
+
+    def _limited(self, receive: Receive) -> Receive:
+        """Let a body be so large, and take so long, and no more."""
+        arrived, complete = 0, False
+
+        async def limited() -> Message:
+            nonlocal arrived, complete
+            if complete:
+                return await receive()
+            try:
+                async with asyncio.timeout(self._most_seconds):
+                    message = await receive()
+            except TimeoutError:
+                told = f"The request's body did not arrive within {self._most_seconds:g} s."
+                raise Refusal(408, "body_too_slow", told, headers={"Connection": "close"}) from None
+            arrived += len(message.get("body", b""))
+            complete = not message.get("more_body", False)
+            if arrived > self._most_bytes:
+                raise self._too_large()
+            return message
+
+        return limited
+
+    def _too_large(self) -> Refusal:
+        told = f"The request's body is larger than {self._most_bytes:,} bytes: ask for fewer records at once."
+        return Refusal(413, "body_too_large", told)
+
+
+def _request_id(sent: bytes) -> bytes:
+    """The id that the client gave its request, if it is a plain one, else one of our own."""
+    return sent if _REQUEST_ID.fullmatch(sent) else uuid4().hex.encode()
+
+
+def _template(scope: Scope) -> str:
+    """The route's template, never the path itself: a label may not have any number of values."""
+    route = scope.get("route")
+    if route is not None:
+        return str(route.path)
+    return scope["root_path"] if isinstance(scope.get("endpoint"), StaticFiles) else UNMATCHED

@@ -1,0 +1,107 @@
+"""What the API counts of itself, for Prometheus: requests, their duration, predictions, and the champion that serves.
+
+With several workers the figures of all are summed from files, as prometheus-client does where PROMETHEUS_MULTIPROC_DIR
+is set before it is imported. Figures of the models' quality belong to the exporter.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
+from functools import partial
+from pathlib import Path
+
+import psutil
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+
+from serving.answers import Answer, Serving, Version
+
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
+REQUEST = ("method", "endpoint")
+
+
+class Metrics:
+    """The API's own metrics; a registry of their own, so that two applications in a process do not meet."""
+
+    def __init__(self) -> None:
+        self._registry = own = CollectorRegistry()
+        self._requests = Counter("fastapi_requests", "Requests answered.", (*REQUEST, "status_code"), registry=own)
+        self._errors = Counter(
+            "fastapi_errors", "Requests answered with a status of 500 or more.", (*REQUEST, "status_code"), registry=own
+        )
+        self._seconds = Histogram(
+            "fastapi_request_duration_seconds",
+            "Time from a request's head to the end of its answer.",
+            REQUEST,
+            buckets=SECONDS,
+            registry=own,
+        )
+        self._predictions = Counter(
+            "bike_api_predictions", "Predictions answered, by who made them.", ("family", "version"), registry=own
+        )
+        self._unknown = Counter(
+            "bike_api_unknown_counter_predictions",
+            "Predictions answered for counters that the model did not learn from.",
+            registry=own,
+        )
+        gauge = partial(Gauge, registry=own, multiprocess_mode="liveall")
+        self._version = gauge("bike_api_champion_version", "Number of the version that serves.")
+        self._promoted = gauge(
+            "bike_api_champion_promoted_timestamp_seconds", "Day on which it was promoted, 0 o'clock UTC."
+        )
+        self._counts_until = gauge(
+            "bike_api_counts_end_timestamp_seconds", "End of the newest counts that forecasts rest on."
+        )
+        self._readable = gauge("bike_api_part_readable", "1 where a part could be read at the last look.", ("part",))
+        self._swaps = Counter("bike_api_champion_swaps", "Times that another version took over.", registry=own)
+
+    def observe_request(self, method: str, endpoint: str, status: int, seconds: float) -> None:
+        """Count a request; `endpoint` is its route's template."""
+        method = method if method in METHODS else "OTHER"
+        self._requests.labels(method, endpoint, status).inc()
+        self._seconds.labels(method, endpoint).observe(seconds)
+        if status >= 500:
+            self._errors.labels(method, endpoint, status).inc()
+
+    def observe_answer(self, version: Version, answer: Answer) -> None:
+        """Count predictions."""
+        self._predictions.labels(version.entry.family, version.entry.version).inc(answer.predictions)
+        self._unknown.inc(answer.unknown)
+
+    def observe_look(self, serving: Serving | None, readable: Mapping[str, bool]) -> None:
+        """Tell what serves, and which parts could be read."""
+        for part, could in readable.items():
+            self._readable.labels(part).set(could)
+        if serving is None:
+            return
+        entry = serving.champion.entry
+        self._version.set(entry.version)
+        self._promoted.set(_midnight(date.fromisoformat(entry.promoted_on)) if entry.promoted_on else 0)
+        self._counts_until.set(serving.city.counts_end.timestamp())
+
+    def observe_swap(self) -> None:
+        """Count a change of the version that serves."""
+        self._swaps.inc()
+
+    def exposition(self) -> bytes:
+        """Return the figures in Prometheus's text format: those of every worker where there are several."""
+        folder = os.environ.get(FOLDER)
+        if folder is None:
+            return generate_latest(self._registry)
+        for pid in _ended_processes(Path(folder)):
+            multiprocess.mark_process_dead(pid, folder)
+        of_all = CollectorRegistry()
+        multiprocess.MultiProcessCollector(of_all, folder)
+        return generate_latest(of_all)
+
+
+def _midnight(day: date) -> float:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
+
+
+def _ended_processes(folder: Path) -> Iterator[int]:
+    for file in folder.glob("gauge_live*_*.db"):
+        pid = int(file.stem.rpartition("_")[2])
+        if not psutil.pid_exists(pid):
+            yield pid

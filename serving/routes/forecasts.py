@@ -1,0 +1,224 @@
+"""What people and dashboards read: counters, their forecasts and counts, champion, models."""
+
+from datetime import date, datetime
+from typing import Annotated
+
+import numpy as np
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from bike_assets.resources.registry import champion_card
+from serving.answers import Serving
+from serving.city import PAST_DAYS, City, Counter
+from serving.keeper import Keeper
+from serving.refusals import documented
+from serving.wire import Refusal
+
+CounterId = Annotated[str, Path(description="As GET /counters lists it.", max_length=200)]
+
+
+class Answered(BaseModel):
+    """What every answer here is: made from attributes."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class CounterAnswer(Answered):
+    """A counter as the newest counts leave it."""
+
+    counter_id: str
+    counter_name: str
+    latitude: float | None = Field(description="Degrees north.")
+    longitude: float | None = Field(description="Degrees east.")
+    state: str = Field(description="active, new, silent or gone.", examples=["active"])
+    has_forecast: bool = Field(description="Whether the next days are forecast: it counted in the last four weeks.")
+    last_day: date = Field(description="The last local day on which it was seen.")
+    last_counted_at: datetime | None = Field(description="The last hour that it counted, in the last ten weeks.")
+    last_count: int | None = Field(description="Bikes in that hour.")
+
+
+class ForecastHour(BaseModel):
+    """An hour to come."""
+
+    at: datetime = Field(description="Start of the hour, in local time with its offset.")
+    horizon_days: int
+    predicted_count: float = Field(description="Bikes an hour, by the champion.")
+    naive_count: float = Field(description="Bikes an hour, by the seasonal naive forecast.")
+
+
+class ForecastAnswer(BaseModel):
+    """The next days of a counter."""
+
+    counter_id: str
+    counter_name: str
+    timezone: str
+    counts_until: date = Field(description="The newest whole local day of counts; the forecast begins after it.")
+    family: str
+    version: int
+    known_counter: bool = Field(description="Whether the model learned from this counter.")
+    hours: list[ForecastHour]
+
+
+class CountedHour(BaseModel):
+    """An hour that has passed."""
+
+    at: datetime = Field(description="Start of the hour, in local time with its offset.")
+    bike_count: int | None = Field(description="Bikes counted; null where nothing was published.")
+    predicted_count: float | None = Field(
+        description="Bikes an hour as the champion would have forecast them the day before; null where it could not."
+    )
+
+
+class CountsAnswer(BaseModel):
+    """The last days of a counter."""
+
+    counter_id: str
+    counter_name: str
+    timezone: str
+    counts_until: date
+    hours: list[CountedHour]
+
+
+class ModelAnswer(Answered):
+    """A trained version; scores by test set: r2, rmse and mae (bikes an hour), n; a day ahead."""
+
+    family: str
+    version: int
+    run_id: str
+    is_champion: bool
+    first_champion: bool
+    withdrawn: bool = Field(description="Whether a person replaced it: no evaluation brings it back.")
+    trained_until: date
+    registered_on: date
+    promoted_on: date | None
+    scores: dict[str, dict[str, float]]
+
+
+class ChampionAnswer(BaseModel):
+    """The version that serves."""
+
+    family: str
+    version: int
+    run_id: str
+    r2_baseline: float
+    r2_current: float
+    promoted_on: date | None
+    trained_until: date
+    counts_until: date = Field(description="The newest whole local day of counts that its forecasts rest on.")
+    first_hour: datetime = Field(description="The first hour that POST /predict answers.")
+    end: datetime = Field(description="The end of the last one.")
+    scores: dict[str, dict[str, float]]
+
+
+def forecasts_router(keeper: Keeper) -> APIRouter:
+    """Return the routes that only read."""
+    router = APIRouter(responses=documented(500, 503))
+
+    @router.get("/counters", tags=["counters"], summary="All counters")
+    def counters() -> list[CounterAnswer]:
+        """Every counter ever seen, by name."""
+        city = keeper.take().city
+        return [_counter(city, counter) for counter in city.counters]
+
+    @router.get("/forecast/{counter_id}", tags=["forecasts"], summary="The next days", responses=documented(404, 422))
+    def forecast(
+        counter_id: CounterId, days: Annotated[int, Query(ge=1, le=3, description="Days after the counts.")] = 3
+    ) -> ForecastAnswer:
+        """The champion's forecast of a counter's next days, hour by hour, from the end of the counts on."""
+        serving = keeper.take()
+        counter = _known(serving.city, counter_id)
+        return _forecast(serving, counter, days)
+
+    @router.get("/counts/{counter_id}", tags=["counters"], summary="The last days", responses=documented(404, 422))
+    def counts(
+        counter_id: CounterId, days: Annotated[int, Query(ge=1, le=PAST_DAYS + 1, description="Newest days.")] = 7
+    ) -> CountsAnswer:
+        """A counter's last days hour by hour, beside what the champion would have forecast the day before."""
+        serving = keeper.take()
+        return _counts(serving, _known(serving.city, counter_id), days)
+
+    @router.get("/champion", tags=["models"], summary="The version that serves")
+    def champion() -> ChampionAnswer:
+        """The champion, its scores, and the hours that it can forecast now."""
+        serving = keeper.take()
+        entry, city = serving.champion.entry, serving.city
+        first, end = city.range
+        return ChampionAnswer(
+            **champion_card(entry),
+            trained_until=entry.trained_until,
+            counts_until=city.newest,
+            first_hour=first,
+            end=end,
+            scores=entry.scores,
+        )
+
+    @router.get("/models", tags=["models"], summary="All versions")
+    def models() -> list[ModelAnswer]:
+        """Every version that was trained, newest first."""
+        entries = keeper.summary.models
+        return [ModelAnswer.model_validate(e) for e in sorted(entries, key=lambda e: -e.version)]
+
+    return router
+
+
+def _known(city: City, counter_id: str) -> Counter:
+    counter = city.by_id.get(counter_id)
+    if counter is None:
+        raise Refusal(404, "unknown_counter", f"There is no counter {counter_id!r}: GET /counters lists them.")
+    return counter
+
+
+def _counter(city: City, counter: Counter) -> CounterAnswer:
+    column = city.columns.get(counter.counter_id)
+    has_forecast = column is not None and bool(np.isfinite(city.base[-1, column]))
+    return CounterAnswer(**vars(counter), has_forecast=has_forecast)
+
+
+def _forecast(serving: Serving, counter: Counter, days: int) -> ForecastAnswer:
+    city, version = serving.city, serving.champion
+    column = city.columns.get(counter.counter_id)
+    if column is None or np.isnan(city.base[-1, column]):
+        told = f"Counter {counter.counter_id!r} has counted nothing for four weeks, so there is no forecast."
+        raise Refusal(404, "no_forecast", told)
+    hours = city.hours_ahead(days)
+    made = zip(hours.tolist(), version.forecasts[hours, column].tolist(), strict=True)
+    return ForecastAnswer(
+        counter_id=counter.counter_id,
+        counter_name=counter.counter_name,
+        timezone=city.timezone,
+        counts_until=city.newest,
+        family=version.entry.family,
+        version=version.entry.version,
+        known_counter=bool(version.known[column]),
+        hours=[
+            ForecastHour(
+                at=city.local_hour(hour),
+                horizon_days=int(city.horizons[hour]),
+                predicted_count=predicted,
+                naive_count=float(city.base[hour, column]),
+            )
+            for hour, predicted in made
+        ],
+    )
+
+
+def _counts(serving: Serving, counter: Counter, days: int) -> CountsAnswer:
+    city, column = serving.city, serving.city.columns.get(counter.counter_id)
+    hours = city.hours_past(days)
+    counted, predicted = np.full(len(hours), np.nan), np.full(len(hours), np.nan)
+    if column is not None:
+        counted, predicted = city.counts[hours, column], serving.champion.forecasts[hours, column]
+    return CountsAnswer(
+        counter_id=counter.counter_id,
+        counter_name=counter.counter_name,
+        timezone=city.timezone,
+        counts_until=city.newest,
+        hours=[
+            CountedHour(
+                at=city.local_hour(hour),
+                bike_count=None if np.isnan(count) else int(count),
+                predicted_count=None if np.isnan(forecast) else forecast,
+            )
+            for hour, count, forecast in zip(hours.tolist(), counted.tolist(), predicted.tolist(), strict=True)
+        ],
+    )

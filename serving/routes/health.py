@@ -1,0 +1,74 @@
+"""What machines ask: is it alive, is it ready, what are its figures."""
+
+from datetime import date, datetime
+from typing import Literal
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import BaseModel, Field
+
+from serving.keeper import Keeper, Trouble
+from serving.metrics import Metrics
+from serving.refusals import documented
+
+
+class TroubleAnswer(BaseModel):
+    """A part that cannot be read."""
+
+    part: str = Field(examples=["registry"])
+    detail: str
+    since: datetime
+
+
+class ReadyAnswer(BaseModel):
+    """What serves, and what could not be read; degraded means that something older goes on serving."""
+
+    status: Literal["ready", "degraded"]
+    version: int
+    family: str
+    counts_until: date
+    troubles: list[TroubleAnswer]
+
+
+class AliveAnswer(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+def health_router(keeper: Keeper, metrics: Metrics) -> APIRouter:
+    """Return the routes of health and metrics."""
+    router = APIRouter(tags=["health"], responses=documented(500))
+
+    @router.get("/healthz", summary="Alive")
+    async def healthz() -> AliveAnswer:
+        """The process is alive; it says nothing of the champion."""
+        return AliveAnswer()
+
+    @router.get("/readyz", summary="Ready", responses=documented(503))
+    async def readyz() -> ReadyAnswer:
+        """Whether there is a champion to answer with, and what could not be read at the last look."""
+        serving, troubles = keeper.take(), list(keeper.troubles.values())
+        return ReadyAnswer(
+            status="degraded" if troubles else "ready",
+            version=serving.champion.entry.version,
+            family=serving.champion.entry.family,
+            counts_until=serving.city.newest,
+            troubles=[_told(trouble) for trouble in troubles],
+        )
+
+    @router.get(
+        "/metrics",
+        summary="Metrics",
+        response_class=Response,
+        responses={200: {"description": "Prometheus's text format.", "content": {"text/plain": {}}}},
+    )
+    def exposition() -> Response:
+        """The figures of every worker, as Prometheus scrapes them."""
+        return Response(metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+def _told(trouble: Trouble) -> TroubleAnswer:
+    return TroubleAnswer(part=trouble.part, detail=trouble.detail, since=trouble.since)

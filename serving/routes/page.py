@@ -1,0 +1,40 @@
+"""The page for people at `/` and its files; what it shows, it asks of the API's other routes from the browser."""
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+from fastapi.staticfiles import StaticFiles
+
+FOLDER = Path(__file__).parent.parent / "page"
+SERVED_AT = "/page"
+SAFE = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Cache-Control": "no-cache",
+}
+"""Only what this server gives may run, and a newer version of the page is seen at once."""
+
+
+class PageFiles(StaticFiles):
+    """The page's files, each with the headers that keep it safe and fresh."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        """Return a file as Starlette does, and add the headers."""
+        response = super().file_response(*args, **kwargs)
+        response.headers.update(SAFE)
+        return response
+
+
+def add_page(app: FastAPI) -> None:
+    """Serve the page at `/`, and what it is made of beside it."""
+    files = PageFiles(directory=FOLDER)
+
+    @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
+    async def page(request: Request) -> Response:
+        return await files.get_response("index.html", request.scope)
+
+    app.mount(SERVED_AT, files, name="page")

@@ -1,0 +1,124 @@
+"""`POST /predict`: the one endpoint that has to be fast, so it passes by FastAPI's routing and models."""
+
+import asyncio
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Match, Route
+from starlette.types import Scope
+
+from bike_assets.settings import Settings
+from serving.answers import Serving, Version, answer
+from serving.keeper import Keeper
+from serving.metrics import Metrics
+from serving.refusals import JSON, documented
+from serving.wire import MOST_RECORDS, PredictRequest, Refusal, components, read_request
+
+LARGE_BYTES = 4_000
+"""From about 50 records on, a thread of its own costs less than it keeps others waiting."""
+DESCRIPTION = f"""
+Forecast bikes an hour for 1 to {MOST_RECORDS:,} pairs of counter and hour.
+
+Hours may lie from 6 days before the newest whole day of counts to 3 days after it. Hours that have passed are answered
+as they would have been issued the day before, from the counts up to then. A record in the form of the portal's export
+is taken too. The version that `model_metadata` names is the one that computed every prediction of the answer.
+"""
+_COUNTER, _NAME = "100007049-102007049", "28 boulevard Diderot E-O"
+EXAMPLES = {
+    "by id": {"value": {"records": [{"counter_id": _COUNTER, "at": "2026-11-23T08:00:00+01:00"}]}},
+    "by name, another model": {
+        "value": {
+            "records": [{"counter_name": _NAME, "at": "2026-11-23T08:00:00+01:00"}],
+            "model": "gradient_boosting",
+        }
+    },
+    "as the portal exports": {
+        "value": {
+            "records": [
+                {
+                    "nom_du_compteur": _NAME,
+                    "date_et_heure_de_comptage": "2026-11-23T08:00:00+01:00",
+                    "coordonnées_géographiques": "48.846028, 2.375429",
+                }
+            ]
+        }
+    },
+}
+ANSWERED = {
+    "predictions": [214.6],
+    "details": [{"known_counter": True, "horizon_days": 1, "warnings": []}],
+    "model_metadata": {
+        "family": "blend",
+        "version": 4,
+        "run_id": "0f5a3c1d9e8b4f6c8a7d2e1b3c4d5e6f",
+        "is_champion": True,
+        "r2": 0.9331,
+        "rmse": 27.4,
+        "promoted_on": "2026-11-22",
+    },
+}
+
+
+def predict_route(keeper: Keeper, settings: Settings, metrics: Metrics) -> Route:
+    """Return the route of predictions: one of Starlette's, because FastAPI's own costs as much as the answer."""
+
+    def respond(serving: Serving, version: Version, asked: PredictRequest) -> Response:
+        made = answer(serving.city, version, asked)
+        metrics.observe_answer(version, made)
+        return Response(made.content, media_type=JSON)
+
+    def read_and_respond(body: bytes) -> Response:
+        asked, serving = read_request(body), keeper.take()
+        return respond(serving, keeper.version(serving, asked.model), asked)
+
+    async def predict(request: Request) -> Response:
+        body = await request.body()
+        if len(body) < LARGE_BYTES:
+            asked, serving = read_request(body), keeper.take()
+            version = keeper.version_at_hand(serving, asked.model)
+            if version:
+                return respond(serving, version, asked)
+        try:
+            async with asyncio.timeout(settings.api_timeout_seconds):
+                return await run_in_threadpool(read_and_respond, body)
+        except TimeoutError:
+            told = f"There was no answer within {settings.api_timeout_seconds:g} s: the server is busy, ask again."
+            raise Refusal(503, "busy", told, headers={"Retry-After": "1"}) from None
+
+    return NamedRoute("/predict", predict, methods=["POST"])
+
+
+class NamedRoute(Route):
+    """A route that is named in the scope, as FastAPI's are: metrics are counted by it."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Tell whether a request is for this route, and what that adds to its scope."""
+        match, found = super().matches(scope)
+        return match, ({**found, "route": self} if match is not Match.NONE else found)
+
+
+def _body(name: str, examples: dict[str, Any]) -> dict[str, Any]:
+    return {JSON: {"schema": {"$ref": f"#/components/schemas/{name}"}, **examples}}
+
+
+def document_predict(document: dict[str, Any]) -> None:
+    """Add the route and its bodies to the OpenAPI document, which FastAPI makes of its own routes alone."""
+    document["paths"]["/predict"] = {
+        "post": {
+            "tags": ["forecasts"],
+            "summary": "Forecast hours of counters",
+            "description": DESCRIPTION,
+            "operationId": "predict",
+            "requestBody": {"required": True, "content": _body("PredictRequest", {"examples": EXAMPLES})},
+            "responses": {
+                "200": {
+                    "description": "The forecasts, in the order of the records.",
+                    "content": _body("PredictResponse", {"example": ANSWERED}),
+                },
+                **{str(status): told for status, told in documented(408, 413, 422, 500, 503).items()},
+            },
+        }
+    }
+    document.setdefault("components", {}).setdefault("schemas", {}).update(components())

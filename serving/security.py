@@ -1,0 +1,42 @@
+"""Who may do what costs more than a prediction: API keys, each with the name of who has it."""
+
+from hmac import compare_digest
+from typing import Annotated
+
+from fastapi import Depends, Request, Security
+from fastapi.security import APIKeyHeader
+
+from bike_assets.settings import Settings
+from serving.wire import Refusal
+
+HEADER = "X-API-Key"
+NO_KEYS = (
+    "No API keys are set, so nobody may do this: start the server with BIKE_API_KEYS=name:key, the key of 16 or more "
+    "characters, and send it as X-API-Key."
+)
+_header = APIKeyHeader(name=HEADER, auto_error=False, description="One of the keys in BIKE_API_KEYS.")
+
+
+async def key_holder(request: Request, sent: Annotated[str | None, Security(_header)] = None) -> str:
+    """Return the name of who holds the request's key, of the keys that the application was made with.
+
+    Raises:
+        Refusal: 403 where no keys are set, 401 where the key is missing or not among them.
+    """
+    keys: dict[str, bytes] = request.app.state.keys
+    if not keys:
+        raise Refusal(403, "no_keys_set", NO_KEYS)
+    # Every key is compared, and in constant time: how long it takes tells nothing.
+    matching = [name for name, key in keys.items() if compare_digest(key, (sent or "").encode())]
+    if not matching:
+        told = f"The API key is {'not known' if sent else 'missing'}: send it as {HEADER}."
+        raise Refusal(401, "unknown_key", told, headers={"WWW-Authenticate": HEADER})
+    return matching[0]
+
+
+Holder = Annotated[str, Depends(key_holder)]
+
+
+def keys_of(settings: Settings) -> dict[str, bytes]:
+    """Return the keys that the settings know, by name."""
+    return {name: key.encode() for name, key in settings.keys_by_name.items()}

@@ -1,0 +1,143 @@
+"""What `POST /predict` takes and answers, and what every refusal looks like, as msgspec reads and writes it.
+
+These are the bodies that have to be fast. The other answers are pydantic models beside their routes.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+from starlette.exceptions import HTTPException
+
+MOST_RECORDS = 10_000
+
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Moment = Annotated[datetime, Meta(tz=True, description="Any time in the hour, ISO 8601 with its offset.")]
+Latitude = Annotated[float, Meta(ge=-90, le=90)]
+Longitude = Annotated[float, Meta(ge=-180, le=180)]
+
+
+class Record(Struct, omit_defaults=True):
+    """One counter and hour to forecast.
+
+    In the form of the portal's export, `nom_du_compteur` and `date_et_heure_de_comptage` stand for `counter_name` and
+    `at`, and the position tells counters of one name apart; other columns of the export may be there and are not read.
+    """
+
+    counter_id: Name | UnsetType = UNSET
+    counter_name: Name | UnsetType = UNSET
+    at: Moment | UnsetType = UNSET
+    nom_du_compteur: Name | UnsetType = UNSET
+    date_et_heure_de_comptage: Moment | UnsetType = UNSET
+    coordinates: Any = msgspec.field(default=UNSET, name="coordonnées_géographiques")
+    latitude: Latitude | UnsetType = UNSET
+    longitude: Longitude | UnsetType = UNSET
+
+
+class PredictRequest(Struct, forbid_unknown_fields=True):
+    """Which hours to forecast, and by which model.
+
+    `model` is a version's number, or a family for its newest version; the champion answers where it is left out.
+    """
+
+    records: Annotated[list[Record], Meta(min_length=1, max_length=MOST_RECORDS)]
+    model: Annotated[int, Meta(ge=1)] | Name | None = None
+
+
+class Detail(Struct):
+    """What is known of one prediction.
+
+    `known_counter`: whether the model saw the counter in its training. `horizon_days`: how many days before the hour's
+    day the counts end that it was made from.
+    """
+
+    known_counter: bool
+    horizon_days: int
+    warnings: list[str]
+
+
+class ModelMetadata(Struct):
+    """The version that answered; its scores are those of its evaluation, a day ahead on test_current."""
+
+    family: str
+    version: int
+    run_id: str
+    is_champion: bool
+    r2: float
+    rmse: float
+    promoted_on: str | None
+
+
+class PredictResponse(Struct):
+    """Bikes an hour, in the order of the records."""
+
+    predictions: list[float]
+    details: list[Detail]
+    model_metadata: ModelMetadata
+
+
+class RecordProblem(Struct):
+    """What is wrong with one record."""
+
+    record: int
+    detail: str
+
+
+class Problem(Struct, omit_defaults=True):
+    """Why there is no answer: a code for programs, a sentence for people, the first ten records that are wrong."""
+
+    error: str
+    detail: str
+    request_id: str = ""
+    records: list[RecordProblem] = []
+
+
+class Refusal(HTTPException):
+    """Raised where a request cannot be answered.
+
+    Args:
+        status: HTTP status.
+        error: a code for programs.
+        detail: a sentence for people, without paths or traces.
+        records: what is wrong with which record.
+        headers: of the answer.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        error: str,
+        detail: str,
+        records: Sequence[RecordProblem] = (),
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(status, detail, headers)
+        self.error, self.records = error, list(records)
+
+
+def read_request(body: bytes) -> PredictRequest:
+    """Read the body of a prediction.
+
+    Raises:
+        Refusal: 422; it is no JSON, or not of the right form; the message names the place.
+    """
+    try:
+        return _DECODER.decode(body)
+    except msgspec.ValidationError as error:
+        raise Refusal(422, "invalid_request", f"The body is not a prediction request: {error}.") from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise Refusal(422, "invalid_json", f"The body is not JSON that can be read: {error}.") from None
+
+
+def components() -> dict[str, Any]:
+    """Return the JSON schemas of all bodies by name, for the OpenAPI document."""
+    _, schemas = msgspec.json.schema_components(
+        (PredictRequest, PredictResponse, Problem), ref_template="#/components/schemas/{name}"
+    )
+    return schemas
+
+
+_DECODER = msgspec.json.Decoder(PredictRequest)
+encode = msgspec.json.Encoder().encode
