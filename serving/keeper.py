@@ -102,7 +102,7 @@ class Keeper:
         """Return the version that a request asks for: a number, a family for its newest, or nothing for the champion.
 
         Raises:
-            Refusal: 422 where there is no such version, 503 where it cannot be loaded.
+            Refusal: 404 where there is no such version, 503 where it cannot be loaded.
         """
         with self._making:
             version = self.version_at_hand(serving, asked)
@@ -117,7 +117,7 @@ class Keeper:
         """Return the same where it needs no loading, which takes a while, and else None.
 
         Raises:
-            Refusal: 422; there is no such version.
+            Refusal: 404; there is no such version.
         """
         champion = serving.champion
         number = champion.entry.version if asked is None else _entry(serving, asked).version
@@ -198,7 +198,7 @@ def _entry(serving: Serving, asked: int | str | None) -> ModelEntry:
     summary = serving.summary
     entry = summary.latest(asked) if isinstance(asked, str) else summary.entry(asked or 0)
     if entry is None:
-        raise Refusal(422, "unknown_model", f"There is no model {asked!r}: GET /models lists versions and families.")
+        raise Refusal(404, "unknown_model", f"There is no model {asked!r}: GET /models lists versions and families.")
     return entry
 
 

@@ -11,8 +11,12 @@ from starlette.exceptions import HTTPException
 from serving.wire import Problem, RecordProblem, Refusal, encode
 
 JSON = "application/json"
-NOT_FOUND = "There is nothing at this address: /docs lists what there is."
-WRONG_METHOD = "This address does not take that method: /docs lists what there is."
+PLAIN = {
+    400: (422, "invalid_json", "The body is not JSON that can be read."),
+    404: (404, "not_found", "There is nothing at this address: /docs lists what there is."),
+    405: (405, "method_not_allowed", "This address does not take that method: /docs lists what there is."),
+}
+"""What the framework refuses by itself."""
 FAILED = "The server failed to answer; its log has the request id and says why."
 MEANINGS = {
     401: "The API key is missing or not known.",
@@ -55,10 +59,8 @@ def tell_problems(app: FastAPI) -> None:
         request_id, status = request.state.request_id, refusal.status_code
         if isinstance(refusal, Refusal):
             return problem(status, refusal.error, refusal.detail, request_id, refusal.records, refusal.headers)
-        error, detail = {404: ("not_found", NOT_FOUND), 405: ("method_not_allowed", WRONG_METHOD)}.get(
-            status, ("refused", str(refusal.detail))
-        )
-        return problem(status, error, detail, request_id, headers=refusal.headers)
+        told = PLAIN.get(status, (status, "refused", str(refusal.detail)))
+        return problem(*told, request_id, headers=refusal.headers)
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, invalid: RequestValidationError) -> Response:

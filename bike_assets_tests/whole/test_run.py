@@ -6,11 +6,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-import dagster as dg
+import duckdb
 import httpx
 import psutil
 import pytest
-from dagster_graphql import DagsterGraphQLClient
 
 from bike_assets.core.families import FAMILIES
 from bike_assets_tests.conftest import poll
@@ -28,6 +27,13 @@ ORDER = (
     "Champion",
     "Dagster UI http",
 )
+KEY = "0123456789abcdef"
+BY_ALICE = "alice asked for it through the API"
+AUDITED = {
+    "training_runs": "family, status, trigger, cause",
+    "evaluations": "trigger, cause",
+    "deployments": "version, replaced_version, decided_by, reason",
+}
 CHROMIUM = (
     "--no-sandbox",
     "--disable-gpu",
@@ -39,8 +45,8 @@ CHROMIUM = (
 )
 
 
-def test_it_shows_itself_answers_and_ends_with_all_its_processes(start):
-    running = start()
+def test_it_shows_itself_works_on_request_and_ends_with_all_its_processes(start):
+    running = start(BIKE_API_KEYS=f"alice:{KEY}")
     running.until("Ctrl-C ends everything")
     positions = [running.said.index(text) for text in ORDER]
     assert positions == sorted(positions)
@@ -50,18 +56,40 @@ def test_it_shows_itself_answers_and_ends_with_all_its_processes(start):
     champion = httpx.get(f"{running.api}/champion").json()
     assert champion["family"] in FAMILIES
     poll(lambda: _daemon_is_healthy(running), 90, "the daemon's heartbeats")
-    assert _launched(running, "retrain") == dg.DagsterRunStatus.SUCCESS
+    _work_on_request(running, champion["version"])
     assert running.interrupt() == 130
     assert not of_home(running)
 
 
-def _launched(running: Running, job: str) -> dg.DagsterRunStatus:
-    """Launch a job through the webserver, as the UI does, and return how the daemon's run of it ended."""
-    client = DagsterGraphQLClient("127.0.0.1", port_number=int(running.dagster.rpartition(":")[2]))
-    run_id = client.submit_job_execution(job)
-    ended = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE)
-    poll(lambda: client.get_run_status(run_id) in ended, 120, f"the run {run_id}")
-    return client.get_run_status(run_id)
+def _work_on_request(running: Running, champion: int) -> None:
+    """Start every kind of job over the API; they run under the daemon and leave what the graph's own leave."""
+    with httpx.Client(base_url=running.api, headers={"X-API-Key": KEY}, timeout=150) as api:
+        other = next(entry["version"] for entry in api.get("/models").json() if not entry["is_champion"])
+        asked = [
+            api.post("/train", json={"families": ["gradient_boosting"]}),
+            api.post("/train", json={"families": ["gradient_boosting"], "test_mode": True}),
+            api.post("/drift"),
+            api.post("/evaluate"),
+            api.post("/promote_champion", params={"wait": 120}, json={"version": other, "reason": "a try"}),
+        ]
+        assert [each.status_code for each in asked] == [202, 202, 202, 202, 200]
+        assert asked[-1].json()["status"] == "SUCCESS"
+        poll(lambda: api.get("/champion").json()["version"] == other, 5, "the promoted version")
+        for each in asked:
+            run = f"/runs/{each.json()['run_id']}"
+            poll(lambda run=run: api.get(run).json()["ended_at"], 120, f"the end of {run}")
+            assert api.get(run).json()["status"] == "SUCCESS"
+    with duckdb.connect() as audit:
+        told = {
+            table: audit.sql(
+                f"SELECT {columns} FROM '{running.home}/warehouse/monitoring_audit/{table}/**/*.parquet'"
+            ).fetchall()
+            for table, columns in AUDITED.items()
+        }
+    assert ("gradient_boosting", "trial", "FORCED", BY_ALICE) in told["training_runs"]
+    assert ("gradient_boosting", "known", "FORCED", BY_ALICE) in told["training_runs"]
+    assert {("FORCED", BY_ALICE), ("EVALUATE", BY_ALICE)} <= set(told["evaluations"])
+    assert (other, champion, "alice", "a try") in told["deployments"]
 
 
 def _daemon_is_healthy(running: Running) -> bool:

@@ -41,7 +41,7 @@ export class Chart {
     const width = Math.round(this.#drawing.parentElement.clientWidth);
     if (!this.#hours.length || !width || width === this.#width) return;
     this.#width = width;
-    const height = width < NARROW ? 250 : 310;
+    const height = width < NARROW ? 250 : 290;
     const { x, y, most, step } = this.#scales(width, height);
     this.#drawing.setAttribute("viewBox", `0 0 ${width} ${height}`);
     this.#drawing.replaceChildren(

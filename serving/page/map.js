@@ -6,6 +6,7 @@ import { mark, markBeside } from "./marks.js";
 import { STATES, bikes, inWhole, lastCountOf, stateOf } from "./words.js";
 
 const PADDING = 38;
+const EDGE = 8;
 const TOUCH = 22;
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
@@ -29,9 +30,10 @@ export class CounterMap {
     drawing.addEventListener("keydown", (event) => this.#press(event));
     drawing.addEventListener("pointermove", (event) => this.#point(this.#under(event)));
     drawing.addEventListener("pointerleave", () => this.#point(null));
-    drawing.addEventListener("focusin", (event) => this.#focus(event.target.dataset?.counter));
-    drawing.addEventListener("focusout", () => this.#point(null));
-    new ResizeObserver(() => this.#draw()).observe(drawing.parentElement);
+    const figure = drawing.parentElement;
+    figure.addEventListener("focusin", (event) => this.#focus(event.target.dataset?.counter));
+    figure.addEventListener("focusout", () => this.#point(null));
+    new ResizeObserver(() => this.#draw()).observe(figure);
   }
 
   show(counters) {
@@ -133,9 +135,9 @@ export class CounterMap {
     const drawn = [];
     if (chosen) drawn.push(ring(chosen, "ring ring-outer", 5), ring(chosen, "ring", 3));
     if (pointed && pointed !== chosen) drawn.push(ring(pointed, "ring ring-pointed", 2));
-    const named = pointed ?? chosen;
-    if (named) drawn.push(nameBeside(named, this.#width));
     this.#overlay.replaceChildren(...drawn);
+    const named = pointed ?? chosen;
+    if (named) writeName(this.#overlay, named, this.#points, this.#width);
   }
 
   #under(event) {
@@ -166,10 +168,20 @@ function ring({ x, y, radius }, name, away) {
   return svg("circle", { cx: x, cy: y, r: radius + away, class: name });
 }
 
-function nameBeside({ counter, x, y, radius }, width) {
-  const [anchor, side] = x < width / 3 ? ["start", -radius] : x > (2 * width) / 3 ? ["end", radius] : ["middle", 0];
-  const up = y > 40 ? y - radius - 10 : y + radius + 20;
-  return svg("text", { x: x + side, y: up, "text-anchor": anchor, class: "point-name" }, counter.counter_name);
+/** Write a point's name within the map, above or below, wherever it covers fewer points; a long one is cut. */
+function writeName(overlay, { counter, x, y, radius }, points, width) {
+  const text = svg("text", { "text-anchor": "middle", class: "point-name" }, counter.counter_name);
+  overlay.append(text);
+  const [room, length] = [width - 2 * EDGE, text.getComputedTextLength()];
+  const letters = Math.floor((counter.counter_name.length * room) / length) - 2;
+  if (length > room) text.textContent = `${counter.counter_name.slice(0, letters)}…`;
+  const half = Math.min(length, room) / 2;
+  const middle = Math.min(Math.max(x, half + EDGE), width - half - EDGE);
+  const under = (point, low) => Math.abs(point.x - middle) < half && Math.abs(point.y - low + 5) < point.radius + 8;
+  const covered = (low) => points.filter((point) => under(point, low)).length;
+  const [above, below] = [y - radius - 10, y + radius + 20];
+  text.setAttribute("x", middle);
+  text.setAttribute("y", above < 20 || covered(below) < covered(above) ? below : above);
 }
 
 function ground(width, height, { pixels, label }) {

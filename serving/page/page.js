@@ -18,7 +18,9 @@ const HASH = "#counter=";
 const TITLE = document.title;
 const CHOOSE = "Choose a counter on the map or by its name.";
 
-const known = { counters: null, champion: null, readiness: null, zone: null, first: null, shown: null, told: "" };
+/** The last answers, the city's zone, and the ids that were chosen first, marked and shown. */
+const known = { counters: null, champion: null, readiness: null, zone: null, first: null, marked: null, shown: null };
+let told = "";
 const chart = new Chart();
 const search = new Search(choose);
 const map = new CounterMap({ svg: byId("map"), states: byId("map-states"), size: byId("map-size") }, choose);
@@ -83,8 +85,8 @@ function showCounters(counters) {
 /** Ask for the chosen counter's numbers, and draw them if they are others than before. */
 async function showChosen() {
   const { id, counter } = wanted();
-  search.mark(id);
-  map.mark(id);
+  if (id !== known.marked) for (const part of [search, map]) part.mark(id);
+  known.marked = id;
   if (counter === null) return showNobody(id);
   const [counts, forecast] = await Promise.all([
     api.counts(id, DAYS_BACK),
@@ -93,9 +95,9 @@ async function showChosen() {
   if (wanted().id !== id) return;
   known.zone = counts.timezone;
   showHead();
-  const told = JSON.stringify([counter, counts, forecast, todayIn(known.zone)]);
-  if (told !== known.told) showCounter(counter, counts, forecast);
-  known.told = told;
+  const answers = JSON.stringify([counter, counts, forecast, todayIn(known.zone)]);
+  if (answers !== told) showCounter(counter, counts, forecast);
+  told = answers;
   if (forecast && forecast.version !== known.champion.version) await followChampion();
 }
 
@@ -115,7 +117,8 @@ async function showNobody(id) {
   known.zone ??= any ? (await api.counts(any.counter_id, 1)).timezone : "UTC";
   showHead();
   document.title = TITLE;
-  Object.assign(known, { told: "", shown: null });
+  known.shown = null;
+  told = "";
   const none = known.counters.length ? CHOOSE : "No counter has been seen yet.";
   tell(byId("chosen-name"), "No counter is chosen");
   tell(byId("chosen-state"), "");

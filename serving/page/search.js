@@ -12,12 +12,14 @@ export function plain(text) {
   return bare.replace(/[œæßøłđ]/g, (letter) => LIGATURES[letter]).replace(/[^\p{L}\p{N}]+/gu, " ").trim();
 }
 
+/** Counters that have every word, those that have them one after the other first. */
 export function matching(counters, sought) {
-  const words = plain(sought).split(" ");
-  return counters.filter((counter) => {
-    const told = plain(`${counter.counter_name} ${counter.counter_id}`);
-    return words.every((word) => told.includes(word));
-  });
+  const phrase = plain(sought);
+  const words = phrase.split(" ");
+  const told = counters.map((counter) => plain(`${counter.counter_name} ${counter.counter_id}`));
+  const found = counters.map((_, index) => index).filter((index) => words.every((word) => told[index].includes(word)));
+  const apart = (index) => Number(!told[index].includes(phrase));
+  return found.sort((a, b) => apart(a) - apart(b) || a - b).map((index) => counters[index]);
 }
 
 export class Search {
@@ -34,7 +36,7 @@ export class Search {
   constructor(choose) {
     this.#choose = choose;
     this.#input.addEventListener("input", () => this.#open(this.#input.value));
-    this.#input.addEventListener("click", () => this.#list.hidden && this.#open(""));
+    this.#input.addEventListener("click", () => this.#browse());
     this.#input.addEventListener("focus", () => this.#input.select());
     this.#input.addEventListener("blur", () => this.#close());
     this.#input.addEventListener("keydown", (event) => this.#press(event));
@@ -61,10 +63,17 @@ export class Search {
     return this.#counters.find((counter) => counter.counter_id === this.#chosen)?.counter_name ?? "";
   }
 
+  #browse() {
+    if (!this.#list.hidden) return;
+    this.#input.select();
+    this.#open("");
+  }
+
   #open(sought) {
     this.#shown = matching(this.#counters, sought);
     const options = this.#shown.map((counter, index) => this.#option(counter, index));
-    this.#list.replaceChildren(...(options.length ? options : [html("li", { role: "option", "aria-disabled": "true" }, NONE)]));
+    const none = html("li", { role: "option", "aria-disabled": "true" }, NONE);
+    this.#list.replaceChildren(...(options.length ? options : [none]));
     this.#list.hidden = false;
     this.#input.setAttribute("aria-expanded", "true");
     const number = options.length;
@@ -112,9 +121,10 @@ export class Search {
 
   #press(event) {
     const last = this.#shown.length - 1;
-    const steps = { ArrowDown: this.#active < last ? this.#active + 1 : 0, ArrowUp: this.#active > 0 ? this.#active - 1 : last };
+    const [down, up] = [this.#active < last ? this.#active + 1 : 0, this.#active > 0 ? this.#active - 1 : last];
+    const steps = { ArrowDown: down, ArrowUp: up };
     if (event.key in steps) {
-      if (this.#list.hidden) this.#open("");
+      if (this.#list.hidden) this.#browse();
       else this.#activate(steps[event.key]);
       event.preventDefault();
     } else if (event.key === "Enter" && !this.#list.hidden && this.#shown[this.#active]) {

@@ -40,6 +40,7 @@ export function momentOf(hour, today) {
 }
 
 export function readingOf(hour, today) {
-  const told = LINES.filter(({ key }) => hour[key] !== null).map((line) => `${line.label} ${line.told(hour[line.key])}`);
+  const known = LINES.filter(({ key }) => hour[key] !== null);
+  const told = known.map((line) => `${line.label} ${line.told(hour[line.key])}`);
   return `${momentOf(hour, today)}: ${told.join(", ") || "nothing counted"}`;
 }

@@ -33,7 +33,8 @@ export function daysOf(forecast) {
     const day = dayOf(hour.at);
     const sum = days.get(day) ?? { day, total: 0, most: -1 };
     sum.total += hour.predicted_count;
-    if (hour.predicted_count > sum.most) Object.assign(sum, { most: hour.predicted_count, clock: clocks[index], at: hour.at });
+    const busier = hour.predicted_count > sum.most;
+    if (busier) Object.assign(sum, { most: hour.predicted_count, clock: clocks[index], at: hour.at });
     days.set(day, sum);
   });
   return [...days.values()];
@@ -64,7 +65,8 @@ export function lastDaysOf(counts) {
   const off = both.reduce((sum, hour) => sum + Math.abs(hour.bike_count - hour.predicted_count), 0) / both.length;
   const told = `Last week: ${bikes(total)} in ${whole.format(counted.length)} counted hours`;
   if (!both.length) return `${told}.`;
-  return `${told}, ${inTenths(total / counted.length)} an hour; the forecast of the day before was off by ${inTenths(off)} an hour on average.`;
+  const [rate, error] = [inTenths(total / counted.length), inTenths(off)];
+  return `${told}, ${rate} an hour; the forecast of the day before was off by ${error} an hour on average.`;
 }
 
 export function ageOf(day, today) {

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from bike_assets.core.families import FAMILIES
 from bike_assets.resources.queries import TEST_BASELINE, TEST_CURRENT, TRAIN_BASELINE, TRAIN_CURRENT
@@ -27,9 +27,9 @@ Wait = Annotated[float, Query(ge=0, le=LONGEST_WAIT_SECONDS, description="Second
 
 
 class Asked(BaseModel):
-    """A body that takes no other field than its own."""
+    """A body that takes no other field than its own, and no value of another type."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class TrainRequest(Asked):
@@ -46,7 +46,16 @@ class TrainRequest(Asked):
 class DriftRequest(Asked):
     """Which day to look at."""
 
-    day: date | None = Field(None, description="A local day; that of the newest counts by default.")
+    day: date | None = Field(
+        None, description="A local day of counts; the newest by default.", strict=False, examples=["2026-11-22"]
+    )
+
+    @field_validator("day", mode="before")
+    @classmethod
+    def _is_a_text(cls, day: object) -> object:
+        if day is not None and not isinstance(day, str):
+            raise ValueError("it has to be a text such as 2026-11-22")
+        return day
 
 
 class PromoteRequest(Asked):
@@ -109,15 +118,18 @@ def operations_router(keeper: Keeper, settings: Settings) -> APIRouter:
     @router.post("/drift", summary="Look for drift once more", **started)
     async def drift(response: Response, who: Holder, asked: DriftRequest | None = None, wait: Wait = 0) -> RunAnswer:
         """Compare a day's week with its reference, and decide by the retrain matrix."""
-        day = (asked and asked.day) or keeper.take().city.newest
+        newest = keeper.take().city.newest
+        day = (asked and asked.day) or newest
+        if day > newest:
+            raise Refusal(422, "no_counts_yet", f"day: {day} has no whole day of counts yet; the newest is {newest}.")
         return await start(response, wait, "drift", who, tags={PARTITION_TAG: day.isoformat()})
 
-    @router.post("/promote_champion", summary="Let a version serve", **_also(started, 409))
+    @router.post("/promote_champion", summary="Let a version serve", **_also(started, 404, 409))
     async def promote_champion(response: Response, who: Holder, asked: PromoteRequest, wait: Wait = 0) -> RunAnswer:
         """Promote a version by hand, such as an older one; audited with the key's name and the reason."""
         entry = keeper.summary.entry(asked.version)
         if entry is None:
-            raise Refusal(422, "unknown_model", f"There is no version {asked.version}: GET /models lists them.")
+            raise Refusal(404, "unknown_model", f"There is no version {asked.version}: GET /models lists them.")
         if entry.is_champion:
             raise Refusal(409, "already_champion", f"Version {asked.version} is the champion already.")
         config = {"version": asked.version, "by": who, "reason": asked.reason}
@@ -134,8 +146,8 @@ def operations_router(keeper: Keeper, settings: Settings) -> APIRouter:
     return router
 
 
-def _also(route: dict[str, Any], status: int) -> dict[str, Any]:
-    return {**route, "responses": {**route["responses"], **documented(status)}}
+def _also(route: dict[str, Any], *statuses: int) -> dict[str, Any]:
+    return {**route, "responses": {**route["responses"], **documented(*statuses)}}
 
 
 def _answer(orchestrator: Orchestrator, run: DagsterRun) -> RunAnswer:

@@ -117,7 +117,7 @@ def document_predict(document: dict[str, Any]) -> None:
                     "description": "The forecasts, in the order of the records.",
                     "content": _body("PredictResponse", {"example": ANSWERED}),
                 },
-                **{str(status): told for status, told in documented(408, 413, 422, 500, 503).items()},
+                **{str(status): told for status, told in documented(404, 408, 413, 422, 500, 503).items()},
             },
         }
     }
