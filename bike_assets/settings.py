@@ -141,6 +141,9 @@ class Settings(BaseSettings):
     )
     api_timeout_seconds: float = Field(30, gt=0, le=600, description="Longest that a request's body or answer takes.")
     api_max_body_bytes: int = Field(4_000_000, ge=1000, description="Largest body that the API takes.")
+    api_cors_origins: str = Field(
+        "", description="Sites whose pages may read the API's answers, with spaces between; none by default."
+    )
     log_format: Literal["text", "json"] = Field("text", description="How the API writes its log.")
 
     @classmethod

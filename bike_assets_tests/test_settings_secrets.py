@@ -65,3 +65,31 @@ def test_a_message_is_given_seconds_that_can_be_waited(environment, seconds):
     environment.setenv("BIKE_DISCORD_TIMEOUT_SECONDS", seconds)
     with pytest.raises(BikeError, match=f"^BIKE_DISCORD_TIMEOUT_SECONDS='{seconds}' is not accepted: "):
         load_settings()
+
+
+def test_keys_of_the_api_are_read_by_name_and_not_shown(environment):
+    environment.setenv("BIKE_API_KEYS", "alice:pass-word-of-alice, bob:pass-word-of-bob-0")
+    settings = load_settings()
+    assert settings.keys_by_name == {"alice": "pass-word-of-alice", "bob": "pass-word-of-bob-0"}
+    assert "pass-word" not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
+    assert Settings().model_copy(update={"api_keys": None}).keys_by_name == {}
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ("pass-word-without-a-name", "part 1 has to be name:key"),
+        (":pass-word-of-nobody", "part 1 has to be name:key"),
+        ("alice:pass-word-of-alice,", "part 2 has to be name:key"),
+        ("alice:pass-word", "the key of alice has to be 16 or more ASCII characters"),
+        ("alice:pass-word-of-älice", "the key of alice has to be 16 or more ASCII characters"),
+        ("alice:pass-word-of-alice,alice:pass-word-of-alice-too", "alice stands there twice"),
+    ],
+)
+def test_what_are_no_keys_is_refused_without_being_shown(environment, keys, said):
+    environment.setenv("BIKE_API_KEYS", keys)
+    with pytest.raises(BikeError) as refusal:
+        load_settings()
+    assert str(refusal.value).startswith("BIKE_API_KEYS is not accepted: ")
+    assert said in str(refusal.value)
+    assert "pass-word" not in "".join(traceback.format_exception(refusal.value))

@@ -6,6 +6,7 @@ from typing import Any
 
 import anyio.to_thread
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp
@@ -46,6 +47,9 @@ def create_app(settings: Settings) -> ASGIApp:
     )
     app.state.keys = keys_of(settings)
     tell_problems(app)
+    origins = settings.api_cors_origins.split()
+    if origins:
+        app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["GET", "POST"], allow_headers=["*"])
     app.router.routes.insert(0, predict_route(keeper, settings, metrics))
     app.include_router(forecasts_router(keeper))
     app.include_router(operations_router(keeper, settings))

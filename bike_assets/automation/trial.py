@@ -32,6 +32,9 @@ def trial(
     settings: dg.ResourceParam[Settings],
 ) -> None:
     """Train families with the settings that take seconds, on the sets as they were last cut, and score them."""
+    unknown = [name for name in config.families if name not in FAMILIES]
+    if unknown:
+        raise dg.Failure(f"there is no family {unknown[0]!r}; there are {', '.join(FAMILIES)}", allow_retries=False)
     data, tables = read_training_data(warehouse, settings), {}
     for name in config.families:
         began, family = time.monotonic(), FAMILIES[name]

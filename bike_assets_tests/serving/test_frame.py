@@ -76,9 +76,13 @@ def test_a_failure_shows_nothing_of_itself_and_is_logged_with_its_id(api, monkey
     assert samples(api, "fastapi_errors_total")["/forecast/{counter_id}", "GET", "500"] == 1
 
 
-def test_no_other_site_may_read_answers(api):
-    answer = api.get("/healthz", headers={"Origin": "https://elsewhere.example"})
+def test_no_other_site_may_read_answers_unless_it_is_named(city: City, api, serve):
+    here, there = {"Origin": "https://here.example"}, {"Origin": "https://there.example"}
+    answer = api.get("/healthz", headers=here)
     assert "access-control-allow-origin" not in answer.headers
+    open_api = serve(city.settings.model_copy(update={"api_cors_origins": here["Origin"]}))
+    assert open_api.get("/healthz", headers=here).headers["access-control-allow-origin"] == here["Origin"]
+    assert "access-control-allow-origin" not in open_api.get("/healthz", headers=there).headers
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
