@@ -106,6 +106,23 @@ def serve(
     serve_api(host or settings.host, settings.api_port if port is None else port, workers or settings.api_workers)
 
 
+@app.command()
+def exporter(
+    host: Annotated[str | None, typer.Option(help="Address to bind to; BIKE_HOST by default.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port; BIKE_EXPORTER_PORT by default.")] = None,
+) -> None:
+    """Serve the platform's figures to Prometheus, until Ctrl-C: models, drift, decisions, data, runs, sensors."""
+    import warnings
+
+    from dagster import BetaWarning
+
+    settings = load_settings()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BetaWarning)
+        from bike_assets.exporter.server import serve_metrics
+    serve_metrics(settings, host or settings.host, port or settings.exporter_port)
+
+
 @app.command(help=SIMULATOR_HELP.format(scenarios=_listed(SCENARIOS), faults=_listed(FAULTS)))
 def simulator(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for a free one.")] = 8100,

@@ -77,10 +77,12 @@ def services(home: Home, settings: Settings) -> list[Service]:
         "--no-serve-artifacts",
     )
     api = (sys.executable, "-m", "bike_assets.cli", "serve")
+    exporter = (sys.executable, "-m", "bike_assets.cli", "exporter")
     return [
         Service("webserver", dagster, settings.dagster_port, "/server_info", "BIKE_DAGSTER_PORT", "Dagster UI"),
         Service("api", api, settings.api_port, "/healthz", "BIKE_API_PORT", "API"),
         Service("mlflow", (*mlflow, *stores), settings.mlflow_port, "/health", "BIKE_MLFLOW_PORT", "MLflow"),
+        Service("exporter", exporter, settings.exporter_port, "/metrics", "BIKE_EXPORTER_PORT", "Exporter"),
     ]
 
 

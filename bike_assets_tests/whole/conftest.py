@@ -44,9 +44,9 @@ class Running:
 
     def __init__(self, home: Path, **settings: str) -> None:
         self.home, self.output = home, home.parent / f"{home.name}.log"
-        ports = free_ports(3)
-        names = ("BIKE_DAGSTER_PORT", "BIKE_API_PORT", "BIKE_MLFLOW_PORT")
-        self.dagster, self.api, self.mlflow = (f"http://127.0.0.1:{port}" for port in ports)
+        ports = free_ports(4)
+        names = ("BIKE_DAGSTER_PORT", "BIKE_API_PORT", "BIKE_MLFLOW_PORT", "BIKE_EXPORTER_PORT")
+        self.dagster, self.api, self.mlflow, self.exporter = (f"http://127.0.0.1:{port}" for port in ports)
         self.environment = environment(home, **dict(zip(names, map(str, ports), strict=True)), **settings)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "bike_assets.cli", "run"],

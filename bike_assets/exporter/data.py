@@ -1,0 +1,83 @@
+"""What came in and what was forecast: rows, days, counters, forecasts."""
+
+from collections.abc import Iterator
+
+from bike_assets.core.schemas import COUNTERS, INGESTIONS, PREDICTIONS, WEATHER
+from bike_assets.exporter.names import Sample
+from bike_assets.exporter.sources import Sources
+from bike_assets.resources.queries import whole_days
+
+DATA_TABLES, FORECAST_TABLES = (COUNTERS, INGESTIONS, WEATHER), (INGESTIONS, PREDICTIONS)
+REJECTED = {
+    "no_counter": "rows_without_counter",
+    "negative": "rows_negative",
+    "in_future": "rows_in_future",
+    "unreadable": "rows_unreadable",
+    "duplicated": "rows_duplicated",
+}
+TOTALS = {
+    "bike_rows_ingested_total": "rows_added",
+    "bike_rows_corrected_total": "rows_changed",
+    "bike_rows_withdrawn_total": "rows_withdrawn",
+    "bike_rows_outlying_total": "outliers",
+}
+STATES = ("active", "new", "silent", "gone")
+_READINGS = (
+    f"SELECT {', '.join(f'SUM({name}) AS {name}' for name in (*TOTALS.values(), *REJECTED.values()))}, "
+    "COUNTIF(unread IS NULL) AS `read`, COUNTIF(unread IS NOT NULL) AS not_read FROM monitoring_audit.ingestions"
+)
+_COUNTERS = "SELECT state, COUNT(*) AS number FROM bike_traffic_raw.counters GROUP BY state"
+_WEATHER = "SELECT MAX(day) AS day FROM bike_traffic_raw.weather WHERE lead_days = 0"
+_FORECASTS = "SELECT kind, COUNT(*) AS number FROM bike_traffic_predictions.predictions GROUP BY kind"
+_ISSUED_ON = "SELECT MAX(issued_on) AS day FROM bike_traffic_predictions.predictions"
+_AHEAD = (
+    "SELECT p.counter_id, MAX(c.counter_name) AS counter_name, MAX(IF(p.known_counter, 1, 0)) AS known, "
+    "SUM(p.predicted_count) AS bikes FROM bike_traffic_predictions.predictions AS p "
+    "JOIN bike_traffic_raw.counters AS c ON c.counter_id = p.counter_id "
+    "WHERE p.issued_on = @day AND p.model_version = @version AND p.horizon_days = 1 GROUP BY p.counter_id"
+)
+_DAY = (
+    "SELECT c.counter_id, MAX(c.counter_name) AS counter_name, SUM(c.bike_count) AS counted, "
+    "SUM(p.predicted_count) AS forecast, SUM(p.naive_count) AS naive FROM bike_traffic_raw.comptage_velo AS c "
+    "LEFT JOIN bike_traffic_predictions.predictions AS p ON p.counter_id = c.counter_id "
+    "AND p.counted_at = c.counted_at AND p.day = @day AND p.horizon_days = 1 AND p.model_version = @version "
+    "WHERE c.day = @day AND NOT c.is_outlier GROUP BY c.counter_id"
+)
+
+
+def read_data(sources: Sources) -> Iterator[Sample]:
+    """Return the figures of what was read from the source."""
+    for row in sources.rows(_READINGS):
+        for name, column in TOTALS.items():
+            yield Sample(name, row[column] or 0)
+        for problem, column in REJECTED.items():
+            yield Sample("bike_rows_rejected_total", row[column] or 0, (problem,))
+        for outcome, column in (("read", "read"), ("unread", "not_read")):
+            yield Sample("bike_readings_total", row[column] or 0, (outcome,))
+    states = {row["state"]: row["number"] for row in sources.rows(_COUNTERS)}
+    for state in STATES if states else ():
+        yield Sample("bike_counters", states.get(state, 0), (state,))
+    span = whole_days(sources.warehouse, sources.home.timezone)
+    ends = {"counts": span and span.last, "weather": sources.rows(_WEATHER)[0]["day"]}
+    for data, day in ends.items():
+        if day is not None:
+            yield Sample("bike_data_end_timestamp_seconds", sources.end_of(day), (data,))
+
+
+def read_forecasts(sources: Sources) -> Iterator[Sample]:
+    """Return the figures of the forecasts, the newest ones counter by counter."""
+    for row in sources.rows(_FORECASTS):
+        yield Sample("bike_forecasts_total", row["number"], (row["kind"],))
+    day, champion = sources.rows(_ISSUED_ON)[0]["day"], sources.registry.read().champion
+    if day is None or champion is None:
+        return
+    yield Sample("bike_data_end_timestamp_seconds", sources.end_of(day), ("forecasts",))
+    ahead = sources.rows(_AHEAD, day=day, version=champion.version)
+    yield Sample("bike_forecast_counters", len(ahead))
+    yield Sample("bike_forecast_unknown_counters", sum(not row["known"] for row in ahead))
+    for row in ahead:
+        yield Sample("bike_next_day_bikes", row["bikes"], (row["counter_id"], row["counter_name"]))
+    for row in sources.rows(_DAY, day=day, version=champion.version):
+        for kind in ("counted", "forecast", "naive"):
+            if row[kind] is not None:
+                yield Sample("bike_day_bikes", row[kind], (row["counter_id"], row["counter_name"], kind))

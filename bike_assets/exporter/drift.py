@@ -1,0 +1,37 @@
+"""What has drifted, as the newest drift report found it."""
+
+from collections.abc import Iterator
+
+from bike_assets.core.schemas import DRIFT
+from bike_assets.exporter.names import Sample
+from bike_assets.exporter.sources import Sources
+
+TABLES = (DRIFT,)
+_NEWEST = "SELECT * FROM monitoring_audit.newest_drift_metrics ORDER BY day DESC LIMIT 1"
+
+
+def read_drift(sources: Sources) -> Iterator[Sample]:
+    """Return the figures of the newest drift report."""
+    row = next(iter(sources.rows(_NEWEST)), None)
+    if row is None:
+        return
+    yield Sample("bike_drift_end_timestamp_seconds", sources.end_of(row["day"]))
+    for sample in ("current", "reference"):
+        yield Sample("bike_drift_rows", row[f"rows_{sample}"], (sample,))
+    for which in ("new_counters", "vanished_counters"):
+        yield Sample(f"bike_drift_{which}", len(_listed(row[which])))
+    share = row["drift_share"]
+    yield Sample("bike_drift_enough_data", share is not None)
+    if share is None:
+        return
+    columns = _listed(row["drifted_columns"])
+    yield Sample("bike_drift_share", share)
+    yield Sample("bike_drift_detected", share >= sources.settings.drift_warning)
+    yield Sample("bike_drift_drifted_columns", len(columns))
+    yield Sample("bike_drift_checked_columns", row["columns_checked"])
+    for column in columns:
+        yield Sample("bike_drift_column_drifted", 1, (column,))
+
+
+def _listed(names: str | None) -> list[str]:
+    return [name for name in (names or "").split(", ") if name]

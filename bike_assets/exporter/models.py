@@ -1,0 +1,115 @@
+"""How good the versions are: live, and on both test sets, beside the seasonal naive and the first champion."""
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import Any
+
+from bike_assets.core.families import FAMILIES
+from bike_assets.core.schemas import EVALUATIONS, PERFORMANCE
+from bike_assets.exporter.names import Sample
+from bike_assets.exporter.sources import Sources
+from bike_assets.resources.registry import ModelEntry, Summary
+
+TABLES = (PERFORMANCE, EVALUATIONS)
+SETS = ("baseline", "current")
+SCORES = ("r2", "rmse", "mae")
+_LIVE = (
+    "SELECT day, role, horizon_days, r2, rmse, mae, n FROM monitoring_audit.newest_performance_metrics "
+    "WHERE day = (SELECT MAX(day) FROM monitoring_audit.performance_metrics)"
+)
+_EVALUATIONS = "SELECT * FROM monitoring_audit.evaluations ORDER BY recorded_at DESC LIMIT 1"
+_EVALUATIONS_OF = (
+    "SELECT * FROM monitoring_audit.evaluations WHERE challenger_version = @version OR champion_version = @version "
+    "ORDER BY recorded_at DESC LIMIT 1"
+)
+
+
+def read_models(sources: Sources) -> Iterator[Sample]:
+    """Return the figures of the models."""
+    summary = sources.registry.read()
+    yield from _live(sources)
+    yield from _of_families(summary)
+    yield from _evaluated(sources, summary)
+    if summary.champion:
+        yield from _of_champion(sources, summary.champion)
+    if summary.first_champion:
+        yield from _named("first_champion", summary.first_champion)
+        # Of the two test sets only the frozen one still has the rows that it was scored on.
+        yield from _by_set("first_champion", {"baseline": _registered(summary.first_champion)["baseline"]})
+
+
+def _live(sources: Sources) -> Iterator[Sample]:
+    rows = sources.rows(_LIVE)
+    for row in rows:
+        labels = row["role"], "live", str(row["horizon_days"])
+        yield Sample("bike_model_scored_rows", row["n"], labels)
+        for name in SCORES:
+            if row[name] is not None:
+                yield Sample(f"bike_model_{name}", row[name], labels)
+    if rows:
+        yield Sample("bike_performance_end_timestamp_seconds", sources.end_of(rows[0]["day"]))
+
+
+def _of_families(summary: Summary) -> Iterator[Sample]:
+    for family in FAMILIES:
+        entry = summary.latest(family)
+        for of_set in SETS if entry else ():
+            scores = entry.scores[f"test_{of_set}"]  # type: ignore[union-attr]
+            yield Sample("bike_model_family_r2", scores["r2"], (family, of_set))
+            yield Sample("bike_model_family_rmse", scores["rmse"], (family, of_set))
+
+
+def _evaluated(sources: Sources, summary: Summary) -> Iterator[Sample]:
+    """The newest evaluation: its challenger, the seasonal naive on the same rows, and the gain."""
+    newest = next(iter(sources.rows(_EVALUATIONS)), None)
+    yield Sample("bike_gain_required_r2", sources.settings.min_gain)
+    if newest is None:
+        return
+    yield from _by_set("seasonal_naive", _columns(newest, "naive_"))
+    challenger = summary.entry(newest["challenger_version"])
+    if challenger and not challenger.is_champion:
+        yield from _named("challenger", challenger)
+        yield from _by_set("challenger", _columns(newest, ""))
+    for bound, column in (("estimate", "gain"), ("low", "gain_low"), ("high", "gain_high")):
+        if newest[column] is not None:
+            yield Sample("bike_gain_r2", newest[column], (bound,))
+    if newest["gain_residual_share"] is not None:
+        yield Sample("bike_gain_residual_share", newest["gain_residual_share"])
+
+
+def _of_champion(sources: Sources, champion: ModelEntry) -> Iterator[Sample]:
+    yield from _named("champion", champion)
+    yield Sample("bike_champion_version", champion.version)
+    yield Sample(
+        "bike_champion_trained_until_timestamp_seconds", sources.end_of(date.fromisoformat(champion.trained_until))
+    )
+    if champion.promoted_on:
+        promoted = sources.end_of(date.fromisoformat(champion.promoted_on))
+        yield Sample("bike_champion_promoted_timestamp_seconds", promoted)
+    took_part = next(iter(sources.rows(_EVALUATIONS_OF, version=champion.version)), None)
+    if took_part is None:
+        yield from _by_set("champion", _registered(champion))
+    else:
+        role = "" if took_part["challenger_version"] == champion.version else "champion_"
+        yield from _by_set("champion", _columns(took_part, role))
+
+
+def _named(role: str, entry: ModelEntry) -> Iterator[Sample]:
+    yield Sample("bike_model_info", 1, (role, entry.family, str(entry.version)))
+
+
+def _registered(entry: ModelEntry) -> dict[str, dict[str, float]]:
+    """The scores that a version had when it was trained."""
+    return {of_set: {name: entry.scores[f"test_{of_set}"][name] for name in SCORES} for of_set in SETS}
+
+
+def _columns(row: Mapping[str, Any], prefix: str) -> dict[str, dict[str, float]]:
+    """The scores in an evaluation's row."""
+    return {of_set: {name: row[f"{prefix}{name}_{of_set}"] for name in ("r2", "rmse")} for of_set in SETS}
+
+
+def _by_set(role: str, scores: Mapping[str, Mapping[str, float]]) -> Iterator[Sample]:
+    for of_set, figures in scores.items():
+        for name, value in figures.items():
+            if value is not None:
+                yield Sample(f"bike_model_{name}", value, (role, of_set, "1"))

@@ -1,0 +1,85 @@
+"""What Dagster knows: runs, checks, assets, sensors and schedules, daemons."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+from dagster import DagsterRunStatus as Status
+from dagster._core.scheduler.instigation import InstigatorStatus, InstigatorType, TickStatus
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
+
+from bike_assets.exporter.names import Sample
+
+ENDED = {"success": Status.SUCCESS, "failure": Status.FAILURE, "canceled": Status.CANCELED}
+WAITING = (Status.QUEUED, Status.NOT_STARTED)
+UNDER_WAY = (Status.STARTING, Status.STARTED, Status.CANCELING)
+KINDS = {InstigatorType.SENSOR: "sensor", InstigatorType.SCHEDULE: "schedule"}
+
+
+def state_of_runs(instance: dg.DagsterInstance) -> object:
+    """Return what changes when a run, a check or an asset does."""
+    newest = instance.get_run_records(limit=1, order_by="update_timestamp")
+    return [record.update_timestamp for record in newest], instance.event_log_storage.get_maximum_record_id()
+
+
+def read_runs(instance: dg.DagsterInstance, jobs: list[str], checks: list[dg.AssetCheckKey]) -> Iterator[Sample]:
+    """Return the figures of runs, checks and assets.
+
+    Args:
+        instance: Dagster's.
+        jobs: names of the jobs.
+        checks: keys of the asset checks.
+    """
+    yield from _runs(instance, jobs)
+    yield from _checks(instance, checks)
+    for record in instance.get_asset_records():
+        made = record.asset_entry.last_materialization_record
+        if made:
+            asset = record.asset_entry.asset_key.to_user_string()
+            yield Sample("bike_asset_materialized_timestamp_seconds", made.timestamp, (asset,))
+
+
+def read_automation(instance: dg.DagsterInstance) -> Iterator[Sample]:
+    """Return the figures of sensors, schedules and daemons."""
+    for state in instance.all_instigator_state():
+        labels = state.instigator_name, KINDS[state.instigator_type]
+        yield Sample("bike_instigator_running", state.status is not InstigatorStatus.STOPPED, labels)
+        for tick in instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1):
+            yield Sample("bike_instigator_tick_timestamp_seconds", tick.timestamp, labels)
+            yield Sample("bike_instigator_tick_failed", tick.status is TickStatus.FAILURE, labels)
+    for daemon, heartbeat in instance.get_daemon_heartbeats().items():
+        yield Sample("bike_daemon_heartbeat_timestamp_seconds", heartbeat.timestamp, (daemon,))
+
+
+def _runs(instance: dg.DagsterInstance, jobs: list[str]) -> Iterator[Sample]:
+    going_on = instance.get_runs(dg.RunsFilter(statuses=[*WAITING, *UNDER_WAY]))
+    for job in jobs:
+        for name, status in ENDED.items():
+            number = instance.get_runs_count(dg.RunsFilter(job_name=job, statuses=[status]))
+            yield Sample("bike_runs_total", number, (job, name))
+        for name, statuses in (("queued", WAITING), ("started", UNDER_WAY)):
+            of_job = [run for run in going_on if run.job_name == job and run.status in statuses]
+            yield Sample("bike_runs_in_progress", len(of_job), (job, name))
+        newest = instance.get_run_records(dg.RunsFilter(job_name=job, statuses=[Status.SUCCESS]), limit=1)
+        for record in newest:
+            if record.start_time is not None and record.end_time is not None:
+                yield Sample("bike_run_last_duration_seconds", record.end_time - record.start_time, (job,))
+                yield Sample("bike_run_last_success_timestamp_seconds", record.end_time, (job,))
+
+
+def _checks(instance: dg.DagsterInstance, checks: list[dg.AssetCheckKey]) -> Iterator[Sample]:
+    found = instance.event_log_storage.get_latest_asset_check_execution_by_key(checks)
+    for key, record in found.items():
+        evaluation = _evaluation_of(record)
+        if evaluation is None:
+            continue
+        asset = key.asset_key.to_user_string()
+        severity = evaluation.severity.value.lower()
+        yield Sample("bike_asset_check_passed", evaluation.passed, (asset, key.name, severity))
+        yield Sample("bike_asset_check_timestamp_seconds", record.create_timestamp, (asset, key.name))
+
+
+def _evaluation_of(record: AssetCheckExecutionRecord) -> dg.AssetCheckEvaluation | None:
+    """What a check found; nothing while it is planned or when it was never made."""
+    event = record.event.dagster_event if record.event else None
+    data = event.event_specific_data if event else None
+    return data if isinstance(data, dg.AssetCheckEvaluation) else None

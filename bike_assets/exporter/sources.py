@@ -1,0 +1,52 @@
+"""What the parts read from: the home, its warehouse and its registry. Reading Dagster belongs to `orchestration`."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import pandas as pd
+
+from bike_assets.core.local_time import utc_bounds
+from bike_assets.core.schemas import Table
+from bike_assets.home import Home, recorded_home
+from bike_assets.resources.registry import SUMMARY, LocalRegistry
+from bike_assets.resources.warehouse import LocalWarehouse
+from bike_assets.settings import Settings
+
+
+@dataclass(frozen=True)
+class Sources:
+    """A claimed home, ready to be read."""
+
+    home: Home
+    settings: Settings
+    warehouse: LocalWarehouse
+    registry: LocalRegistry
+
+    def rows(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
+        """Return the rows of a question; what is null is None."""
+        found = self.warehouse.query(sql, **parameters)
+        return found.astype(object).where(found.notna(), None).to_dict("records")  # type: ignore[return-value]
+
+    def end_of(self, day: date | pd.Timestamp) -> float:
+        """Return the first instant after a local day, in seconds since 1970."""
+        return utc_bounds(pd.Timestamp(day).date(), self.home.timezone)[1].timestamp()
+
+    def state_of(self, *tables: Table) -> tuple:
+        """Return what changes when the registry or one of the tables does."""
+        try:
+            summary = (self.registry.folder / SUMMARY).stat()
+            registry: tuple = (summary.st_mtime_ns, summary.st_ino)
+        except FileNotFoundError:
+            registry = ()
+        return registry, *(self.warehouse.state(table) for table in tables)
+
+
+def open_sources(settings: Settings, warehouse: LocalWarehouse) -> Sources | None:
+    """Return the sources of the home that the settings name; None while nobody claimed it.
+
+    Raises:
+        BikeError: the home's record cannot be read.
+    """
+    home = recorded_home(settings)
+    return Sources(home, settings, warehouse, LocalRegistry(home.registry)) if home else None
