@@ -3,7 +3,8 @@
 Assets, checks and automation do not belong here; nor does reading the environment.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -27,6 +28,10 @@ from bike_assets.resources.warehouse import LocalWarehouse
 from bike_assets.settings import Settings, load_settings
 
 OWNERS = ["team:mobility"]
+MADE_DAILY = {"raw_counts", "weather", "features", "predictions", "monitoring"}
+"""Groups that the job daily makes; the others follow the monthly challenge."""
+DAILY_FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=30))
+MONTHLY_FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=40), warn_window=timedelta(days=33))
 
 
 def build_defs(
@@ -42,19 +47,20 @@ def build_defs(
         BikeError: the settings, the home or its export cannot be used.
     """
     settings = settings or load_settings()
+    home = outline_home(settings)
     assets: list[Any] = [
         asset
         for module in PIPELINE
         for asset in dg.load_assets_from_modules([module], group_name=module.__name__.rpartition(".")[2])
     ]
     return dg.Definitions(
-        assets=dg.map_asset_specs(_with_policy, assets),
+        assets=dg.map_asset_specs(_policy(home, settings), assets),
         asset_checks=dg.load_asset_checks_from_modules(list(CHECKS)),
         jobs=[*JOBS, try_training],
         schedules=list(SCHEDULES),
         sensors=[*SENSORS, *ANNOUNCEMENTS],
         executor=dg.in_process_executor,
-        resources={**default_resources(outline_home(settings), settings), **(resource_overrides or {})},
+        resources={**default_resources(home, settings), **(resource_overrides or {})},
     )
 
 
@@ -73,5 +79,21 @@ def default_resources(home: Home, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _with_policy(spec: dg.AssetSpec) -> dg.AssetSpec:
-    return spec.replace_attributes(owners=OWNERS)
+def _policy(home: Home, settings: Settings) -> Callable[[dg.AssetSpec], dg.AssetSpec]:
+    """What holds for every asset: who owns it, how old it may be, and where else to look."""
+    pages = {
+        "models": {"mlflow": dg.MetadataValue.url(settings.mlflow_address)},
+        "champion": {"champion": dg.MetadataValue.url(f"{settings.api_address}/champion")},
+        "predictions": {"page": dg.MetadataValue.url(settings.api_address)},
+    }
+
+    def with_policy(spec: dg.AssetSpec) -> dg.AssetSpec:
+        group = spec.group_name or ""
+        made_daily = DAILY_FRESHNESS if home.last_day is None else None  # A file's days come to an end.
+        return spec.replace_attributes(
+            owners=OWNERS,
+            freshness_policy=made_daily if group in MADE_DAILY else MONTHLY_FRESHNESS,
+            metadata={**spec.metadata, **pages.get(group, {})},
+        )
+
+    return with_policy

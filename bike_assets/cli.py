@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -43,6 +45,18 @@ Point the platform at it with `BIKE_SOURCE=paris BIKE_PORTAL_URL=http://127.0.0.
 
 {faults}
 """
+
+
+@contextmanager
+def _quiet_beta_warnings() -> Iterator[None]:
+    """Keep to itself what Dagster says of its own parts while the assets are imported."""
+    import warnings
+
+    from dagster import BetaWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BetaWarning)
+        yield
 
 
 def _listed(meanings: dict[str, str]) -> str:
@@ -112,15 +126,27 @@ def exporter(
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port; BIKE_EXPORTER_PORT by default.")] = None,
 ) -> None:
     """Serve the platform's figures to Prometheus, until Ctrl-C: models, drift, decisions, data, runs, sensors."""
-    import warnings
-
-    from dagster import BetaWarning
+    with _quiet_beta_warnings():
+        from bike_assets.exporter.server import serve_metrics
 
     settings = load_settings()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", BetaWarning)
-        from bike_assets.exporter.server import serve_metrics
     serve_metrics(settings, host or settings.host, port or settings.exporter_port)
+
+
+@app.command()
+def report(
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where; report.html in the home by default.")
+    ] = None,
+) -> None:
+    """Write one page of HTML with how the platform does: scores, drift, decisions, checks, data; it needs no server."""
+    from bike_assets.terminal import console
+
+    with _quiet_beta_warnings():
+        from bike_assets.report.page import write_report
+
+    path = write_report(load_settings(), output)
+    console.print(f"Report     {path}", markup=False, emoji=False, soft_wrap=True)
 
 
 @app.command(help=SIMULATOR_HELP.format(scenarios=_listed(SCENARIOS), faults=_listed(FAULTS)))

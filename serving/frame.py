@@ -4,9 +4,9 @@ A plain ASGI application around the other one, so that answers to failures pass 
 """
 
 import asyncio
+import os
 import re
 import time
-from uuid import uuid4
 
 import structlog
 from starlette.staticfiles import StaticFiles
@@ -97,7 +97,7 @@ class Frame:
 
 def _request_id(sent: bytes) -> bytes:
     """The id that the client gave its request, if it is a plain one, else one of our own."""
-    return sent if _REQUEST_ID.fullmatch(sent) else uuid4().hex.encode()
+    return sent if _REQUEST_ID.fullmatch(sent) else os.urandom(16).hex().encode()
 
 
 def _template(scope: Scope) -> str:

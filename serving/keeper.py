@@ -159,6 +159,7 @@ class Keeper:
         if home is not None:
             self._city = read_city(self._warehouse, home, self._settings.holidays_country)
             self._city_state = state
+            self._warehouse.close()  # Its engine would keep tens of megabytes until the next day.
 
     def _read_summary(self) -> None:
         state = _state(self._registry.folder / SUMMARY)

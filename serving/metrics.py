@@ -26,6 +26,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = own = CollectorRegistry()
+        self._kinds: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._requests = Counter("fastapi_requests", "Requests answered.", (*REQUEST, "status_code"), registry=own)
         self._errors = Counter(
             "fastapi_errors", "Requests answered with a status of 500 or more.", (*REQUEST, "status_code"), registry=own
@@ -58,11 +59,18 @@ class Metrics:
 
     def observe_request(self, method: str, endpoint: str, status: int, seconds: float) -> None:
         """Count a request; `endpoint` is its route's template."""
-        method = method if method in METHODS else "OTHER"
-        self._requests.labels(method, endpoint, status).inc()
-        self._seconds.labels(method, endpoint).observe(seconds)
+        requests, duration = self._of_request(method if method in METHODS else "OTHER", endpoint, status)
+        requests.inc()
+        duration.observe(seconds)
         if status >= 500:
             self._errors.labels(method, endpoint, status).inc()
+
+    def _of_request(self, method: str, endpoint: str, status: int) -> tuple[Counter, Histogram]:
+        """The two figures of a kind of request: looking them up costs more than counting."""
+        kind = method, endpoint, status
+        if kind not in self._kinds:
+            self._kinds[kind] = self._requests.labels(*kind), self._seconds.labels(method, endpoint)
+        return self._kinds[kind]
 
     def observe_answer(self, version: Version, answer: Answer) -> None:
         """Count predictions."""

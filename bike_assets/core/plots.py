@@ -34,11 +34,16 @@ DECIDED = {
 }
 
 
-def as_markdown(figure: "Figure", title: str) -> str:
-    """Return a figure as Markdown with the picture inside, as Dagster's metadata shows it."""
+def as_picture(figure: "Figure") -> str:
+    """Return a figure as the address of a picture that holds it."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=80)
-    return f"![{title}](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def as_markdown(figure: "Figure", title: str) -> str:
+    """Return a figure as Markdown with the picture inside, as Dagster's metadata shows it."""
+    return f"![{title}]({as_picture(figure)})"
 
 
 def city_by_hour(rows: pd.DataFrame, title: str) -> "Figure":

@@ -5,9 +5,11 @@ import pytest
 import yaml
 
 from bike_assets.assets import PIPELINE
-from bike_assets.build import build_defs
+from bike_assets.build import DAILY_FRESHNESS, MADE_DAILY, MONTHLY_FRESHNESS, build_defs
 from bike_assets.full_pass import REPOSITORY
+from bike_assets.home import Home
 from bike_assets.settings import Settings
+from bike_assets_tests.conftest import FIRST_DAY, LAST_DAY
 
 EXPECTED = {
     "raw_counts": {"raw_counts", "counters"},
@@ -43,6 +45,24 @@ def test_every_asset_says_what_it_is_and_whose(specs):
     assert not unnamed
 
 
+def test_what_is_made_daily_is_called_late_after_a_day_and_a_half_and_the_rest_after_a_month(specs):
+    daily = EXPECTED["raw_counts"] | EXPECTED["weather"] | EXPECTED["features"] | EXPECTED["predictions"]
+    late = {name for name, spec in specs.items() if spec.freshness_policy == DAILY_FRESHNESS}
+    assert late == daily | EXPECTED["monitoring"]
+    assert {spec.freshness_policy for name, spec in specs.items() if name not in late} == {MONTHLY_FRESHNESS}
+
+
+def test_a_file_whose_days_are_over_is_not_called_late(tmp_path):
+    Home(tmp_path, "file", FIRST_DAY, LAST_DAY, "Europe/Paris", file=tmp_path / "counts.csv", digest="0").claim()
+    specs = build_defs(settings=Settings(home=tmp_path)).resolve_all_asset_specs()
+    assert [spec.freshness_policy for spec in specs if spec.group_name in MADE_DAILY] == [None] * 8
+
+
+def test_pages_beside_the_catalogue_are_linked(specs):
+    assert specs["blend"].metadata["mlflow"].url == Settings().mlflow_address
+    assert specs["predictions"].metadata["page"].url == Settings().api_address
+
+
 def test_the_groups_follow_the_flow(specs):
     order = [module.__name__.rpartition(".")[2] for module in PIPELINE]
     backwards = [
@@ -75,6 +95,7 @@ def test_jobs_schedules_and_sensors_run_without_a_click(defs):
         "promote",
         "refresh",
         "rebaseline",
+        "try_training",
         "bootstrap",
     }
     assert {each.name: each.default_status for each in defs.schedules} == {

@@ -2,48 +2,72 @@
 
 import argparse
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from bike_assets_tests.bench.children import ROOT
 from bike_assets_tests.bench.counts import find_counts
-from bike_assets_tests.bench.families import measure_families, measure_large_retrain, summarise_families
-from bike_assets_tests.bench.figures import summarise, summarise_backfill
+from bike_assets_tests.bench.families import measure_families, measure_large_retrain
+from bike_assets_tests.bench.load import find_wrk
 from bike_assets_tests.bench.machine import machine_facts
 from bike_assets_tests.bench.measurements import measure_all
 from bike_assets_tests.bench.portal import measure_backfill
 from bike_assets_tests.bench.report import print_tables, write_json
+from bike_assets_tests.bench.results import Results
+from bike_assets_tests.bench.serving import NO_WRK, measure_serving
+
+BACKFILL, PASSES, FAMILIES, SERVING = PARTS = ("backfill", "passes", "families", "serving")
+SHOWN_WIDTH = 120
+"""Where no terminal bounds it: so wide are the tables."""
 
 
 def main() -> None:
     """Measure everything, print the tables and write the JSON; only a failed run is an error, slowness never is."""
     options = _options()
     console = Console(highlight=False)
-    counts, machine = find_counts(), machine_facts()
-    if counts.remark:
-        console.print(f"[bold yellow]{counts.remark}[/]")
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="homes-", dir=options.output.parent) as folder:
-        backfill = measure_backfill(Path(folder).absolute(), options.repeats, console.print)
-        measured = measure_all(counts, Path(folder).absolute(), options.repeats, console.print)
-        families = measure_families(counts, Path(folder).absolute(), console.print)
-        retrain_peak = measure_large_retrain(Path(folder).absolute(), console.print)
-    summary = [
-        *summarise(measured.measurements),
-        *summarise_backfill(backfill),
-        *summarise_families(families, retrain_peak),
-    ]
-    print_tables(console, counts, measured, backfill, families, machine, summary)
-    write_json(options.output, counts, measured, backfill, families, machine, summary)
-    console.print(f"Written to {options.output}")
+    if not console.is_terminal:
+        console.width = max(console.width, SHOWN_WIDTH)
+    parts = options.only or PARTS
+    output = options.output or ROOT / ".bench" / f"{'-'.join(options.only or ['bench'])}.json"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="homes-", dir=output.parent) as folder:
+        results = _measure(parts, options, Path(folder).absolute(), console.print)
+    print_tables(console, results)
+    write_json(output, results)
+    console.print(f"Written to {output}")
+
+
+def _measure(parts: list[str], options: argparse.Namespace, folder: Path, say: Callable[[str], None]) -> Results:
+    counts, wrk = find_counts(), find_wrk()
+    found: dict[str, Any] = {"counts": counts, "machine": machine_facts()}
+    if counts.remark and {PASSES, FAMILIES} & set(parts):
+        say(f"[bold yellow]{counts.remark}[/]")
+    if SERVING in parts and wrk is None:
+        say(f"[bold yellow]{NO_WRK}[/]")
+    if BACKFILL in parts:
+        found["backfill"] = measure_backfill(folder, options.repeats, say)
+    if PASSES in parts:
+        found["passes"] = measure_all(counts, folder, options.repeats, say)
+    if FAMILIES in parts:
+        found["families"] = measure_families(counts, folder, say)
+        found["retrain_peak_mib"] = measure_large_retrain(folder, say)
+    if SERVING in parts and wrk is not None:
+        found["serving"] = measure_serving(wrk, options.home, folder, options.repeats, say)
+    return Results(**found)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bike_assets_tests.bench", description=__doc__)
     parser.add_argument("--repeats", type=_at_least_one, default=3, help="how often each part is measured (default: 3)")
+    parser.add_argument("--only", action="append", choices=PARTS, help="measure this part alone; may be given again")
     parser.add_argument(
-        "--output", type=Path, default=ROOT / ".bench" / "bench.json", help="the JSON file (default: .bench/bench.json)"
+        "--home", type=_existing, help="a home after its first pass, to serve (default: a simulated one is made)"
+    )
+    parser.add_argument(
+        "--output", type=Path, help="the JSON file (default: .bench/bench.json, or named after the parts of --only)"
     )
     return parser.parse_args()
 
@@ -53,6 +77,13 @@ def _at_least_one(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError("has to be at least 1")
     return number
+
+
+def _existing(text: str) -> Path:
+    path = Path(text).expanduser().absolute()
+    if not path.is_dir():
+        raise argparse.ArgumentTypeError("is no folder")
+    return path
 
 
 if __name__ == "__main__":

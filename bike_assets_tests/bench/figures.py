@@ -55,26 +55,36 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Aimed:
-    """A figure and the aim that it should not exceed; missing it is told, never an error.
+    """A figure and the aim that it is held against; missing it is told, never an error.
 
     Attributes:
         name: what it is.
         value: the figure.
         aim: the largest value that meets the aim; None where the figure only informs.
+        at_least: whether the aim is the smallest value instead.
     """
 
     name: str
     value: float
     aim: float | None
+    at_least: bool = False
 
     @property
     def met(self) -> bool | None:
         """Whether the aim is met; None where there is none."""
-        return None if self.aim is None else self.value <= self.aim
+        if self.aim is None:
+            return None
+        return self.value >= self.aim if self.at_least else self.value <= self.aim
+
+    @property
+    def sign(self) -> str:
+        """How the value has to stand to the aim."""
+        return "≥" if self.at_least else "≤"
 
     def as_json(self) -> dict[str, Any]:
         """Return figure, aim and verdict."""
-        return {"name": self.name, "value": round(self.value, 3), "aim": self.aim, "met": self.met}
+        said = {"name": self.name, "value": round(self.value, 3), "aim": self.aim, "met": self.met}
+        return {**said, "at_least": True} if self.at_least else said
 
 
 def summarise(measurements: list[Measurement]) -> list[Aimed]:

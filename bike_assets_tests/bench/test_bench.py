@@ -1,13 +1,23 @@
 """The benchmark's own arithmetic and its scales: medians, ratios, verdicts, and that a child's figures are its own."""
 
+import io
+import json
+
 import pytest
+from rich.console import Console
 
 from bike_assets_tests.bench import children
 from bike_assets_tests.bench.children import ChildFailedError, Sample, weigh
-from bike_assets_tests.bench.counts import find_counts
+from bike_assets_tests.bench.counts import Counts, find_counts
 from bike_assets_tests.bench.families import FamilyFigures, Fitted, summarise_families
 from bike_assets_tests.bench.figures import DAILY_WITH_DRIFT, DAILY_WITHOUT_DRIFT, EMPTY, Measurement, summarise
+from bike_assets_tests.bench.load import Load, LoadError, find_wrk, post, read_load
 from bike_assets_tests.bench.measurements import IdlePassError, refuse_idle_pass
+from bike_assets_tests.bench.report import print_tables, write_json
+from bike_assets_tests.bench.results import Results
+from bike_assets_tests.bench.servers import ServerFailedError, started
+from bike_assets_tests.bench.serving import CLIENTS, EMPTY_ROUTE, Case, Served, ServingFigures, summarise_serving
+from bike_assets_tests.bench.serving_work import API, CHAMPION, MLFLOW, RECORDS
 
 
 def measurement(name: str, *seconds: float, peak: float = 100.0) -> Measurement:
@@ -86,3 +96,149 @@ def test_a_pass_that_did_nothing_is_no_measurement():
     refuse_idle_pass(DAILY_WITHOUT_DRIFT, left)
     with pytest.raises(IdlePassError, match="no drift_shares"):
         refuse_idle_pass(DAILY_WITH_DRIFT, left)
+
+
+WRK = """Running 2s test @ http://127.0.0.1:8000/predict
+  1 threads and 8 connections
+  Thread Stats   Avg      Stdev     Max   +/- Stdev
+    Latency     2.51ms    3.20ms  51.02ms   95.50%
+    Req/Sec     4.08k   512.33     4.90k    70.00%
+  Latency Distribution
+     50%  {p50}
+     75%    2.40ms
+     90%    3.90ms
+     99%  {p99}
+  8123 requests in 2.00s, 3.49MB read
+{failures}Requests/sec:   4061.52
+Transfer/sec:      1.74MB
+"""
+
+
+def wrk_says(p50: str = "1.94ms", p99: str = "9.10ms", failures: str = "") -> str:
+    return WRK.format(p50=p50, p99=p99, failures=failures)
+
+
+@pytest.mark.parametrize(
+    ("p50", "p99", "milliseconds"),
+    [("194.00us", "1.94ms", (0.194, 1.94)), ("812.50ms", "1.21s", (812.5, 1210.0)), ("2.00s", "1.50m", (2000, 90_000))],
+)
+def test_percentiles_are_milliseconds_whatever_unit_they_are_told_in(p50, p99, milliseconds):
+    load = read_load(wrk_says(p50, p99))
+    assert load.requests_per_second == 4061.52
+    assert (load.p50_ms, load.p99_ms) == pytest.approx(milliseconds)
+
+
+@pytest.mark.parametrize(
+    "failure", ["Non-2xx or 3xx responses: 17", "Socket errors: connect 0, read 3, write 0, timeout 0"]
+)
+def test_a_load_whose_answers_were_refused_or_missing_is_no_measurement(failure):
+    with pytest.raises(LoadError, match=failure):
+        read_load(wrk_says(failures=f"  {failure}\n"))
+
+
+def test_a_load_without_answers_is_no_measurement():
+    with pytest.raises(LoadError, match="no answers"):
+        read_load(wrk_says().replace("4061.52", "0.00"))
+
+
+def loads(*rates: float, p50: float = 1.0, p99: float = 4.0) -> list[Load]:
+    return [Load(rate, p50, p99) for rate in rates]
+
+
+@pytest.fixture
+def figures() -> ServingFigures:
+    """Two families, of which the API answers twenty times as fast as MLflow, but one load of the forest only three."""
+    found = {}
+    for records in RECORDS:
+        for clients in CLIENTS:
+            found[Case(EMPTY_ROUTE, "", records, clients)] = loads(8000, 9000, 100)
+            for model in ("random_forest", "blend", CHAMPION):
+                found[Case(API, model, records, clients)] = loads(5000, 4000, 100)
+            for model in ("random_forest", "blend"):
+                found[Case(MLFLOW, model, records, clients)] = loads(300, 200, 1)
+    found[Case(API, "random_forest", 1000, 8)] = loads(600, 600, 600, p50=2.0, p99=16.0)
+    starts = {API: [Served(2.0, 180.0, 200.0), Served(9.0, 190.0, 420.0), Served(3.0, 170.0, 210.0)]}
+    return ServingFigures("synthetic", 64, 15_000, "blend", found, starts)
+
+
+def test_the_api_is_held_against_mlflow_and_the_empty_route_where_it_looks_worst(figures):
+    aims = {each.name: (each.value, each.met) for each in summarise_serving(figures)}
+    assert aims["API / mlflow, requests a second, 1 record, 8 clients (random_forest)"] == (20.0, True)
+    assert aims["API / mlflow, requests a second, 1,000 records, 1 client (random_forest)"] == (20.0, True)
+    assert aims["API / mlflow, requests a second, 1,000 records, 8 clients (random_forest)"] == (3.0, False)
+    assert aims["API / empty route, requests a second, 1 record, 1 client (random_forest)"] == (0.5, True)
+    assert aims["empty route / mlflow, requests a second, 1 record, 1 client (champion)"] == (40.0, None)
+    assert aims["API's p99 / p50, 1 record, 8 clients (random_forest)"] == (4.0, True)
+    assert aims["API's p99 / p50, 1,000 records, 8 clients (random_forest)"] == (8.0, False)
+    assert aims["API's start-up to ready, seconds"] == (3.0, True)
+    assert aims["API's resident memory after load, MB"] == (420.0, False)
+
+
+def test_the_champion_is_held_against_its_own_familys_version(figures):
+    figures.loads[Case(MLFLOW, "blend", 1, 1)] = loads(50)
+    assert figures.beside_mlflow(Case(API, CHAMPION, 1, 1)) == 80.0
+
+
+def test_the_report_of_serving_alone_says_what_is_compared(figures, tmp_path):
+    console = Console(width=200, record=True, file=io.StringIO())
+    machine = {"cores": 2, "memory_gib": 8, "system": "Linux", "python": "3.11", "load_at_start": 0.1, "versions": {}}
+    results = Results(Counts("real", None), machine, serving=figures)
+    print_tables(console, results)
+    shown = " ".join(console.export_text().split())
+    assert "features that its caller has to make himself" in shown
+    assert "POST /predict, 1,000 records, 8 clients" in shown
+    assert "Counts:" not in shown
+    assert shown.count("not met") == 3
+    write_json(tmp_path / "bench.json", results)
+    written = json.loads((tmp_path / "bench.json").read_text())
+    assert "features that its caller has to make himself" in written["serving"]["note"]
+    assert set(written) == {"machine", "serving", "aims"}
+    first = written["serving"]["loads"][0]
+    assert first["server"] == EMPTY_ROUTE
+    assert first["requests_per_second"] == {"median": 8000, "values": [8000, 9000, 100]}
+
+
+def test_a_server_that_does_not_start_is_quoted(tmp_path):
+    with (
+        pytest.raises(ServerFailedError, match="no_such_module"),
+        started(["uvicorn", "no_such_module:app"], "/", {}, tmp_path),
+    ):
+        pass
+
+
+def test_a_server_is_gone_after_its_turn_and_its_memory_is_that_of_the_listener(tmp_path):
+    command = ["uvicorn", "bike_assets_tests.bench.empty_route:app", "--no-access-log"]
+    with started(command, "/readyz", {}, tmp_path) as server:
+        assert server.ask("/predict", b"{}") == {"predictions": [0.0]}
+        assert 20 < server.resident_mb() < 200
+    assert not server.process.is_running()
+
+
+@pytest.mark.skipif(find_wrk() is None, reason="wrk is not installed")
+def test_wrk_posts_every_line_of_a_file_and_a_refused_one_is_told(tmp_path):
+    bodies = tmp_path / "bodies.txt"
+    bodies.write_text('{"known": true}\n' * 9)
+    (tmp_path / "picky.py").write_text(PICKY)
+    command = ["uvicorn", "picky:app", "--app-dir", str(tmp_path), "--no-access-log"]
+    with started(command, "/", {}, tmp_path) as server:
+        load = post(find_wrk(), f"{server.address}/", bodies, clients=2, seconds=1)
+        assert load.requests_per_second > 10
+        assert load.p50_ms <= load.p99_ms
+        bodies.write_text('{"known": true}\n' * 9 + '{"known": false}\n')
+        with pytest.raises(LoadError, match="Non-2xx"):
+            post(find_wrk(), f"{server.address}/", bodies, clients=2, seconds=1)
+
+
+PICKY = """
+from fastapi import FastAPI, Request, Response
+
+app = FastAPI()
+
+@app.get("/")
+async def ready() -> Response:
+    return Response()
+
+@app.post("/")
+async def answer(request: Request) -> Response:
+    return Response(status_code=200 if (await request.json())["known"] else 422)
+"""

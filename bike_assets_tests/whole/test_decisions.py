@@ -21,8 +21,11 @@ from bike_assets_tests.whole.retrained import (
 pytestmark = pytest.mark.slow
 WEAK, DECIDED = "weak", "decided"
 DIE_WITH_BIKE_RUN = ("bike run", "everything")
-TELLING = [("in training", "run"), ("promoted", "run"), ("in training", "everything")]
-MORE = [
+CHAIN = [("in training", "run"), ("promoted", "run"), ("told", "everything")]
+ALONE = [
+    ("in training", "run"),
+    ("promoted", "run"),
+    ("in training", "everything"),
     ("queued", "daemon"),
     ("started", "run"),
     ("in training", "daemon"),
@@ -114,22 +117,26 @@ def assert_the_audit_tells_the_story(told: Told, first: int) -> None:
     assert (deployment["decided_by"], deployment["reason"]) == ("evaluation", evaluation["reason"])
 
 
-def killed(decided: Kept, point: str, victim: str) -> Ending:
-    """Kill somebody while the decision is acted on, start `bike run` again where it died, and wait for quiet."""
-    home = decided.put_back(DECIDED)
+def killed(decided: Kept, *kills: tuple[str, str]) -> list[Ending]:
+    """Kill somebody, or one after the other, while the decision is acted on, and wait for quiet.
+
+    Where `bike run` dies with them it is started again.
+    """
+    home, endings = decided.put_back(DECIDED), []
     started = [Running(home, **ANY_GAIN_AND_NEVER_GOOD)]
     try:
         with reading(home) as told:
             first = told.champion()
-            ending = kill_at(point, victim, started[-1], told, first)
-            began = time.monotonic()
-            if victim in DIE_WITH_BIKE_RUN:
-                started[-1].process.wait(30)
-                started.append(Running(home, **ANY_GAIN_AND_NEVER_GOOD))
+            for point, victim in kills:
+                endings.append(kill_at(point, victim, started[-1], told, first))
+                began = time.monotonic()
+                if victim in DIE_WITH_BIKE_RUN:
+                    started[-1].process.wait(30)
+                    started.append(Running(home, **ANY_GAIN_AND_NEVER_GOOD))
             told.wait_until_quiet(400)
-            ending.seconds = time.monotonic() - began
-            ending.faults = faults_of(told, first)
-            return ending
+            endings[-1].seconds = time.monotonic() - began
+            endings[-1].faults = faults_of(told, first)
+            return endings
     finally:
         for each in started:
             if each.process.poll() is None:
@@ -137,19 +144,19 @@ def killed(decided: Kept, point: str, victim: str) -> Ending:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(("point", "victim"), TELLING)
-def test_a_retrain_that_is_killed_is_neither_lost_nor_doubled(decided, point, victim):
-    ending = killed(decided, point, victim)
-    assert ending.killed
-    assert not ending.faults, ending
+def test_a_retrain_that_is_killed_again_and_again_is_neither_lost_nor_doubled(decided):
+    endings = killed(decided, *CHAIN)
+    assert all(ending.killed for ending in endings)
+    assert not endings[-1].faults, endings
 
 
 @pytest.mark.verify
 @pytest.mark.timeout(7200)
 def test_whoever_is_killed_and_whenever_the_decision_ends_in_one_champion(decided, capsys):
     endings = {}
-    for point, victim in [*TELLING, *MORE]:
-        ending = endings[point, victim] = killed(decided, point, victim)
+    for point, victim in ALONE:
+        [ending] = killed(decided, (point, victim))
+        endings[point, victim] = ending
         with capsys.disabled():
             print(f"\n{point:<12} {victim:<22} {ending.seconds:>5.0f} s  {ending.hit}; {ending.faults or 'all well'}")
     assert not {where: ending.faults for where, ending in endings.items() if ending.faults}

@@ -1,0 +1,213 @@
+"""What the page shows: tables and pictures of a home, ready for the template."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import pandas as pd
+
+from bike_assets.core.local_time import as_date
+from bike_assets.core.plots import as_picture, city_by_hour, timeline
+from bike_assets.core.timeline import ReplayedDay
+from bike_assets.exporter.sources import Sources
+
+DAYS_SHOWN = 90
+NEWEST = 12
+ROLES = {
+    "champion": "champion",
+    "issued": "as it was issued",
+    "first_champion": "first champion, never retrained",
+    "seasonal_naive": "seasonal naive",
+}
+HORIZONS = (1, 2, 3)
+FIGURES = (("r2", 3), ("rmse", 1))
+_SCORES = (
+    "SELECT day, role, horizon_days, r2, rmse FROM monitoring_audit.newest_performance_metrics "
+    "WHERE day BETWEEN @first AND @last ORDER BY day"
+)
+_DECISIONS = (
+    "SELECT day, decision, reason, drift_share, held_until FROM monitoring_audit.newest_retrain_decisions "
+    "WHERE day BETWEEN @first AND @last ORDER BY day"
+)
+_EVALUATIONS = (
+    "SELECT decided_on, challenger_family, challenger_version, champion_version, decision, `trigger`, gain, gain_low, "
+    "gain_high, r2_baseline, r2_current, champion_r2_current, naive_r2_current FROM monitoring_audit.evaluations "
+    "ORDER BY recorded_at DESC LIMIT @newest"
+)
+_DEPLOYMENTS = (
+    "SELECT deployed_on, version, family, replaced_version, decided_by, reason FROM monitoring_audit.deployments "
+    "ORDER BY recorded_at DESC LIMIT @newest"
+)
+_WEEK = (
+    "SELECT c.counted_at, c.bike_count, p.predicted_count, p.naive_count FROM bike_traffic_raw.comptage_velo AS c "
+    "JOIN bike_traffic_predictions.predictions AS p ON p.counter_id = c.counter_id AND p.counted_at = c.counted_at "
+    "WHERE c.day BETWEEN @first AND @last AND p.day BETWEEN @first AND @last AND p.horizon_days = 1 "
+    "AND p.model_version = @version AND NOT c.is_outlier"
+)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A table of the page: its heads, and rows of texts; `empty` is said in place of no rows."""
+
+    title: str
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    empty: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of the page, with the words for who cannot see it."""
+
+    title: str
+    data: str
+    told: str
+
+
+def scores_of(sources: Sources, day: date) -> Listing:
+    """Return R² and RMSE over the 7 days to a day, by role and horizon."""
+    found = {(row["role"], row["horizon_days"]): row for row in sources.rows(_SCORES, first=day, last=day)}
+    heads = ["", *(f"{name}, {days} day{'s' * (days > 1)} ahead" for name in ("R²", "RMSE") for days in HORIZONS)]
+    rows = [
+        [
+            told,
+            *(number(found.get((role, days), {}).get(name), digits) for name, digits in FIGURES for days in HORIZONS),
+        ]
+        for role, told in ROLES.items()
+        if (role, 1) in found
+    ]
+    return Listing(
+        f"Forecasts against counts, 7 days to {day}", heads, rows, "No forecasts were compared with counts yet."
+    )
+
+
+def history_of(sources: Sources, day: date) -> Picture | None:
+    """Return R², drift, decisions and promotions of the newest days."""
+    days = _days(sources, day)
+    if not days:
+        return None
+    bounds = {"warning": sources.settings.r2_warning, "critical": sources.settings.r2_critical}
+    title = f"The last {len(days)} days"
+    told = (
+        f"R² of the champion was {number(days[-1].r2)} on {days[-1].day}, after {number(days[0].r2)} on {days[0].day}."
+    )
+    return Picture(title, as_picture(timeline(days, bounds, title)), told)
+
+
+def _days(sources: Sources, last: date) -> list[ReplayedDay]:
+    span = {"first": last - timedelta(days=DAYS_SHOWN - 1), "last": last}
+    ahead = [row for row in sources.rows(_SCORES, **span) if row["horizon_days"] == 1]
+    r2 = {(as_date(row["day"]), row["role"]): row["r2"] for row in ahead}
+    promoted = {
+        as_date(row["deployed_on"]) for row in sources.rows(_DEPLOYMENTS, newest=10_000) if row["replaced_version"]
+    }
+    days = []
+    for row in sources.rows(_DECISIONS, **span):
+        day = as_date(row["day"])
+        r2_of = {role: r2.get((day, role)) for role in ("champion", "first_champion", "seasonal_naive")}
+        days.append(
+            ReplayedDay(
+                day=day,
+                r2=r2_of["champion"],
+                first_champion_r2=r2_of["first_champion"],
+                naive_r2=r2_of["seasonal_naive"],
+                drift_share=row["drift_share"],
+                decision=row["decision"],
+                held_until=None,
+                evaluation=None,
+                champion_version=None,
+                promoted=day in promoted,
+            )
+        )
+    return days
+
+
+def week_of(sources: Sources, day: date, version: int) -> Picture | None:
+    """Return the whole city's last week: counted, forecast the day before, and by the seasonal naive."""
+    rows = pd.DataFrame(sources.rows(_WEEK, first=day - timedelta(days=6), last=day, version=version))
+    if rows.empty:
+        return None
+    figures = ["bike_count", "predicted_count", "naive_count"]
+    rows[figures] = rows[figures].astype(float)
+    rows["counted_at"] = pd.to_datetime(rows["counted_at"]).dt.tz_convert(sources.home.timezone).dt.tz_localize(None)
+    title = "The city's last week, by hour"
+    counted, forecast = rows["bike_count"].sum(), rows["predicted_count"].sum()
+    told = f"{counted:,.0f} bikes were counted, and {forecast:,.0f} forecast the day before."
+    return Picture(title, as_picture(city_by_hour(rows, title)), told)
+
+
+def decisions_of(sources: Sources, day: date) -> Listing:
+    """Return what was decided on the newest days, newest first."""
+    rows = sources.rows(_DECISIONS, first=day - timedelta(days=NEWEST - 1), last=day)[::-1]
+    told = [
+        [
+            str(as_date(row["day"])),
+            row["decision"],
+            number(row["drift_share"], 2),
+            row["reason"] or "",
+            _day(row["held_until"]),
+        ]
+        for row in rows
+    ]
+    return Listing(
+        "Decisions", ["day", "decision", "drift share", "reason", "held until"], told, "Nothing was decided yet."
+    )
+
+
+def evaluations_of(sources: Sources) -> Listing:
+    """Return the newest double evaluations."""
+    told = [
+        [
+            _day(row["decided_on"]),
+            f"{row['challenger_family']} {row['challenger_version']}",
+            str(row["champion_version"] or "none"),
+            row["decision"],
+            row["trigger"] or "",
+            number(row["r2_baseline"]),
+            number(row["r2_current"]),
+            number(row["champion_r2_current"]),
+            number(row["naive_r2_current"]),
+            "" if row["gain"] is None else f"{row['gain']:+.3f} ({row['gain_low']:+.3f} to {row['gain_high']:+.3f})",
+        ]
+        for row in sources.rows(_EVALUATIONS, newest=NEWEST)
+    ]
+    heads = [
+        "day",
+        "challenger",
+        "champion",
+        "verdict",
+        "asked by",
+        "R² baseline",
+        "R² current",
+        "champion's",
+        "naive's",
+    ]
+    return Listing("Double evaluations", [*heads, "gain (95 %)"], told, "No challenger was judged yet.")
+
+
+def deployments_of(sources: Sources) -> Listing:
+    """Return the newest changes of the champion."""
+    told = [
+        [
+            _day(row["deployed_on"]),
+            f"{row['family']} {row['version']}",
+            str(row["replaced_version"] or ""),
+            row["decided_by"],
+            row["reason"] or "",
+        ]
+        for row in sources.rows(_DEPLOYMENTS, newest=NEWEST)
+    ]
+    return Listing(
+        "Champions", ["day", "version", "in place of", "decided by", "reason"], told, "There was no champion yet."
+    )
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Return a figure, or a dash where it is not known."""
+    return "\u2013" if value is None else f"{value:,.{digits}f}"
+
+
+def _day(value: Any) -> str:
+    return "" if value is None else str(as_date(value))
