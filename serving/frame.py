@@ -7,12 +7,14 @@ import asyncio
 import os
 import re
 import time
+from urllib.parse import quote
 
 import structlog
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bike_assets.settings import Settings
+from serving.logs import log_request
 from serving.metrics import Metrics
 from serving.refusals import problem
 from serving.wire import Refusal
@@ -20,7 +22,7 @@ from serving.wire import Refusal
 UNMATCHED = "unmatched"
 _REQUEST_ID = re.compile(rb"[\w.-]{1,64}", re.ASCII)
 _ALWAYS = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"), (b"x-frame-options", b"DENY")]
-log = structlog.get_logger("serving.requests")
+log = structlog.get_logger("serving")
 
 
 class Frame:
@@ -29,6 +31,7 @@ class Frame:
     def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
         self._app, self._metrics = app, metrics
         self._most_bytes, self._most_seconds = settings.api_max_body_bytes, settings.api_timeout_seconds
+        self._form = settings.log_format
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or pass the server's start and end on."""
@@ -59,14 +62,8 @@ class Frame:
         finally:
             seconds = time.perf_counter() - began
             self._metrics.observe_request(scope["method"], _template(scope), status, seconds)
-            log.info(
-                "request",
-                method=scope["method"],
-                path=scope["path"],
-                status=status,
-                milliseconds=round(seconds * 1000, 2),
-                request_id=request_id.decode(),
-            )
+            milliseconds = round(seconds * 1000, 2)
+            log_request(self._form, scope["method"], _path(scope), status, milliseconds, request_id.decode())
 
     def _limited(self, receive: Receive) -> Receive:
         """Let a body be so large, and take so long, and no more."""
@@ -98,6 +95,11 @@ class Frame:
 def _request_id(sent: bytes) -> bytes:
     """The id that the client gave its request, if it is a plain one, else one of our own."""
     return sent if _REQUEST_ID.fullmatch(sent) else os.urandom(16).hex().encode()
+
+
+def _path(scope: Scope) -> bytes:
+    """The path as it was sent."""
+    return scope.get("raw_path") or quote(scope["path"]).encode()
 
 
 def _template(scope: Scope) -> str:

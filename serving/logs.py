@@ -3,6 +3,7 @@
 import logging
 import logging.config
 import sys
+from datetime import UTC, datetime
 
 import msgspec
 import structlog
@@ -44,6 +45,29 @@ def set_up_logs(settings: Settings) -> None:
                 "uvicorn.access": {"level": "WARNING"},
             },
         }
+    )
+
+
+def log_request(form: str, method: str, path: bytes, status: int, milliseconds: float, request_id: str) -> None:
+    """Write the line of a request; every one has one, so it is made by hand, several times as fast as the others.
+
+    Args:
+        form: text or json.
+        method: as the client sent it.
+        path: as the client sent it, so that it holds no blank and no line's end.
+        status: of the answer.
+        milliseconds: from the request's head to the answer's end.
+        request_id: that of the answer.
+    """
+    now, place = datetime.now(UTC).isoformat(timespec="milliseconds"), path.decode("ascii", "replace")
+    if form == "json":
+        told = {"timestamp": now, "level": "info", "event": "request", "method": method, "path": place}
+        line = msgspec.json.encode({**told, "status": status, "milliseconds": milliseconds, "request_id": request_id})
+        sys.stderr.write(f"{line.decode()}\n")
+        return
+    sys.stderr.write(
+        f"timestamp={now} level=info event=request method={method} path={place} status={status} "
+        f"milliseconds={milliseconds} request_id={request_id}\n"
     )
 
 
