@@ -6,7 +6,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PIP := $(BIN)/pip install --quiet --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run materialize test lint verify bench demo clean
+.PHONY: help setup setup-dev run materialize test lint verify bench demo dashboards clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,9 +40,12 @@ bench: setup-dev ## Measure: seconds, peak memory, ratios; written to .bench/ben
 demo: setup ## Play 60 days in a home of its own, .bike-demo: a shift, a lasting change, retrains, a promotion
 	@$(BIN)/bike replay --days 60 --scenario demo --home .bike-demo --anew
 
+dashboards: setup ## Prometheus and Alertmanager beside a platform that runs (make run), until Ctrl-C
+	@$(BIN)/bike dashboards
+
 clean: ## Start over: remove what runs left in BIKE_HOME (.bike), and caches; .venv stays
 	@home="$${BIKE_HOME:-.bike}"; if [ -f "$$home/home.json" ]; then \
-		for part in dagster warehouse mlflow registry reports logs home.json .run.lock .pass.lock .replayed replay.json demo.json quiet.json; do rm -rf "$$home/$$part"; done; \
+		for part in watching report.html dagster warehouse mlflow registry reports logs home.json .run.lock .pass.lock .replayed replay.json demo.json quiet.json .dashboards.lock; do rm -rf "$$home/$$part"; done; \
 		rmdir "$$home" 2>/dev/null || true; echo "$$home: what runs had left is removed"; \
 		else echo "$$home: nothing to remove"; fi
 	@rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* .bench

@@ -134,6 +134,14 @@ def exporter(
 
 
 @app.command()
+def dashboards() -> None:
+    """Start Prometheus and Alertmanager (and Grafana, where it is installed) beside a platform that runs."""
+    from bike_assets.watching import run_dashboards
+
+    run_dashboards(load_settings())
+
+
+@app.command()
 def report(
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where; report.html in the home by default.")

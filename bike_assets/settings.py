@@ -136,6 +136,9 @@ class Settings(BaseSettings):
     api_port: int = Field(8000, ge=1, le=65535)
     mlflow_port: int = Field(5000, ge=1, le=65535)
     exporter_port: int = Field(9101, ge=1, le=65535)
+    prometheus_port: int = Field(9090, ge=1, le=65535)
+    alertmanager_port: int = Field(9093, ge=1, le=65535)
+    grafana_port: int = Field(3001, ge=1, le=65535)
     api_workers: int = Field(1, ge=1, le=64, description="Processes that serve the API; each has the champion itself.")
     api_keys: SecretStr | None = Field(
         None, description="Who may start runs through the API: name:key pairs with commas between, each key 16 signs."

@@ -1,0 +1,130 @@
+"""Parts of panels: queries, thresholds, words for values, overrides by name, links. Whole panels belong to `panels`."""
+
+from collections.abc import Mapping, Sequence
+from string import ascii_uppercase
+from typing import NamedTuple
+
+from grafana_foundation_sdk.models import common
+from grafana_foundation_sdk.models import dashboard as grafana
+from grafana_foundation_sdk.models.prometheus import Dataquery, PromQueryFormat
+
+from dashboards.looks import Look, Steps
+
+SOURCE = grafana.DataSourceRef(type_val="prometheus", uid="${datasource}")
+Override = grafana.DashboardFieldConfigSourceOverrides
+
+
+class Ask(NamedTuple):
+    """An expression, and the name of its series."""
+
+    expr: str
+    legend: str = ""
+
+
+class Value(NamedTuple):
+    """A column of figures in a table."""
+
+    heading: str
+    expr: str
+    look: Look
+
+
+class Link(NamedTuple):
+    """A page that a panel, or a table's cell, leads to."""
+
+    title: str
+    url: str
+
+
+def asked_now(asks: Sequence[Ask]) -> list[Dataquery]:
+    """Return queries of the newest figures."""
+    return _targets([ask.expr for ask in asks], PromQueryFormat.TIME_SERIES, True, [ask.legend for ask in asks])
+
+
+def asked_over_time(asks: Sequence[Ask]) -> list[Dataquery]:
+    """Return queries of figures over the chosen time range."""
+    return _targets([ask.expr for ask in asks], PromQueryFormat.TIME_SERIES, False, [ask.legend for ask in asks])
+
+
+def asked_as_table(values: Sequence[Value]) -> list[Dataquery]:
+    """Return queries of the newest figures, their labels as columns."""
+    return _targets([value.expr for value in values], PromQueryFormat.TABLE, True, [None] * len(values))
+
+
+def thresholds(steps: Steps) -> grafana.ThresholdsConfig:
+    """Return colours from a value on."""
+    colours = [grafana.Threshold(value=value, color=colour) for value, colour in steps]
+    return grafana.ThresholdsConfig(mode=grafana.ThresholdsMode.ABSOLUTE, steps=colours)
+
+
+def words(look: Look, colour: str | None = None) -> list[grafana.ValueMapping]:
+    """Return the words of a look; `colour`, if any, is that of every word but the one for 0."""
+    results = {
+        str(value): grafana.ValueMappingResult(text=text, color=colour if value and colour else own)
+        for value, (text, own) in look.words.items()
+    }
+    return [grafana.ValueMap(options=results)] if results else []
+
+
+def legend(shown: bool = True) -> common.VizLegendOptions:
+    """Return a legend below the panel, or none."""
+    mode = common.LegendDisplayMode.LIST if shown else common.LegendDisplayMode.HIDDEN
+    return common.VizLegendOptions(mode, common.LegendPlacement.BOTTOM, show_legend=shown, calcs=[])
+
+
+def fixed_colours(names: Mapping[str, str]) -> list[Override]:
+    """Return a colour for each series of these names."""
+    return [
+        of_name(name, color=grafana.FieldColor(grafana.FieldColorModeId.FIXED, colour))
+        for name, colour in names.items()
+    ]
+
+
+def dashed(names: Sequence[str]) -> list[Override]:
+    """Return dashes for the lines of these names."""
+    return [of_name(name, **{"custom.lineStyle": common.LineStyle("dash", [8, 6])}) for name in names]
+
+
+def column(value: Value) -> Override:
+    """Return how a table's column looks."""
+    shown: dict[str, object] = {
+        "unit": value.look.unit,
+        "thresholds": thresholds(value.look.steps),
+        "mappings": words(value.look),
+        "custom.cellOptions": {"type": "color-text"},
+    }
+    return of_name(value.heading, **shown | ({} if value.look.decimals is None else {"decimals": value.look.decimals}))
+
+
+def of_name(name: str, **properties: object) -> Override:
+    """Return properties of the series or column of a name."""
+    values = [grafana.DynamicConfigValue(of, value) for of, value in properties.items()]
+    return Override(grafana.MatcherConfig("byName", name), values)
+
+
+def page(link: Link) -> grafana.DashboardLink:
+    """Return a link that opens a page of its own."""
+    link_type = grafana.DashboardLinkType.LINK
+    return grafana.DashboardLink(link.title, link_type, icon="external link", url=link.url, target_blank=True)
+
+
+def cell_link(link: Link) -> dict[str, object]:
+    """Return a link from a table's cell."""
+    return {"title": link.title, "url": link.url, "targetBlank": True}
+
+
+def _targets(
+    exprs: Sequence[str], form: PromQueryFormat, instant: bool, legends: Sequence[str | None]
+) -> list[Dataquery]:
+    return [
+        Dataquery(
+            expr=expr,
+            ref_id=ref,
+            datasource=SOURCE,
+            instant=instant,
+            range_val=not instant,
+            legend_format=of_series,
+            format_val=form,
+        )
+        for ref, expr, of_series in zip(ascii_uppercase, exprs, legends, strict=False)
+    ]

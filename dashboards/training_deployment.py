@@ -1,0 +1,280 @@
+"""Training & Deployment: what was decided, trained and promoted, and whether the machinery behind it runs."""
+
+from grafana_foundation_sdk.models import dashboard as grafana
+
+from bike_assets.settings import Settings
+from dashboards import looks
+from dashboards.fields import Ask, Link, Value
+from dashboards.frame import APIS, FAMILIES, Section, dashboard
+from dashboards.looks import Look
+from dashboards.panels import bars_panel, figures_panel, lines_panel, linked, states_panel, table_panel
+from dashboards.promql import age, figure, of_api, or_zero
+
+ASSET = Link("The asset in Dagster", "${dagster}/assets/${__value.raw}")
+DAY_HOURS = 24
+
+
+def training_deployment(settings: Settings) -> grafana.Dashboard:
+    """Return the dashboard."""
+    sections = [
+        Section("The champion", _champion()),
+        Section("Double evaluations", _evaluations(settings)),
+        Section("Trainings and versions", _trainings()),
+        Section("Runs", _runs()),
+        Section("Assets and checks", _assets()),
+        Section("What watches", _watchers()),
+    ]
+    question = "What was trained, judged and promoted, and does the machinery behind it run?"
+    choices = (FAMILIES, APIS)
+    return dashboard("bike-training", "Bikes: Training & Deployment", question, sections, settings, choices)
+
+
+def _champion() -> list[grafana.Panel]:
+    versions = Link("All versions in MLflow", "${mlflow}/#/models/bike-traffic")
+    held = f"max({figure('bike_retrain_held_until_timestamp_seconds')})"
+    return [
+        linked(
+            figures_panel(
+                "Roles",
+                "Which versions are champion, challenger and first champion?",
+                Ask(figure("bike_model_info"), "{{role}}: {{family}} {{version}}"),
+                look=looks.NUMBER,
+                width=9,
+                named=True,
+            ),
+            versions,
+        ),
+        figures_panel(
+            "Age of the champion",
+            "Since which day has the champion served, and until which has it learned? A long time is no fault while R² "
+            "is good; the monthly challenge keeps challengers young.",
+            Ask(age(f"max({figure('bike_champion_promoted_timestamp_seconds')})"), "promoted"),
+            Ask(age(f"max({figure('bike_champion_trained_until_timestamp_seconds')})"), "learned until"),
+            look=looks.DURATION,
+            width=6,
+        ),
+        figures_panel(
+            "Retrain held back for",
+            "For how long does a cooldown still hold an automatic retrain back? 0 where nothing is held.",
+            Ask(or_zero(f"clamp_min({held} - time(), 0)"), "held"),
+            look=Look("s", 1, ((None, looks.GREEN), (1, looks.ORANGE)), low=0),
+            width=5,
+        ),
+        figures_panel(
+            "Failed trainings",
+            "Has a training of a family failed? Since the home began; their runs say why.",
+            Ask(or_zero(f"sum({figure('bike_training_runs_total', status='failed')})"), "failed"),
+            look=looks.ANY_IS_NEWS,
+        ),
+    ]
+
+
+def _evaluations(settings: Settings) -> list[grafana.Panel]:
+    asset = Link("double_evaluation in Dagster", "${dagster}/assets/double_evaluation")
+    return [
+        linked(
+            bars_panel(
+                "Gain of the newest challenger",
+                "Was the challenger better by enough, and is that certain? Its gain in R² on the fresh test set with "
+                "its 95 % interval, and what is required. An interval around zero may be luck.",
+                Ask(figure("bike_gain_r2"), "{{bound}}"),
+                Ask(figure("bike_gain_required_r2"), "required"),
+                look=looks.gain_look(settings),
+                width=7,
+            ),
+            asset,
+        ),
+        figures_panel(
+            "Gain as a share of what is left",
+            "What part of what the champion leaves unexplained does the challenger explain? 0.02 of R² is little at "
+            "0.70 and much at 0.91.",
+            Ask(f"max({figure('bike_gain_residual_share')})", "share"),
+            look=Look("percentunit", 1, ((None, looks.RED), (0, looks.BLUE))),
+            width=4,
+            height=8,
+        ),
+        bars_panel(
+            "Evaluations and promotions",
+            "How do challenges end, and who changed the champion? SKIP is the normal outcome; REJECT is a regression "
+            "on the frozen test set; a promotion is by an evaluation or by a person.",
+            Ask(figure("bike_evaluations_total"), "{{decision}}"),
+            Ask(figure("bike_deployments_total"), "promoted by {{decided_by}}"),
+            look=looks.NUMBER,
+            coloured=True,
+            width=7,
+        ),
+        table_panel(
+            "Bounds in force",
+            "By which bounds does the platform decide now? They are settings, read when a process starts.",
+            {"name": "Bound"},
+            Value("Value", f"max by (name) ({figure('bike_threshold')})", Look("none", 2)),
+            sort="Bound",
+            width=6,
+            height=8,
+        ),
+    ]
+
+
+def _trainings() -> list[grafana.Panel]:
+    job = Link("The job in Dagster", "${dagster}/runs")
+    return [
+        linked(
+            table_panel(
+                "Trainings by family and cause",
+                "What was trained how often, by which trigger, and how did it end? «known» is a version that was "
+                "already there, «trial» one that was not registered.",
+                {"family": "Family", "status": "Ended", "trigger": "Cause"},
+                Value(
+                    "Number",
+                    f"sum by (family, status, trigger) ({figure('bike_training_runs_total', family='=~$family')})",
+                    looks.NUMBER,
+                ),
+                sort="Family",
+                width=8,
+            ),
+            job,
+        ),
+        lines_panel(
+            "Time that a training takes",
+            "Does training become slower? The newest training of each family.",
+            Ask(figure("bike_training_last_duration_seconds", family="=~$family"), "{{family}}"),
+            look=looks.DURATION,
+            width=8,
+            height=9,
+        ),
+        lines_panel(
+            "Version that serves",
+            "When did the champion change, and did the API follow? Two lines that part are an API that does not.",
+            Ask(figure("bike_champion_version"), "registry"),
+            Ask(f"min({of_api('bike_api_champion_version')})", "API"),
+            look=looks.NUMBER,
+            width=8,
+            height=9,
+        ),
+    ]
+
+
+def _runs() -> list[grafana.Panel]:
+    pages = {"Job": Link("Its runs in Dagster", "${dagster}/runs?q[0]=job%3A${__value.raw}")}
+
+    def ended(status: str) -> str:
+        return f"sum by (job) ({figure('bike_runs_total', status=status)})"
+
+    return [
+        table_panel(
+            "Runs by job",
+            "How do runs end, and which job has not succeeded for long? A failed retrain may be a rejected challenger, "
+            "as it should be. daily has to succeed within a day; the others run when there is a cause.",
+            {"job": "Job"},
+            Value("Succeeded", ended("success"), looks.NUMBER),
+            Value("Failed", ended("failure"), looks.ANY_IS_NEWS),
+            Value("Cancelled", ended("canceled"), looks.NUMBER),
+            Value(
+                "Last success",
+                age(f"max by (job) ({figure('bike_run_last_success_timestamp_seconds')})"),
+                looks.DURATION,
+            ),
+            sort="Job",
+            links=pages,
+            width=8,
+        ),
+        lines_panel(
+            "Time that a run takes",
+            "Does a job become slow? The newest successful run of each; a daily run takes well under its hour.",
+            Ask(figure("bike_run_last_duration_seconds"), "{{job}}"),
+            look=looks.DURATION,
+            width=8,
+            height=9,
+        ),
+        lines_panel(
+            "Runs that wait or go on",
+            "Does a queue build up? Days wait for days and trainings for trainings, so that one waiting is normal.",
+            Ask(f"sum by (status) ({figure('bike_runs_in_progress')})", "{{status}}"),
+            look=looks.NUMBER,
+            width=8,
+            height=9,
+        ),
+    ]
+
+
+def _assets() -> list[grafana.Panel]:
+    of_check = "max by (asset, check) "
+    return [
+        table_panel(
+            "Asset checks",
+            "Which proposition about the data or the model does not hold, is that an error or a warning, and when was "
+            "it last looked at?",
+            {"asset": "Asset", "check": "Proposition"},
+            Value("Holds", f"{of_check}({figure('bike_asset_check_passed')})", looks.YES_IS_GOOD),
+            Value(
+                "An error", f"{of_check}({figure('bike_asset_check_passed', severity='error')}) >= bool 0", looks.IS_SO
+            ),
+            Value("Looked at", age(f"{of_check}({figure('bike_asset_check_timestamp_seconds')})"), looks.DURATION),
+            sort="Holds",
+            links={"Asset": ASSET},
+            width=14,
+            height=12,
+        ),
+        table_panel(
+            "Assets",
+            "Which part of the data flow is old? Time since each asset was last made.",
+            {"asset": "Asset"},
+            Value(
+                "Made",
+                age(f"max by (asset) ({figure('bike_asset_materialized_timestamp_seconds')})"),
+                looks.DURATION,
+            ),
+            sort="Made",
+            descending=True,
+            links={"Asset": ASSET},
+            width=10,
+            height=12,
+        ),
+    ]
+
+
+def _watchers() -> list[grafana.Panel]:
+    of_instigator = "max by (kind, name) "
+    parts = figure("bike_exporter_part_readable")
+    return [
+        linked(
+            table_panel(
+                "Sensors and schedules",
+                "Is everything that should start runs on, and did its last tick go well?",
+                {"kind": "Kind", "name": "Name"},
+                Value("On", f"{of_instigator}({figure('bike_instigator_running')})", looks.YES_IS_GOOD),
+                Value(
+                    "Last tick",
+                    age(f"{of_instigator}({figure('bike_instigator_tick_timestamp_seconds')})"),
+                    looks.DURATION,
+                ),
+                Value("Failed", f"{of_instigator}({figure('bike_instigator_tick_failed')})", looks.YES_IS_BAD),
+                sort="Name",
+                height=10,
+            ),
+            Link("Automation in Dagster", "${dagster}/automation"),
+        ),
+        bars_panel(
+            "Daemons",
+            "Do Dagster's daemons live? Seconds since each was last heard of; without them nothing starts by itself.",
+            Ask(age(f"max by (daemon) ({figure('bike_daemon_heartbeat_timestamp_seconds')})"), "{{daemon}}"),
+            look=looks.HEARTBEAT,
+            width=12,
+            height=10,
+        ),
+        states_panel(
+            "Parts that can be read",
+            "Which figures are missing, because the exporter or the API could not read what they rest on?",
+            Ask(parts, "exporter: {{part}}"),
+            Ask(f"min by (part) ({of_api('bike_api_part_readable')})", "API: {{part}}"),
+            look=looks.YES_IS_GOOD,
+        ),
+        lines_panel(
+            "Time that the exporter takes",
+            "Does reading the figures become slow? Prometheus gives up after its scrape timeout.",
+            Ask(figure("bike_exporter_part_seconds"), "{{part}}"),
+            look=looks.LATENCY,
+            width=12,
+            smooth=True,
+        ),
+    ]
