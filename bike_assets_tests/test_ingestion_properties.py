@@ -199,7 +199,7 @@ def by_day(rows: pd.DataFrame) -> dict[date, dict]:
 
 TestIngesting = Ingesting.TestCase
 TestIngesting.settings = settings(
-    max_examples=12,
+    max_examples=8,
     stateful_step_count=14,
     deadline=None,
     suppress_health_check=list(HealthCheck),

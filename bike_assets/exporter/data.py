@@ -47,6 +47,7 @@ _DAY = (
 
 def read_data(sources: Sources) -> Iterator[Sample]:
     """Return the figures of what was read from the source."""
+    yield Sample("bike_home_info", 1, (sources.home.source or "undecided",))
     for row in sources.rows(_READINGS):
         for name, column in TOTALS.items():
             yield Sample(name, row[column] or 0)

@@ -122,6 +122,7 @@ METRICS: dict[str, Described] = {
     ),
     "bike_exporter_part_readable": Described("gauge", "1 where a part could be read.", ("part",)),
     "bike_exporter_part_seconds": Described("gauge", "Time that a part's last reading took.", ("part",)),
+    "bike_home_info": Described("gauge", "1 for where the home's counts come from.", ("source",)),
     "bike_build_info": Described("gauge", "1 for the version that runs.", ("version",)),
 }
 NAMES = frozenset(METRICS)

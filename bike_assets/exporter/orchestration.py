@@ -1,6 +1,6 @@
 """What Dagster knows: runs, checks, assets, sensors and schedules, daemons."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import dagster as dg
 from dagster import DagsterRunStatus as Status
@@ -38,9 +38,16 @@ def read_runs(instance: dg.DagsterInstance, jobs: list[str], checks: list[dg.Ass
             yield Sample("bike_asset_materialized_timestamp_seconds", made.timestamp, (asset,))
 
 
-def read_automation(instance: dg.DagsterInstance) -> Iterator[Sample]:
-    """Return the figures of sensors, schedules and daemons."""
+def read_automation(instance: dg.DagsterInstance, names: Collection[str]) -> Iterator[Sample]:
+    """Return the figures of sensors, schedules and daemons.
+
+    Args:
+        instance: Dagster's; it also remembers sensors and schedules that are no more.
+        names: those that there are.
+    """
     for state in instance.all_instigator_state():
+        if state.instigator_name not in names:
+            continue
         labels = state.instigator_name, KINDS[state.instigator_type]
         yield Sample("bike_instigator_running", state.status is not InstigatorStatus.STOPPED, labels)
         for tick in instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1):

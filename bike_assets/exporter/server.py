@@ -9,7 +9,10 @@ from typing import TypeVar
 import dagster as dg
 from prometheus_client import CollectorRegistry, generate_latest, start_http_server
 
+from bike_assets.automation.announcements import ANNOUNCEMENTS
 from bike_assets.automation.jobs import JOBS
+from bike_assets.automation.schedules import SCHEDULES
+from bike_assets.automation.sensors import SENSORS
 from bike_assets.automation.trial import try_training
 from bike_assets.checks import CHECKS
 from bike_assets.core.schemas import Table
@@ -22,6 +25,7 @@ from bike_assets.home import recorded_home
 from bike_assets.resources.warehouse import LocalWarehouse
 from bike_assets.settings import Settings
 
+INSTIGATORS = frozenset(each.name for each in (*SENSORS, *ANNOUNCEMENTS, *SCHEDULES))
 T = TypeVar("T")
 
 
@@ -88,7 +92,7 @@ class DagsterOfHome:
 
     def automation(self) -> list[Sample]:
         """Return the figures of what starts runs."""
-        return self._asked(lambda instance: list(read_automation(instance))) or []
+        return self._asked(lambda instance: list(read_automation(instance, INSTIGATORS))) or []
 
     def _asked(self, ask: Callable[[dg.DagsterInstance], T]) -> T | None:
         """What the instance answers; None before there is one."""

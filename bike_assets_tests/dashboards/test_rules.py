@@ -26,7 +26,9 @@ import yaml
 from prometheus_client import CollectorRegistry, start_http_server
 
 from bike_assets.exporter.names import METRICS, NAMES, Sample, families_of
-from bike_assets_tests.conftest import poll
+from bike_assets.exporter.server import metrics_of
+from bike_assets.settings import Settings
+from bike_assets_tests.conftest import claim, poll
 from bike_assets_tests.fake_discord import Channel
 from dashboards.alertmanager import render
 from serving.metrics import Metrics
@@ -160,6 +162,12 @@ def minutes(duration: str) -> int:
 def test_recorded_series_has_its_value_tested(name):
     asked = [case["expr"] for test in TESTS for case in test.get("promql_expr_test", ()) if case.get("exp_samples")]
     assert any(name in names_in(expression) for expression in asked)
+
+
+def test_recorded_series_looks_back_as_far_as_its_name_says():
+    for rule in rules_of("recording"):
+        named = re.findall(r"(?:rate|ratio_|_|:)(\d+[mhd])$", rule["record"])
+        assert set(re.findall(r"\[(\w+)\]", rule["expr"])) <= set(named), rule
 
 
 @pytest.mark.parametrize("name", ALERTS)
@@ -346,12 +354,13 @@ class Figures:
 
 @pytest.fixture
 def serve_figures() -> Iterator[Callable[..., int]]:
-    """Serve samples over HTTP until the test is over; the port."""
+    """Serve samples, or what a registry has, over HTTP until the test is over; the port."""
     servers = []
 
-    def serve(*samples: Sample) -> int:
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(Figures(*samples))
+    def serve(*samples: Sample, registry: CollectorRegistry | None = None) -> int:
+        if registry is None:
+            registry = CollectorRegistry(auto_describe=False)
+            registry.register(Figures(*samples))
         server, _ = start_http_server(0, "127.0.0.1", registry)
         servers.append(server)
         return server.server_port
@@ -383,22 +392,13 @@ def target(folder: Path, job: str, port: int) -> None:
 
 
 @pytest.mark.slow
-def test_prometheus_scrapes_what_the_targets_say_and_evaluates_every_rule(
-    tools, prometheus_folder, serve_figures, tmp_path
-):
+def test_prometheus_scrapes_what_the_targets_say_and_evaluates_every_rule(tools, prometheus_folder, serve_figures):
     exporter = serve_figures(
         Sample("bike_champion_version", 3),
         Sample("bike_run_last_duration_seconds", 12, ("daily",)),
         Sample("bike_exporter_part_readable", 0, ("drift",)),
     )
-    target(prometheus_folder, "bike_exporter", exporter)
-    target(prometheus_folder, "bike_api", serve_figures())
-    command = (
-        tools["prometheus"],
-        f"--config.file={prometheus_folder / 'prometheus.yml'}",
-        f"--storage.tsdb.path={tmp_path / 'data'}",
-    )
-    with serving(tmp_path, *command) as server:
+    with prometheus(tools, prometheus_folder, exporter, serve_figures()) as server:
         poll(lambda: server.query("bike_run_duration_seconds"), 30, "a rule has recorded")
         [duration] = server.query("bike_run_last_duration_seconds")
         assert duration["metric"]["job"] == "daily"
@@ -416,6 +416,30 @@ def test_prometheus_scrapes_what_the_targets_say_and_evaluates_every_rule(
         poll(lambda: server.query('ALERTS{alertname="ServiceDown",service="bike_api"}'), 30, "the API is missed")
         [manager] = server.get("/api/v1/alertmanagers")["activeAlertmanagers"]
         assert manager["url"].startswith("http://127.0.0.1:9093/")
+
+
+@pytest.mark.slow
+def test_home_with_nothing_in_it_is_silent(tools, prometheus_folder, serve_figures, tmp_path):
+    registry = metrics_of(Settings(home=claim(tmp_path / "home").folder))
+    with prometheus(tools, prometheus_folder, serve_figures(registry=registry), serve_figures()) as server:
+        poll(lambda: server.query('count(up{job=~"bike_.+"} == 1) == 2'), 30, "both are scraped")
+        poll(lambda: all_healthy(server), 30, "every rule was evaluated")
+        poll(lambda: server.query("bike:no_champion_yet"), 30, "that there is no champion")
+        poll(lambda: not alerts_of(server), 30, "nothing is told any more of those that were not scraped yet")
+        time.sleep(3)
+        assert not alerts_of(server)
+
+
+@contextmanager
+def prometheus(tools: dict[str, str], folder: Path, exporter: int, api: int) -> Iterator[Server]:
+    """Run Prometheus with a configuration and the ports of its two targets."""
+    target(folder, "bike_exporter", exporter)
+    target(folder, "bike_api", api)
+    data, config = folder.parent / "data", folder / "prometheus.yml"
+    with serving(
+        folder.parent, tools["prometheus"], f"--config.file={config}", f"--storage.tsdb.path={data}"
+    ) as server:
+        yield server
 
 
 def all_healthy(server: Server) -> bool:

@@ -252,10 +252,10 @@ def test_as_many_records_as_allowed_are_answered_and_one_more_is_not(api, counte
 def test_an_unknown_field_or_model_is_named(api, counters):
     record = {"counter_id": counters["counter_id"][0], "at": NOON}
     assert "unknown field `modell`" in ask(api, record, modell=1).json()["detail"]
-    for model in (99, "xgboost", 2**63 - 1):
+    for model in (99, "xgboost", 2**63 - 1, 10**30):
         refused = ask(api, record, model=model)
         assert (refused.status_code, refused.json()["error"]) == (404, "unknown_model")
-    for model in (0, -1, True, 1.5, "", 10**30):
+    for model in (0, -1, True, 1.5, ""):
         assert ask(api, record, model=model).status_code == 422
 
 

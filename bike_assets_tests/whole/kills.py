@@ -30,14 +30,17 @@ def _mark(process: psutil.Process) -> str | None:
         return None
 
 
+def _command(process: psutil.Process) -> str:
+    """A process's command line; that of one which has just ended has nothing in it."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
 def named(running: Running, name: str) -> list[psutil.Process]:
     """Return the processes of a home whose command line has a name."""
-    found = []
-    for process in of_home(running):
-        with suppress(psutil.Error):
-            if name in " ".join(process.cmdline()):
-                found.append(process)
-    return found
+    return [process for process in of_home(running) if name in _command(process)]
 
 
 def daemon_of(running: Running) -> list[psutil.Process]:
@@ -55,8 +58,7 @@ def daemon_and_all_below(running: Running) -> list[psutil.Process]:
 
 def run_process_of(running: Running) -> list[psutil.Process]:
     """The processes of runs: what the daemon's code server has spawned."""
-    below = daemon_and_all_below(running)
-    return [process for process in below if "--multiprocessing-fork" in " ".join(process.cmdline())]
+    return [process for process in daemon_and_all_below(running) if "--multiprocessing-fork" in _command(process)]
 
 
 def code_server_and_run_of(running: Running) -> list[psutil.Process]:

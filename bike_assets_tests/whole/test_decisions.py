@@ -21,7 +21,10 @@ from bike_assets_tests.whole.retrained import (
 pytestmark = pytest.mark.slow
 WEAK, DECIDED = "weak", "decided"
 DIE_WITH_BIKE_RUN = ("bike run", "everything")
-CHAIN = [("in training", "run"), ("promoted", "run"), ("told", "everything")]
+SERIES = [
+    [("in training", "run"), ("promoted", "run")],
+    [("in training", "everything")],
+]
 ALONE = [
     ("in training", "run"),
     ("promoted", "run"),
@@ -144,8 +147,9 @@ def killed(decided: Kept, *kills: tuple[str, str]) -> list[Ending]:
 
 
 @pytest.mark.timeout(900)
-def test_a_retrain_that_is_killed_again_and_again_is_neither_lost_nor_doubled(decided):
-    endings = killed(decided, *CHAIN)
+@pytest.mark.parametrize("kills", SERIES, ids=["its run twice", "everything"])
+def test_a_retrain_that_is_killed_is_neither_lost_nor_doubled(decided, kills):
+    endings = killed(decided, *kills)
     assert all(ending.killed for ending in endings)
     assert not endings[-1].faults, endings
 

@@ -5,16 +5,21 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 
 import duckdb
 import httpx
 import psutil
 import pytest
+import yaml
 
 from bike_assets.core.families import FAMILIES
+from bike_assets.watching import DASHBOARDS
 from bike_assets_tests.conftest import poll
 from bike_assets_tests.whole.conftest import REPOSITORY, Running, environment
 from bike_assets_tests.whole.kills import of_home
+from bike_assets_tests.whole.watched import Watched
+from dashboards.committed import may_be_empty, queries
 
 pytestmark = pytest.mark.slow
 ORDER = (
@@ -34,6 +39,17 @@ AUDITED = {
     "evaluations": "trigger, cause",
     "deployments": "version, replaced_version, decided_by, reason",
 }
+ENOUGH_FOR_DRIFT = "12"
+NOT_YET = {
+    "bike_model_r2_challenger_current",
+    "bike_model_r2_challenger_baseline",
+    "bike_model_improvement_delta",
+    "bike:no_champion_yet",
+    "bike_prediction_r2",
+    "bike_prediction_rmse",
+    "bike_prediction_mae",
+}
+"""Recorded from what a home on its first day does not have: a challenger, a week of forecasts that were issued."""
 CHROMIUM = (
     "--no-sandbox",
     "--disable-gpu",
@@ -102,12 +118,13 @@ def _daemon_is_healthy(running: Running) -> bool:
 @pytest.fixture(scope="module")
 def taken_over(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, list[psutil.Process]]]:
     """A run on the home of one that was killed, and what that one had left running; Ctrl-C ends it without a trace."""
-    killed = Running(tmp_path_factory.mktemp("taken") / "home")
+    home = tmp_path_factory.mktemp("taken") / "home"
+    killed = Running(home, BIKE_SIMULATOR_COUNTERS=ENOUGH_FOR_DRIFT)
     killed.until("Dagster UI answers")
     killed.process.send_signal(signal.SIGKILL)
     killed.process.wait(10)
     left = of_home(killed)
-    again = Running(killed.home)
+    again = Running(home, BIKE_SIMULATOR_COUNTERS=ENOUGH_FOR_DRIFT)
     try:
         again.until("Ctrl-C ends everything")
         yield again, left
@@ -158,3 +175,28 @@ def test_the_lineage_page_shows_every_group_in_the_order_of_the_flow_and_nothing
         assert left == sorted(left)
         assert page.get_by_text("Failed", exact=True).count() == 0
         browser.close()
+
+
+def test_prometheus_finds_something_for_every_panel_and_recording_rule(taken_over, tmp_path):
+    running, _ = taken_over
+    with httpx.Client(base_url=running.api) as api, Watched(running, tmp_path / "watching") as watched:
+        at = api.get("/champion").json()["first_hour"]
+        record = {"counter_id": api.get("/counters").json()[0]["counter_id"], "at": at}
+        asked = [query for query in queries() if not may_be_empty(query.expr)]
+
+        def silent() -> list[str]:
+            assert api.post("/predict", json={"records": [record]}).is_success
+            panels = [
+                f"{query.dashboard}: {query.panel}: {query.expr}" for query in asked if not watched.series(query.expr)
+            ]
+            return panels + [name for name in recorded_names() - NOT_YET if not watched.series(name)]
+
+        with suppress(AssertionError):
+            poll(lambda: not silent(), 60, "something for every query")
+        assert not silent()
+
+
+def recorded_names() -> set[str]:
+    """Return the names of the recording rules."""
+    rules = yaml.safe_load((DASHBOARDS / "prometheus" / "rules" / "recording.yml").read_text())
+    return {rule["record"] for group in rules["groups"] for rule in group["rules"]}
