@@ -2,8 +2,6 @@
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -45,18 +43,6 @@ Point the platform at it with `BIKE_SOURCE=paris BIKE_PORTAL_URL=http://127.0.0.
 
 {faults}
 """
-
-
-@contextmanager
-def _quiet_beta_warnings() -> Iterator[None]:
-    """Keep to itself what Dagster says of its own parts while the assets are imported."""
-    import warnings
-
-    from dagster import BetaWarning
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", BetaWarning)
-        yield
 
 
 def _listed(meanings: dict[str, str]) -> str:
@@ -126,7 +112,9 @@ def exporter(
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port; BIKE_EXPORTER_PORT by default.")] = None,
 ) -> None:
     """Serve the platform's figures to Prometheus, until Ctrl-C: models, drift, decisions, data, runs, sensors."""
-    with _quiet_beta_warnings():
+    from bike_assets.terminal import without_beta_warnings
+
+    with without_beta_warnings():
         from bike_assets.exporter.server import serve_metrics
 
     settings = load_settings()
@@ -148,9 +136,9 @@ def report(
     ] = None,
 ) -> None:
     """Write one page of HTML with how the platform does: scores, drift, decisions, checks, data; it needs no server."""
-    from bike_assets.terminal import console
+    from bike_assets.terminal import console, without_beta_warnings
 
-    with _quiet_beta_warnings():
+    with without_beta_warnings():
         from bike_assets.report.page import write_report
 
     path = write_report(load_settings(), output)

@@ -5,7 +5,6 @@ What is missing is told by `plan`, what the terminal shows by `terminal`.
 
 import os
 import shutil
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -86,10 +85,9 @@ def _run_steps(
 
 def load_definitions(settings: Settings) -> "dg.Definitions":
     """Load the code location without Dagster's remarks on the age of its own parameters."""
-    import dagster as dg
+    from bike_assets.terminal import without_beta_warnings
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", dg.BetaWarning)
+    with without_beta_warnings():
         from bike_assets.build import build_defs
 
         return build_defs(settings=settings)

@@ -18,14 +18,15 @@ from rich.markup import escape
 
 from bike_assets.core.local_time import as_date, days_between
 from bike_assets.core.plots import timeline
-from bike_assets.core.timeline import ReplayedDay, counted, worth_of_retraining
+from bike_assets.core.splits import Span
+from bike_assets.core.timeline import TimelineDay, counted, worth_of_retraining
 from bike_assets.errors import BikeError, StepFailedError
 from bike_assets.full_pass import only_one, run_full_pass
 from bike_assets.home import Home, describe_source, recorded_home
 from bike_assets.replay_home import STORIES, ReplayOptions, prepare
 from bike_assets.resources import notifier
+from bike_assets.resources.queries import decided_days
 from bike_assets.resources.registry import LocalRegistry
-from bike_assets.resources.table_rows import one_row
 from bike_assets.resources.warehouse import LocalWarehouse
 from bike_assets.settings import Settings
 from bike_assets.terminal import MessagesBelow, console
@@ -69,7 +70,7 @@ def run_replay(options: ReplayOptions) -> Path:
     return written
 
 
-def _play(settings: Settings, home: Home, days: list[date]) -> Iterator[ReplayedDay]:
+def _play(settings: Settings, home: Home, days: list[date]) -> Iterator[TimelineDay]:
     """Let each day's morning after pass, and tell what it brought."""
     from bike_assets.simulated_time import simulated_daemon
 
@@ -147,28 +148,17 @@ def _told(
     before: int | None,
     seen: list[str],
     ran: list[tuple[str, bool]],
-) -> ReplayedDay:
-    row = one_row(
-        warehouse.query(
-            "SELECT d.decision, d.r2, d.drift_share, d.held_until, first.r2 AS first_r2, naive.r2 AS naive_r2 "
-            "FROM monitoring_audit.newest_retrain_decisions AS d "
-            "LEFT JOIN monitoring_audit.newest_performance_metrics AS first "
-            "ON first.day = d.day AND first.horizon_days = 1 AND first.role = 'first_champion' "
-            "LEFT JOIN monitoring_audit.newest_performance_metrics AS naive "
-            "ON naive.day = d.day AND naive.horizon_days = 1 AND naive.role = 'seasonal_naive' WHERE d.day = @day",
-            day=day,
-        )
-    )
-    row = row or dict.fromkeys(("decision", "r2", "drift_share", "held_until", "first_r2", "naive_r2"))
+) -> TimelineDay:
+    row = next(iter(decided_days(warehouse, Span(day, day))), {})
     now, verdicts = _champion(registry), _evaluations(warehouse)[len(seen) :]
-    return ReplayedDay(
+    return TimelineDay(
         day,
-        row["r2"],
-        row["first_r2"],
-        row["naive_r2"],
-        row["drift_share"],
-        row["decision"],
-        as_date(row["held_until"]) if row["held_until"] is not None else None,
+        row.get("r2"),
+        row.get("first_r2"),
+        row.get("naive_r2"),
+        row.get("drift_share"),
+        row.get("decision"),
+        as_date(row["held_until"]) if row.get("held_until") is not None else None,
         verdicts[-1] if verdicts else None,
         now,
         tuple(job for job, _ in ran if job not in EVERY_DAY),
@@ -177,7 +167,7 @@ def _told(
     )
 
 
-def _print_day(day: ReplayedDay) -> None:
+def _print_day(day: TimelineDay) -> None:
     style = "green" if day.promoted else "yellow" if day.runs else "red" if day.failed_runs else ""
     figures = (day.r2, day.first_champion_r2, day.naive_r2)
     _print_row(
@@ -204,7 +194,7 @@ def _print_row(cells: tuple[str, ...], style: str) -> None:
     console.print(line, style=style, markup=False)
 
 
-def _write(settings: Settings, home: Home, options: ReplayOptions, played: list[ReplayedDay]) -> Path:
+def _write(settings: Settings, home: Home, options: ReplayOptions, played: list[TimelineDay]) -> Path:
     """Write the days as JSON, and as a picture beside it; return the path of the JSON."""
     name = options.scenario if options.scenario in STORIES else "replay"
     path = home.folder / f"{name}.json"
@@ -215,7 +205,7 @@ def _write(settings: Settings, home: Home, options: ReplayOptions, played: list[
     return path
 
 
-def _print_summary(played: list[ReplayedDay], written: Path) -> None:
+def _print_summary(played: list[TimelineDay], written: Path) -> None:
     console.print()
     for what, told in counted(played).items():
         console.print(f"[bold]{what:<10}[/] {told}")

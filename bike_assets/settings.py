@@ -21,6 +21,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from bike_assets.core.api_keys import read_api_keys
 from bike_assets.core.calendar import has_holidays
 from bike_assets.core.decisions import CooldownRule, EvaluationRule, RetrainRule
 from bike_assets.core.plausibility import OutlierRule
@@ -30,7 +31,6 @@ from bike_assets.errors import BikeError
 
 PARIS = Path(__file__).parent / "cities" / "paris.toml"
 _WEB_ADDRESS = re.compile(r"https?://[\w.-]+(:\d{1,5})?(/\S*)?")
-SHORTEST_KEY = 16
 MOST_BASELINE = 0.98
 """Train and test baseline together: what is left is current, and something has to be."""
 
@@ -343,25 +343,6 @@ def _is_address(url: str) -> bool:
         return False
     rest = parts.path.strip("/") + parts.query + parts.fragment
     return parts.scheme in {"http", "https"} and bool(parts.hostname) and known_port and not rest
-
-
-def read_api_keys(text: str) -> dict[str, str]:
-    """Return keys by name from `name:key,name:key`.
-
-    Raises:
-        ValueError: a part is no such pair, a key is too short, or a name stands twice; the message shows no key.
-    """
-    keys: dict[str, str] = {}
-    for position, part in enumerate(text.split(","), start=1):
-        name, colon, key = (each.strip() for each in part.partition(":"))
-        if not (name and colon):
-            raise ValueError(f"part {position} has to be name:key")
-        if len(key) < SHORTEST_KEY or not key.isascii():
-            raise ValueError(f"the key of {name} has to be {SHORTEST_KEY} or more ASCII characters")
-        if name in keys:
-            raise ValueError(f"{name} stands there twice: give the newer key a name of its own")
-        keys[name] = key
-    return keys
 
 
 def _is_secret(name: str) -> bool:

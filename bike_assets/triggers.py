@@ -7,6 +7,9 @@ if TYPE_CHECKING:
     import dagster as dg
 
 TRIGGER_TAG, CAUSE_TAG = "bike/trigger", "bike/reason"
+PARTITION_TAG = "dagster/partition"
+RANGE_START_TAG, RANGE_END_TAG = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+"""Dagster's own: the day of a run, or its first and last one."""
 
 
 class Trigger(StrEnum):

@@ -191,15 +191,29 @@ def deaf_address() -> str:
         return f"http://127.0.0.1:{free.getsockname()[1]}"
 
 
+def system_program(package: str, *names: str) -> str:
+    """Return where a program is, under the first of its names that there is.
+
+    CI installs the packages and takes their absence for a failure; elsewhere the test is skipped with its reason.
+    """
+    found = next((path for name in names or (package,) if (path := shutil.which(name))), None)
+    if found is None and os.environ.get("REQUIRE_SYSTEM_PACKAGES"):
+        pytest.fail(f"the system package {package} is not installed, and REQUIRE_SYSTEM_PACKAGES is set")
+    if found is None:
+        pytest.skip(f"needs the system package {package}")
+    return found
+
+
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """Where the browser is; CI installs it and takes its absence for a failure."""
-    found = shutil.which("chromium")
-    if found is None and os.environ.get("REQUIRE_SYSTEM_PACKAGES"):
-        pytest.fail("chromium is not installed, and REQUIRE_SYSTEM_PACKAGES is set")
-    if found is None:
-        pytest.skip("needs the system package chromium")
-    return found
+    """Where the browser is."""
+    return system_program("chromium")
+
+
+@pytest.fixture(scope="session")
+def promtool() -> str:
+    """Where Prometheus's own tool is."""
+    return system_program("prometheus", "promtool")
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ from bike_assets.core.splits import Span
 from bike_assets.core.weather_cube import WeatherCube
 from bike_assets.home import Home
 from bike_assets.resources.queries import read_counts, read_weather_cube, whole_days
+from bike_assets.resources.table_rows import plain_rows
 from bike_assets.resources.warehouse import LocalWarehouse
 
 PAST_DAYS = 6
@@ -199,7 +200,6 @@ def _counters(warehouse: LocalWarehouse, counts: pd.DataFrame) -> tuple[Counter,
     )
     last = counts.sort_values("counted_at").drop_duplicates("counter_id", keep="last")
     rows = rows.merge(last[["counter_id", "counted_at", "bike_count"]], how="left", on="counter_id")
-    known = rows.astype(object).where(rows.notna(), None).to_dict("records")
     return tuple(
         Counter(
             row["counter_id"],
@@ -211,5 +211,5 @@ def _counters(warehouse: LocalWarehouse, counts: pd.DataFrame) -> tuple[Counter,
             row["counted_at"] and row["counted_at"].to_pydatetime(),
             None if row["bike_count"] is None else int(row["bike_count"]),
         )
-        for row in known
+        for row in plain_rows(rows)
     )

@@ -10,11 +10,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from bike_assets.errors import BikeError
 from bike_assets.home import recorded_home
-from bike_assets.resources.registry import SUMMARY, LocalRegistry, ModelEntry, Summary
+from bike_assets.resources.registry import LocalRegistry, ModelEntry, Summary
 from bike_assets.resources.warehouse import LocalWarehouse
 from bike_assets.settings import Settings
 from serving.answers import Serving, Version, ready_version
@@ -162,7 +161,7 @@ class Keeper:
             self._warehouse.close()  # Its engine would keep tens of megabytes until the next day.
 
     def _read_summary(self) -> None:
-        state = _state(self._registry.folder / SUMMARY)
+        state = self._registry.state()
         if state == self._summary_state:
             return
         summary = self._registry.read()
@@ -201,11 +200,3 @@ def _entry(serving: Serving, asked: int | str | None) -> ModelEntry:
     if entry is None:
         raise Refusal(404, "unknown_model", f"There is no model {asked!r}: GET /models lists versions and families.")
     return entry
-
-
-def _state(path: Path) -> tuple[int, int, int] | None:
-    try:
-        state = path.stat()
-    except FileNotFoundError:
-        return None
-    return state.st_mtime_ns, state.st_ino, state.st_size

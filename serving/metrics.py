@@ -14,8 +14,8 @@ import psutil
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
 from serving.answers import Answer, Serving, Version
+from serving.command import METRICS_FOLDER
 
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 REQUEST = ("method", "endpoint")
@@ -59,7 +59,8 @@ class Metrics:
 
     def observe_request(self, method: str, endpoint: str, status: int, seconds: float) -> None:
         """Count a request; `endpoint` is its route's template."""
-        requests, duration = self._of_request(method if method in METHODS else "OTHER", endpoint, status)
+        method = method if method in METHODS else "OTHER"
+        requests, duration = self._of_request(method, endpoint, status)
         requests.inc()
         duration.observe(seconds)
         if status >= 500:
@@ -94,7 +95,7 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """Return the figures in Prometheus's text format: those of every worker where there are several."""
-        folder = os.environ.get(FOLDER)
+        folder = os.environ.get(METRICS_FOLDER)
         if folder is None:
             return generate_latest(self._registry)
         for pid in _ended_processes(Path(folder)):

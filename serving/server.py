@@ -1,4 +1,4 @@
-"""The API put together: settings in, an application out, and how it is started. What it answers is in `routes`."""
+"""The API put together: settings in, an application out. `routes` has what it answers, `command` how it is started."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -33,7 +33,7 @@ def create_app(settings: Settings) -> ASGIApp:
 
     @asynccontextmanager
     async def living(_: FastAPI) -> AsyncIterator[None]:
-        # onnxruntime lets go of the interpreter while it computes: so many requests compute at once.
+        # Each thread holds the interpreter for most of its time: more of them would only wait for one another.
         anyio.to_thread.current_default_thread_limiter().total_tokens = max(2, settings.threads)
         await anyio.to_thread.run_sync(keeper.start)
         yield

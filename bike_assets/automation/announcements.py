@@ -21,9 +21,10 @@ from bike_assets.resources.registry import LocalRegistry, ModelEntry
 from bike_assets.resources.table_rows import one_row
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
+from bike_assets.triggers import PARTITION_TAG, RANGE_START_TAG
 
 REGRESSION = dg.AssetCheckKey(dg.AssetKey("double_evaluation"), "baseline_is_not_regressed")
-PARTITION_TAGS = ("dagster/partition", "dagster/asset_partition_range_start")
+PARTITION_TAGS = (PARTITION_TAG, RANGE_START_TAG)
 ALARMS = {
     "r2_is_above_critical": "Performance is critical",
     "r2_is_above_warning": "Performance is weak",

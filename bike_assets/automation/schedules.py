@@ -16,10 +16,8 @@ from bike_assets.resources.counts_source import CountsSource
 from bike_assets.resources.queries import days_to_read_again, days_tried, recorded_split
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
-from bike_assets.triggers import CAUSE_TAG, TRIGGER_TAG, Trigger
+from bike_assets.triggers import CAUSE_TAG, PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG, TRIGGER_TAG, Trigger
 
-PARTITION_TAG = "dagster/partition"
-RANGE_START_TAG, RANGE_END_TAG = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 FIRST_HOUR = 10
 HOURLY_DAYS = 2
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from bike_assets.core.timeline import ReplayedDay
+from bike_assets.core.timeline import TimelineDay
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -113,7 +113,7 @@ def rows_by_day(days: pd.DataFrame, title: str) -> "Figure":
     return figure
 
 
-def timeline(days: Sequence[ReplayedDay], bounds: Mapping[str, float], title: str) -> "Figure":
+def timeline(days: Sequence[TimelineDay], bounds: Mapping[str, float], title: str) -> "Figure":
     """Draw a replay: R² of champion, first champion and naive; below it the drift share, coloured by decision.
 
     Args:

@@ -1,4 +1,4 @@
-"""What happened on the days of a replay, and what retraining was worth. Reading and printing belong to `replay`."""
+"""What happened day by day, and what retraining was worth. Reading it belongs to `replay` and `report`."""
 
 import math
 from collections import Counter
@@ -11,7 +11,7 @@ from bike_assets.core.decisions import Verdict
 
 
 @dataclass(frozen=True)
-class ReplayedDay:
+class TimelineDay:
     """One day, as the platform saw it on the morning after.
 
     Attributes:
@@ -35,9 +35,9 @@ class ReplayedDay:
     naive_r2: float | None
     drift_share: float | None
     decision: str | None
-    held_until: date | None
-    evaluation: str | None
-    champion_version: int | None
+    held_until: date | None = None
+    evaluation: str | None = None
+    champion_version: int | None = None
     runs: tuple[str, ...] = ()
     failed_runs: tuple[str, ...] = ()
     promoted: bool = False
@@ -53,7 +53,7 @@ class ReplayedDay:
         return told
 
 
-def worth_of_retraining(days: Sequence[ReplayedDay]) -> str:
+def worth_of_retraining(days: Sequence[TimelineDay]) -> str:
     """Say what retraining brought: the champion beside the first one, on the days since the first promotion."""
     if not any(day.promoted for day in days):
         return "Nothing was promoted, so retraining gained nothing: the first champion still serves."
@@ -74,7 +74,7 @@ def worth_of_retraining(days: Sequence[ReplayedDay]) -> str:
     )
 
 
-def counted(days: Sequence[ReplayedDay]) -> dict[str, str]:
+def counted(days: Sequence[TimelineDay]) -> dict[str, str]:
     """Return how often each decision, run and verdict was, in words, by what was counted."""
     verdicts = Counter(day.evaluation for day in days if day.evaluation)
     return {

@@ -1,18 +1,67 @@
 """What Dagster knows: runs, checks, assets, sensors and schedules, daemons."""
 
-from collections.abc import Collection, Iterator
+import threading
+from collections.abc import Callable, Collection, Iterator
+from typing import TypeVar
 
 import dagster as dg
 from dagster import DagsterRunStatus as Status
 from dagster._core.scheduler.instigation import InstigatorStatus, InstigatorType, TickStatus
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
 
+from bike_assets.automation.announcements import ANNOUNCEMENTS
+from bike_assets.automation.jobs import JOBS
+from bike_assets.automation.schedules import SCHEDULES
+from bike_assets.automation.sensors import SENSORS
+from bike_assets.automation.trial import try_training
+from bike_assets.checks import CHECKS
 from bike_assets.exporter.names import Sample
+from bike_assets.home import recorded_home
+from bike_assets.settings import Settings
 
 ENDED = {"success": Status.SUCCESS, "failure": Status.FAILURE, "canceled": Status.CANCELED}
 WAITING = (Status.QUEUED, Status.NOT_STARTED)
 UNDER_WAY = (Status.STARTING, Status.STARTED, Status.CANCELING)
 KINDS = {InstigatorType.SENSOR: "sensor", InstigatorType.SCHEDULE: "schedule"}
+INSTIGATORS = frozenset(each.name for each in (*SENSORS, *ANNOUNCEMENTS, *SCHEDULES))
+T = TypeVar("T")
+
+
+class DagsterOfHome:
+    """The Dagster instance of a home, opened when it is there, and again after it could not be read."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._instance: dg.DagsterInstance | None = None
+        self._jobs = [job.name for job in (*JOBS, try_training)]
+        checks = dg.load_asset_checks_from_modules(list(CHECKS))
+        self._checks = [key for definition in checks for key in definition.check_keys]
+        self._opening = threading.Lock()
+
+    def state_of_runs(self) -> object:
+        """Return what changes when its runs do."""
+        return self._asked(state_of_runs) or ()
+
+    def runs(self) -> list[Sample]:
+        """Return the figures of its runs."""
+        return self._asked(lambda instance: list(read_runs(instance, self._jobs, self._checks))) or []
+
+    def automation(self) -> list[Sample]:
+        """Return the figures of what starts runs."""
+        return self._asked(lambda instance: list(read_automation(instance, INSTIGATORS))) or []
+
+    def _asked(self, ask: Callable[[dg.DagsterInstance], T]) -> T | None:
+        """What the instance answers; None before there is one."""
+        home = recorded_home(self._settings)
+        if home is None or not (home.dagster / "dagster.yaml").exists():
+            return None
+        with self._opening:
+            self._instance = self._instance or dg.DagsterInstance.from_config(str(home.dagster))
+        try:
+            return ask(self._instance)
+        except Exception:
+            self._instance = None
+            raise
 
 
 def state_of_runs(instance: dg.DagsterInstance) -> object:

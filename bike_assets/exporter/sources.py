@@ -9,7 +9,8 @@ import pandas as pd
 from bike_assets.core.local_time import utc_bounds
 from bike_assets.core.schemas import Table
 from bike_assets.home import Home, recorded_home
-from bike_assets.resources.registry import SUMMARY, LocalRegistry
+from bike_assets.resources.registry import LocalRegistry
+from bike_assets.resources.table_rows import plain_rows
 from bike_assets.resources.warehouse import LocalWarehouse
 from bike_assets.settings import Settings
 
@@ -25,8 +26,7 @@ class Sources:
 
     def rows(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
         """Return the rows of a question; what is null is None."""
-        found = self.warehouse.query(sql, **parameters)
-        return found.astype(object).where(found.notna(), None).to_dict("records")  # type: ignore[return-value]
+        return plain_rows(self.warehouse.query(sql, **parameters))
 
     def end_of(self, day: date | pd.Timestamp) -> float:
         """Return the first instant after a local day, in seconds since 1970."""
@@ -34,12 +34,7 @@ class Sources:
 
     def state_of(self, *tables: Table) -> tuple:
         """Return what changes when the registry or one of the tables does."""
-        try:
-            summary = (self.registry.folder / SUMMARY).stat()
-            registry: tuple = (summary.st_mtime_ns, summary.st_ino)
-        except FileNotFoundError:
-            registry = ()
-        return registry, *(self.warehouse.state(table) for table in tables)
+        return self.registry.state(), *(self.warehouse.state(table) for table in tables)
 
 
 def open_sources(settings: Settings, warehouse: LocalWarehouse) -> Sources | None:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-import pandas as pd
-
 from bike_assets.core.local_time import as_date
 from bike_assets.core.plots import as_picture, city_by_hour, timeline
-from bike_assets.core.timeline import ReplayedDay
+from bike_assets.core.splits import Span
+from bike_assets.core.timeline import TimelineDay
 from bike_assets.exporter.sources import Sources
+from bike_assets.resources.queries import decided_days
 
 DAYS_SHOWN = 90
 NEWEST = 12
@@ -22,14 +22,7 @@ ROLES = {
 }
 HORIZONS = (1, 2, 3)
 FIGURES = (("r2", 3), ("rmse", 1))
-_SCORES = (
-    "SELECT day, role, horizon_days, r2, rmse FROM monitoring_audit.newest_performance_metrics "
-    "WHERE day BETWEEN @first AND @last ORDER BY day"
-)
-_DECISIONS = (
-    "SELECT day, decision, reason, drift_share, held_until FROM monitoring_audit.newest_retrain_decisions "
-    "WHERE day BETWEEN @first AND @last ORDER BY day"
-)
+_SCORES = "SELECT role, horizon_days, r2, rmse FROM monitoring_audit.newest_performance_metrics WHERE day = @day"
 _EVALUATIONS = (
     "SELECT decided_on, challenger_family, challenger_version, champion_version, decision, `trigger`, gain, gain_low, "
     "gain_high, r2_baseline, r2_current, champion_r2_current, naive_r2_current FROM monitoring_audit.evaluations "
@@ -68,7 +61,7 @@ class Picture:
 
 def scores_of(sources: Sources, day: date) -> Listing:
     """Return R² and RMSE over the 7 days to a day, by role and horizon."""
-    found = {(row["role"], row["horizon_days"]): row for row in sources.rows(_SCORES, first=day, last=day)}
+    found = {(row["role"], row["horizon_days"]): row for row in sources.rows(_SCORES, day=day)}
     heads = ["", *(f"{name}, {days} day{'s' * (days > 1)} ahead" for name in ("R²", "RMSE") for days in HORIZONS)]
     rows = [
         [
@@ -96,42 +89,30 @@ def history_of(sources: Sources, day: date) -> Picture | None:
     return Picture(title, as_picture(timeline(days, bounds, title)), told)
 
 
-def _days(sources: Sources, last: date) -> list[ReplayedDay]:
-    span = {"first": last - timedelta(days=DAYS_SHOWN - 1), "last": last}
-    ahead = [row for row in sources.rows(_SCORES, **span) if row["horizon_days"] == 1]
-    r2 = {(as_date(row["day"]), row["role"]): row["r2"] for row in ahead}
+def _days(sources: Sources, last: date) -> list[TimelineDay]:
     promoted = {
         as_date(row["deployed_on"]) for row in sources.rows(_DEPLOYMENTS, newest=10_000) if row["replaced_version"]
     }
-    days = []
-    for row in sources.rows(_DECISIONS, **span):
-        day = as_date(row["day"])
-        r2_of = {role: r2.get((day, role)) for role in ("champion", "first_champion", "seasonal_naive")}
-        days.append(
-            ReplayedDay(
-                day=day,
-                r2=r2_of["champion"],
-                first_champion_r2=r2_of["first_champion"],
-                naive_r2=r2_of["seasonal_naive"],
-                drift_share=row["drift_share"],
-                decision=row["decision"],
-                held_until=None,
-                evaluation=None,
-                champion_version=None,
-                promoted=day in promoted,
-            )
+    return [
+        TimelineDay(
+            day=(day := as_date(row["day"])),
+            r2=row["r2"],
+            first_champion_r2=row["first_r2"],
+            naive_r2=row["naive_r2"],
+            drift_share=row["drift_share"],
+            decision=row["decision"],
+            promoted=day in promoted,
         )
-    return days
+        for row in decided_days(sources.warehouse, Span(last - timedelta(days=DAYS_SHOWN - 1), last))
+    ]
 
 
 def week_of(sources: Sources, day: date, version: int) -> Picture | None:
     """Return the whole city's last week: counted, forecast the day before, and by the seasonal naive."""
-    rows = pd.DataFrame(sources.rows(_WEEK, first=day - timedelta(days=6), last=day, version=version))
+    rows = sources.warehouse.query(_WEEK, first=day - timedelta(days=6), last=day, version=version)
     if rows.empty:
         return None
-    figures = ["bike_count", "predicted_count", "naive_count"]
-    rows[figures] = rows[figures].astype(float)
-    rows["counted_at"] = pd.to_datetime(rows["counted_at"]).dt.tz_convert(sources.home.timezone).dt.tz_localize(None)
+    rows["counted_at"] = rows["counted_at"].dt.tz_convert(sources.home.timezone).dt.tz_localize(None)
     title = "The city's last week, by hour"
     counted, forecast = rows["bike_count"].sum(), rows["predicted_count"].sum()
     told = f"{counted:,.0f} bikes were counted, and {forecast:,.0f} forecast the day before."
@@ -140,7 +121,7 @@ def week_of(sources: Sources, day: date, version: int) -> Picture | None:
 
 def decisions_of(sources: Sources, day: date) -> Listing:
     """Return what was decided on the newest days, newest first."""
-    rows = sources.rows(_DECISIONS, first=day - timedelta(days=NEWEST - 1), last=day)[::-1]
+    rows = decided_days(sources.warehouse, Span(day - timedelta(days=NEWEST - 1), day))[::-1]
     told = [
         [
             str(as_date(row["day"])),

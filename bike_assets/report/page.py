@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from bike_assets.errors import BikeError
 from bike_assets.exporter.data import read_data
 from bike_assets.exporter.names import Sample
-from bike_assets.exporter.server import DagsterOfHome
+from bike_assets.exporter.orchestration import DagsterOfHome
 from bike_assets.exporter.sources import Sources, open_sources
 from bike_assets.home import describe_source
 from bike_assets.report import contents

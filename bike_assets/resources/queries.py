@@ -11,7 +11,7 @@ from bike_assets.core.schemas import HOURLY_FEATURES
 from bike_assets.core.splits import Baseline, Span
 from bike_assets.core.weather_cube import BASE_WEEKS, OBSERVED, WEATHER_COLUMNS, WeatherCube, build_weather
 from bike_assets.home import Home
-from bike_assets.resources.table_rows import frame, one_row
+from bike_assets.resources.table_rows import frame, one_row, plain_rows
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
 
@@ -130,6 +130,27 @@ def days_to_read_again(warehouse: Warehouse, home: Home, settings: Settings, las
     """Return the unread days until the last one that a source without an end may still have, oldest first."""
     oldest = as_date(pd.Timestamp(last) - pd.DateOffset(months=settings.history_months))
     return sorted(unread_days(warehouse, Span(max(home.first_day, oldest), last)))
+
+
+def decided_days(warehouse: Warehouse, span: Span) -> list[dict]:
+    """Return the newest decision of each day of a span, oldest first, beside what the naive and the first champion did.
+
+    Returns:
+        day, decision, reason, r2, drift_share, held_until, first_r2 and naive_r2 (both over 7 days, a day ahead).
+    """
+    return plain_rows(
+        warehouse.query(
+            "SELECT d.day, d.decision, d.reason, d.r2, d.drift_share, d.held_until, first.r2 AS first_r2, "
+            "naive.r2 AS naive_r2 FROM monitoring_audit.newest_retrain_decisions AS d "
+            "LEFT JOIN monitoring_audit.newest_performance_metrics AS first "
+            "ON first.day = d.day AND first.horizon_days = 1 AND first.role = 'first_champion' "
+            "LEFT JOIN monitoring_audit.newest_performance_metrics AS naive "
+            "ON naive.day = d.day AND naive.horizon_days = 1 AND naive.role = 'seasonal_naive' "
+            "WHERE d.day BETWEEN @first AND @last ORDER BY d.day",
+            first=span.first,
+            last=span.last,
+        )
+    )
 
 
 def recorded_split(warehouse: Warehouse, name: str) -> dict | None:

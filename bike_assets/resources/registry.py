@@ -120,6 +120,14 @@ class LocalRegistry:
             place = ".".join(str(part) for part in first["loc"]) or "the whole file"
             raise BikeError(f"{self.folder / SUMMARY} is not a registry summary: {place}: {first['msg']}.") from None
 
+    def state(self) -> tuple[int, ...]:
+        """Return what changes when the summary does."""
+        try:
+            state = (self.folder / SUMMARY).stat()
+        except FileNotFoundError:
+            return ()
+        return state.st_mtime_ns, state.st_ino, state.st_size
+
     def write_model(self, family: str, content: bytes, sha256: str) -> str:
         """Store a served file under its content and return its place, relative to the registry."""
         relative = f"models/{family}-{sha256[:16]}.onnx"

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from bike_assets.core.schemas import Table
@@ -49,15 +48,13 @@ def _to_array(values: pd.Series, kind: "pa.DataType") -> "pa.Array":
 
 def one_row(rows: pd.DataFrame) -> dict[str, Any] | None:
     """Return the first row as plain Python values, missing ones as None; or None when there is no row."""
-    if rows.empty:
-        return None
-    return {str(name): _plain(rows[name].iloc[0]) for name in rows}
+    return next(iter(plain_rows(rows.head(1))), None)
 
 
-def _plain(value: Any) -> Any:
-    if pd.isna(value):
-        return None
-    return value.item() if isinstance(value, np.generic) else value
+def plain_rows(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return all rows as plain Python values, missing ones as None."""
+    found: list[dict[str, Any]] = rows.astype(object).where(rows.notna(), None).to_dict("records")  # type: ignore[assignment]
+    return found
 
 
 def frame(table: Table, rows: Sequence[dict[str, Any]]) -> pd.DataFrame:

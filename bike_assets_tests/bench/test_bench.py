@@ -11,13 +11,14 @@ from bike_assets_tests.bench.children import ChildFailedError, Sample, weigh
 from bike_assets_tests.bench.counts import Counts, find_counts
 from bike_assets_tests.bench.families import FamilyFigures, Fitted, summarise_families
 from bike_assets_tests.bench.figures import DAILY_WITH_DRIFT, DAILY_WITHOUT_DRIFT, EMPTY, Measurement, summarise
-from bike_assets_tests.bench.load import Load, LoadError, find_wrk, post, read_load
+from bike_assets_tests.bench.load import Load, LoadError, post, read_load
 from bike_assets_tests.bench.measurements import IdlePassError, refuse_idle_pass
 from bike_assets_tests.bench.report import print_tables, write_json
 from bike_assets_tests.bench.results import Results
 from bike_assets_tests.bench.servers import ServerFailedError, started
 from bike_assets_tests.bench.serving import CLIENTS, EMPTY_ROUTE, Case, Served, ServingFigures, summarise_serving
 from bike_assets_tests.bench.serving_work import API, CHAMPION, MLFLOW, RECORDS
+from bike_assets_tests.conftest import system_program
 
 
 def measurement(name: str, *seconds: float, peak: float = 100.0) -> Measurement:
@@ -214,19 +215,19 @@ def test_a_server_is_gone_after_its_turn_and_its_memory_is_that_of_the_listener(
     assert not server.process.is_running()
 
 
-@pytest.mark.skipif(find_wrk() is None, reason="wrk is not installed")
 def test_wrk_posts_every_line_of_a_file_and_a_refused_one_is_told(tmp_path):
+    wrk = system_program("wrk")
     bodies = tmp_path / "bodies.txt"
     bodies.write_text('{"known": true}\n' * 9)
     (tmp_path / "picky.py").write_text(PICKY)
     command = ["uvicorn", "picky:app", "--app-dir", str(tmp_path), "--no-access-log"]
     with started(command, "/", {}, tmp_path) as server:
-        load = post(find_wrk(), f"{server.address}/", bodies, clients=2, seconds=1)
+        load = post(wrk, f"{server.address}/", bodies, clients=2, seconds=1)
         assert load.requests_per_second > 10
         assert load.p50_ms <= load.p99_ms
         bodies.write_text('{"known": true}\n' * 9 + '{"known": false}\n')
         with pytest.raises(LoadError, match="Non-2xx"):
-            post(find_wrk(), f"{server.address}/", bodies, clients=2, seconds=1)
+            post(wrk, f"{server.address}/", bodies, clients=2, seconds=1)
 
 
 PICKY = """

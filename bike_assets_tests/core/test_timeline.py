@@ -6,12 +6,12 @@ from datetime import date, timedelta
 
 import pytest
 
-from bike_assets.core.timeline import ReplayedDay, counted, worth_of_retraining
+from bike_assets.core.timeline import TimelineDay, counted, worth_of_retraining
 
 FIRST = date(2026, 3, 1)
 
 
-def day(number: int, r2: float | None = 0.8, first: float | None = 0.8, **changes: object) -> ReplayedDay:
+def day(number: int, r2: float | None = 0.8, first: float | None = 0.8, **changes: object) -> TimelineDay:
     values = {
         "naive_r2": 0.7,
         "drift_share": 0.1,
@@ -20,7 +20,7 @@ def day(number: int, r2: float | None = 0.8, first: float | None = 0.8, **change
         "evaluation": None,
         "champion_version": 1,
     }
-    return ReplayedDay(FIRST + timedelta(days=number), r2, first, **values | changes)
+    return TimelineDay(FIRST + timedelta(days=number), r2, first, **values | changes)
 
 
 def test_a_day_is_json_with_dates_as_text_and_null_for_what_is_not_known():

@@ -1,7 +1,5 @@
 import json
-import os
 import re
-import shutil
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -56,16 +54,6 @@ def texts_in(part: Any) -> list[str]:
 
 def plain(dashboard: Dashboard) -> dict[str, Any]:
     return json.loads(json.dumps(dashboard, cls=JSONEncoder))
-
-
-@pytest.fixture(scope="session")
-def promtool() -> str:
-    found = shutil.which("promtool")
-    if found is None and os.environ.get("REQUIRE_SYSTEM_PACKAGES"):
-        pytest.fail("promtool is not installed, and REQUIRE_SYSTEM_PACKAGES is set")
-    if found is None:
-        pytest.skip("needs promtool, of the system package prometheus")
-    return found
 
 
 def test_the_committed_json_is_what_the_code_makes() -> None:

@@ -1,6 +1,5 @@
 """The figures of a home, as Prometheus would read them: those of registry, audit tables, warehouse and Dagster."""
 
-import shutil
 import subprocess
 from datetime import UTC, date, datetime, timedelta
 
@@ -187,10 +186,7 @@ def test_figures_are_read_anew_only_where_something_has_changed(city: City, scra
     assert len(asked) == 1
 
 
-def test_names_and_helps_follow_prometheus_conventions(scraped):
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("promtool is not installed")
+def test_names_and_helps_follow_prometheus_conventions(scraped, promtool):
     told = subprocess.run([promtool, "check", "metrics"], input=scraped.text(), capture_output=True, text=True)
     assert (told.returncode, told.stdout + told.stderr) == (0, "")
 

@@ -7,6 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bike_assets_tests.conftest import City
 from bike_assets_tests.serving.conftest import KEY, ask
+from serving.metrics import Metrics
 
 
 def samples(api, name: str) -> dict[tuple, float]:
@@ -38,6 +39,14 @@ def test_labels_are_templates_and_never_paths(api):
     assert counted["/healthz", "OTHER", "405"] == 1
     seconds = samples(api, "fastapi_request_duration_seconds_count")
     assert seconds["/forecast/{counter_id}", "GET"] == 2
+
+
+def test_a_failure_is_counted_under_a_method_that_there_is():
+    metrics = Metrics()
+    metrics.observe_request("BREW", "/predict", 500, 0.1)
+    told = metrics.exposition().decode()
+    assert 'fastapi_errors_total{endpoint="/predict",method="OTHER",status_code="500"} 1.0' in told
+    assert "BREW" not in told
 
 
 def test_predictions_are_counted_by_version_and_unknown_counters_too(city: City, api):

@@ -18,7 +18,7 @@ from bike_assets.watching import DASHBOARDS
 from bike_assets_tests.conftest import poll
 from bike_assets_tests.whole.conftest import REPOSITORY, Running, environment
 from bike_assets_tests.whole.kills import of_home
-from bike_assets_tests.whole.watched import Watched
+from bike_assets_tests.whole.watched import watched
 from dashboards.committed import may_be_empty, queries
 
 pytestmark = pytest.mark.slow
@@ -179,7 +179,7 @@ def test_the_lineage_page_shows_every_group_in_the_order_of_the_flow_and_nothing
 
 def test_prometheus_finds_something_for_every_panel_and_recording_rule(taken_over, tmp_path):
     running, _ = taken_over
-    with httpx.Client(base_url=running.api) as api, Watched(running, tmp_path / "watching") as watched:
+    with httpx.Client(base_url=running.api) as api, watched(running, tmp_path / "watching") as prometheus:
         at = api.get("/champion").json()["first_hour"]
         record = {"counter_id": api.get("/counters").json()[0]["counter_id"], "at": at}
         asked = [query for query in queries() if not may_be_empty(query.expr)]
@@ -187,9 +187,9 @@ def test_prometheus_finds_something_for_every_panel_and_recording_rule(taken_ove
         def silent() -> list[str]:
             assert api.post("/predict", json={"records": [record]}).is_success
             panels = [
-                f"{query.dashboard}: {query.panel}: {query.expr}" for query in asked if not watched.series(query.expr)
+                f"{query.dashboard}: {query.panel}: {query.expr}" for query in asked if not prometheus.query(query.expr)
             ]
-            return panels + [name for name in recorded_names() - NOT_YET if not watched.series(name)]
+            return panels + [name for name in recorded_names() - NOT_YET if not prometheus.query(name)]
 
         with suppress(AssertionError):
             poll(lambda: not silent(), 60, "something for every query")

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 
-from serving.keeper import Keeper, Trouble
+from serving.keeper import Keeper
 from serving.metrics import Metrics
 from serving.refusals import documented
 
@@ -54,7 +54,7 @@ def health_router(keeper: Keeper, metrics: Metrics) -> APIRouter:
             version=serving.champion.entry.version,
             family=serving.champion.entry.family,
             counts_until=serving.city.newest,
-            troubles=[_told(trouble) for trouble in troubles],
+            troubles=[TroubleAnswer(**vars(trouble)) for trouble in troubles],
         )
 
     @router.get(
@@ -68,7 +68,3 @@ def health_router(keeper: Keeper, metrics: Metrics) -> APIRouter:
         return Response(metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
 
     return router
-
-
-def _told(trouble: Trouble) -> TroubleAnswer:
-    return TroubleAnswer(part=trouble.part, detail=trouble.detail, since=trouble.since)

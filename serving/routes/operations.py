@@ -13,14 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from bike_assets.core.families import FAMILIES
 from bike_assets.resources.queries import TEST_BASELINE, TEST_CURRENT, TRAIN_BASELINE, TRAIN_CURRENT
 from bike_assets.settings import Settings
-from bike_assets.triggers import CAUSE_TAG
+from bike_assets.triggers import CAUSE_TAG, PARTITION_TAG
 from serving.keeper import Keeper
 from serving.orchestrator import DagsterRun, Orchestrator
 from serving.refusals import documented
 from serving.security import Holder
 from serving.wire import Refusal
 
-PARTITION_TAG = "dagster/partition"
 LONGEST_WAIT_SECONDS = 600
 SETS = (TRAIN_BASELINE, TEST_BASELINE, TRAIN_CURRENT, TEST_CURRENT)
 Wait = Annotated[float, Query(ge=0, le=LONGEST_WAIT_SECONDS, description="Seconds to wait for the run's end.")]
@@ -151,12 +150,4 @@ def _also(route: dict[str, Any], *statuses: int) -> dict[str, Any]:
 
 
 def _answer(orchestrator: Orchestrator, run: DagsterRun) -> RunAnswer:
-    return RunAnswer(
-        run_id=run.run_id,
-        job=run.job,
-        status=run.status,
-        url=orchestrator.page_of(run.run_id),
-        created_at=run.created_at,
-        started_at=run.started_at,
-        ended_at=run.ended_at,
-    )
+    return RunAnswer(**vars(run), url=orchestrator.page_of(run.run_id))

@@ -1,0 +1,22 @@
+"""Keys for the API, as a setting lists them. Comparing them with a request's belongs to `serving.security`."""
+
+SHORTEST_KEY = 16
+
+
+def read_api_keys(text: str) -> dict[str, str]:
+    """Return keys by name from `name:key,name:key`.
+
+    Raises:
+        ValueError: a part is no such pair, a key is too short, or a name stands twice; the message shows no key.
+    """
+    keys: dict[str, str] = {}
+    for position, part in enumerate(text.split(","), start=1):
+        name, colon, key = (each.strip() for each in part.partition(":"))
+        if not (name and colon):
+            raise ValueError(f"part {position} has to be name:key")
+        if len(key) < SHORTEST_KEY or not key.isascii():
+            raise ValueError(f"the key of {name} has to be {SHORTEST_KEY} or more ASCII characters")
+        if name in keys:
+            raise ValueError(f"{name} stands there twice: give the newer key a name of its own")
+        keys[name] = key
+    return keys

@@ -1,0 +1,141 @@
+"""A real Prometheus with the committed configuration: what it scrapes, evaluates and would tell."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, start_http_server
+
+from bike_assets.exporter.names import Sample, families_of
+from bike_assets.exporter.server import metrics_of
+from bike_assets.settings import Settings
+from bike_assets_tests.conftest import claim, poll, system_program
+from bike_assets_tests.dashboards.rules import PROMETHEUS, rules
+from bike_assets_tests.dashboards.servers import Server, serving
+from bike_assets_tests.whole.conftest import free_ports
+
+pytestmark = pytest.mark.slow
+
+
+class Figures:
+    """What an exporter tells."""
+
+    def __init__(self, *samples: Sample) -> None:
+        self._samples = samples
+
+    def collect(self) -> list:
+        return families_of(self._samples)
+
+
+@pytest.fixture
+def serve_figures() -> Iterator[Callable[..., int]]:
+    """Serve samples, or what a registry has, over HTTP until the test is over; the port."""
+    servers = []
+
+    def serve(*samples: Sample, registry: CollectorRegistry | None = None) -> int:
+        if registry is None:
+            registry = CollectorRegistry(auto_describe=False)
+            registry.register(Figures(*samples))
+        server, _ = start_http_server(0, "127.0.0.1", registry)
+        servers.append(server)
+        return server.server_port
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def prometheus_folder(tmp_path: Path) -> Path:
+    """A copy of the configuration, as one makes it who has other ports, that looks every second."""
+    folder = tmp_path / "prometheus"
+    shutil.copytree(PROMETHEUS, folder)
+    config = folder / "prometheus.yml"
+    hasty = re.sub(r"interval: \w+", "interval: 1s", config.read_text())
+    config.write_text(hasty.replace("scrape_timeout: 10s", "scrape_timeout: 1s"))
+    for rule_file in folder.glob("rules/*.yml"):
+        rule_file.write_text(re.sub(r"\b(interval|for): \d\w+", r"\1: 1s", rule_file.read_text()))
+    return folder
+
+
+def target(folder: Path, job: str, port: int) -> None:
+    """Say where a job is, by replacing its file."""
+    new = folder / "targets" / "new"
+    new.write_text(json.dumps([{"targets": [f"127.0.0.1:{port}"]}]))
+    new.replace(folder / "targets" / f"{job}.json")
+
+
+def test_prometheus_scrapes_what_the_targets_say_and_evaluates_every_rule(prometheus_folder, serve_figures):
+    exporter = serve_figures(
+        Sample("bike_champion_version", 3),
+        Sample("bike_run_last_duration_seconds", 12, ("daily",)),
+        Sample("bike_exporter_part_readable", 0, ("drift",)),
+    )
+    with prometheus(prometheus_folder, exporter, serve_figures()) as server:
+        poll(lambda: server.query("bike_run_duration_seconds"), 30, "a rule has recorded")
+        [duration] = server.query("bike_run_last_duration_seconds")
+        assert duration["metric"]["job"] == "daily"
+        [version] = server.query("bike_champion_version")
+        assert version["metric"]["job"] == "bike_exporter"
+        [other] = server.query('up{job="bike_api"}')
+        assert other["value"][1] == "1"
+
+        evaluated = [rule for group in server.get("/api/v1/rules")["groups"] for rule in group["rules"]]
+        assert len(evaluated) == len(rules())
+        poll(lambda: all_healthy(server), 30, "every rule was evaluated")
+        poll(lambda: alerts_of(server) == {"ExporterPartUnreadable"}, 30, "the alert of this exporter alone")
+
+        target(prometheus_folder, "bike_api", free_ports(1)[0])
+        poll(lambda: server.query('ALERTS{alertname="ServiceDown",service="bike_api"}'), 30, "the API is missed")
+        [manager] = server.get("/api/v1/alertmanagers")["activeAlertmanagers"]
+        assert manager["url"].startswith("http://127.0.0.1:9093/")
+
+
+def test_home_with_nothing_in_it_is_silent(prometheus_folder, serve_figures, tmp_path):
+    registry = metrics_of(Settings(home=claim(tmp_path / "home").folder))
+    with prometheus(prometheus_folder, serve_figures(registry=registry), serve_figures()) as server:
+        poll(lambda: server.query('count(up{job=~"bike_.+"} == 1) == 2'), 30, "both are scraped")
+        poll(lambda: all_healthy(server), 30, "every rule was evaluated")
+        poll(lambda: server.query("bike:no_champion_yet"), 30, "that there is no champion")
+        poll(lambda: not alerts_of(server), 30, "nothing is told any more of those that were not scraped yet")
+        for _ in range(3):
+            poll(evaluated_since(server, datetime.now(UTC)), 30, "every rule was evaluated again")
+            assert not alerts_of(server)
+
+
+@contextmanager
+def prometheus(folder: Path, exporter: int, api: int) -> Iterator[Server]:
+    """Run Prometheus with a configuration and the ports of its two targets."""
+    target(folder, "bike_exporter", exporter)
+    target(folder, "bike_api", api)
+    data, config = folder.parent / "data", folder / "prometheus.yml"
+    with serving(
+        folder.parent, system_program("prometheus"), f"--config.file={config}", f"--storage.tsdb.path={data}"
+    ) as server:
+        yield server
+
+
+def all_healthy(server: Server) -> bool:
+    evaluated = [rule for group in server.get("/api/v1/rules")["groups"] for rule in group["rules"]]
+    assert not [rule for rule in evaluated if rule["health"] == "err"]
+    return all(rule["health"] == "ok" for rule in evaluated)
+
+
+def evaluated_since(server: Server, moment: datetime) -> Callable[[], bool]:
+    """Return whether every rule was evaluated after a moment."""
+
+    def has_been() -> bool:
+        groups = server.get("/api/v1/rules")["groups"]
+        return all(datetime.fromisoformat(rule["lastEvaluation"]) > moment for each in groups for rule in each["rules"])
+
+    return has_been
+
+
+def alerts_of(server: Server) -> set[str]:
+    return {alert["labels"]["alertname"] for alert in server.get("/api/v1/alerts")["alerts"]}
