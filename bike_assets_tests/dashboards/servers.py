@@ -1,5 +1,11 @@
-"""Prometheus, or another server of its kind, as a process of a test. What it is asked is in the tests."""
+"""Prometheus and Alertmanager as processes of a test, configured as committed, but in a hurry.
 
+What they are asked is in the tests.
+"""
+
+import json
+import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,8 +14,10 @@ from pathlib import Path
 
 import httpx
 
-from bike_assets_tests.conftest import poll
+from bike_assets_tests.conftest import poll, system_program
+from bike_assets_tests.dashboards.rules import PROMETHEUS
 from bike_assets_tests.whole.conftest import free_ports
+from dashboards.alertmanager import render
 
 
 @dataclass(frozen=True)
@@ -56,3 +64,49 @@ def is_ready(server: Server) -> bool:
         return httpx.get(f"{server.address}/-/ready", timeout=2).is_success
     except httpx.TransportError:
         return False
+
+
+def hurried_prometheus(folder: Path) -> Path:
+    """Copy the configuration, as one does who has other ports, and let it look every second and wait for nothing."""
+    shutil.copytree(PROMETHEUS, folder)
+    config = folder / "prometheus.yml"
+    hasty = re.sub(r"interval: \w+", "interval: 1s", config.read_text())
+    config.write_text(hasty.replace("scrape_timeout: 10s", "scrape_timeout: 1s"))
+    for rule_file in folder.glob("rules/*.yml"):
+        rule_file.write_text(re.sub(r"\b(interval|for|keep_firing_for): \d\w+", r"\1: 1s", rule_file.read_text()))
+    return folder
+
+
+def target(folder: Path, job: str, port: int) -> None:
+    """Say where a job is, by replacing its file."""
+    new = folder / "targets" / "new"
+    new.write_text(json.dumps([{"targets": [f"127.0.0.1:{port}"]}]))
+    new.replace(folder / "targets" / f"{job}.json")
+
+
+@contextmanager
+def prometheus(folder: Path, exporter: int, api: int) -> Iterator[Server]:
+    """Run Prometheus with a configuration and the ports of its two targets."""
+    target(folder, "bike_exporter", exporter)
+    target(folder, "bike_api", api)
+    data, config = folder.parent / "data", folder / "prometheus.yml"
+    with serving(
+        folder.parent, system_program("prometheus"), f"--config.file={config}", f"--storage.tsdb.path={data}"
+    ) as server:
+        yield server
+
+
+@contextmanager
+def alertmanager(folder: Path, webhook_url: str) -> Iterator[Server]:
+    """Run Alertmanager as it is configured, but without its waits."""
+    config = folder / "alertmanager.yml"
+    render.write(config, webhook_url)
+    config.write_text(re.sub(r"(group_wait|group_interval): \w+", r"\1: 1s", config.read_text()))
+    command = (
+        system_program("prometheus-alertmanager", "prometheus-alertmanager", "alertmanager"),
+        f"--config.file={config}",
+        f"--storage.path={folder / 'alerts'}",
+        "--cluster.listen-address=",
+    )
+    with serving(folder, *command) as server:
+        yield server

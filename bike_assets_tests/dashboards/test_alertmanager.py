@@ -1,19 +1,14 @@
 """A real Alertmanager with the committed configuration: whom it tells what, and what it holds back."""
 
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import httpx
 import pytest
 
-from bike_assets_tests.conftest import poll, system_program
+from bike_assets_tests.conftest import poll
 from bike_assets_tests.dashboards.rules import ALERTS
-from bike_assets_tests.dashboards.servers import Server, serving
+from bike_assets_tests.dashboards.servers import Server, alertmanager
 from bike_assets_tests.fake_discord import Channel
-from dashboards.alertmanager import render
 
 pytestmark = pytest.mark.slow
 
@@ -81,22 +76,6 @@ def test_address_of_a_channel_that_cannot_be_reached_is_not_logged(deaf_address,
         send(server, alert("DriftHigh"))
         poll(lambda: "refused" in server.log.read_text(), 30, "the failure is logged")
         assert "a-secret" not in server.log.read_text()
-
-
-@contextmanager
-def alertmanager(folder: Path, webhook_url: str) -> Iterator[Server]:
-    """Run Alertmanager as it is configured, but without its waits."""
-    config = folder / "alertmanager.yml"
-    render.write(config, webhook_url)
-    config.write_text(re.sub(r"(group_wait|group_interval): \w+", r"\1: 1s", config.read_text()))
-    command = (
-        system_program("prometheus-alertmanager", "prometheus-alertmanager", "alertmanager"),
-        f"--config.file={config}",
-        f"--storage.path={folder / 'data'}",
-        "--cluster.listen-address=",
-    )
-    with serving(folder, *command) as server:
-        yield server
 
 
 def alert(name: str, over: bool = False, **more: str) -> dict:

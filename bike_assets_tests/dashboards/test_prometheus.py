@@ -1,10 +1,6 @@
 """A real Prometheus with the committed configuration: what it scrapes, evaluates and would tell."""
 
-import json
-import re
-import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,9 +10,9 @@ from prometheus_client import CollectorRegistry, start_http_server
 from bike_assets.exporter.names import Sample, families_of
 from bike_assets.exporter.server import metrics_of
 from bike_assets.settings import Settings
-from bike_assets_tests.conftest import claim, poll, system_program
-from bike_assets_tests.dashboards.rules import PROMETHEUS, rules
-from bike_assets_tests.dashboards.servers import Server, serving
+from bike_assets_tests.conftest import claim, poll
+from bike_assets_tests.dashboards.rules import rules
+from bike_assets_tests.dashboards.servers import Server, hurried_prometheus, prometheus, target
 from bike_assets_tests.whole.conftest import free_ports
 
 pytestmark = pytest.mark.slow
@@ -53,22 +49,7 @@ def serve_figures() -> Iterator[Callable[..., int]]:
 
 @pytest.fixture
 def prometheus_folder(tmp_path: Path) -> Path:
-    """A copy of the configuration, as one makes it who has other ports, that looks every second."""
-    folder = tmp_path / "prometheus"
-    shutil.copytree(PROMETHEUS, folder)
-    config = folder / "prometheus.yml"
-    hasty = re.sub(r"interval: \w+", "interval: 1s", config.read_text())
-    config.write_text(hasty.replace("scrape_timeout: 10s", "scrape_timeout: 1s"))
-    for rule_file in folder.glob("rules/*.yml"):
-        rule_file.write_text(re.sub(r"\b(interval|for): \d\w+", r"\1: 1s", rule_file.read_text()))
-    return folder
-
-
-def target(folder: Path, job: str, port: int) -> None:
-    """Say where a job is, by replacing its file."""
-    new = folder / "targets" / "new"
-    new.write_text(json.dumps([{"targets": [f"127.0.0.1:{port}"]}]))
-    new.replace(folder / "targets" / f"{job}.json")
+    return hurried_prometheus(tmp_path / "prometheus")
 
 
 def test_prometheus_scrapes_what_the_targets_say_and_evaluates_every_rule(prometheus_folder, serve_figures):
@@ -107,18 +88,6 @@ def test_home_with_nothing_in_it_is_silent(prometheus_folder, serve_figures, tmp
         for _ in range(3):
             poll(evaluated_since(server, datetime.now(UTC)), 30, "every rule was evaluated again")
             assert not alerts_of(server)
-
-
-@contextmanager
-def prometheus(folder: Path, exporter: int, api: int) -> Iterator[Server]:
-    """Run Prometheus with a configuration and the ports of its two targets."""
-    target(folder, "bike_exporter", exporter)
-    target(folder, "bike_api", api)
-    data, config = folder.parent / "data", folder / "prometheus.yml"
-    with serving(
-        folder.parent, system_program("prometheus"), f"--config.file={config}", f"--storage.tsdb.path={data}"
-    ) as server:
-        yield server
 
 
 def all_healthy(server: Server) -> bool:
