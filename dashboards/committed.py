@@ -11,7 +11,7 @@ DURATIONS = {"$__range": "1h", "$__rate_interval": "1m", "$__interval": "5s"}
 
 
 NOT_YET = ("bike_gain_r2", "bike_gain_residual_share", 'role="issued"', "bike_drift_column_drifted")
-"""What a young home may lack in good health: a challenger, forecasts of a week that were issued, anything drifted."""
+"""What a young home may lack in good health: a gain, forecasts of a week that were issued, anything drifted."""
 
 
 class Query(NamedTuple):

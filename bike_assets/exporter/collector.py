@@ -14,6 +14,9 @@ from prometheus_client.registry import Collector
 from bike_assets.exporter.names import Sample, families_of
 
 WAIT_SECONDS = 5.0
+MOST_STALE_SECONDS = 40.0
+"""How old figures may be and still be told while newer ones are read: with the time to the next scrape, nothing that is
+told is older than a minute."""
 log = logging.getLogger(__name__)
 
 
@@ -25,6 +28,7 @@ class Part:
         name: as its own metrics have it.
         state: returns what changes when the figures do; None where they have to be read at every scrape.
         read: returns the figures.
+        as_of: when they were last known to be what there is, by the monotonic clock.
     """
 
     name: str
@@ -33,6 +37,7 @@ class Part:
     seen: object = None
     samples: list[Sample] = field(default_factory=list)
     seconds: float = 0.0
+    as_of: float | None = None
     under_way: Future | None = None
 
     def refresh(self) -> None:
@@ -42,17 +47,26 @@ class Part:
         if state is None or state != self.seen:
             self.samples, self.seen = list(self.read()), state
             self.seconds = time.perf_counter() - began
+        self.as_of = time.monotonic()
 
 
 class Parts(Collector):
     """What Prometheus scrapes.
 
-    A part that fails, or takes longer than some seconds, is left out of the answer and told as not readable; a slow one
-    goes on being read, once, and is there when it is done.
+    A scrape does not wait for figures that are being read anew: for a moment it tells those from before. A part that
+    fails, or takes longer than some seconds, is left out of the answer and told as not readable; a slow one goes on
+    being read, once, and is there when it is done.
     """
 
-    def __init__(self, parts: Iterable[Part], always: Iterable[Sample] = ()) -> None:
-        self._parts, self._always = list(parts), list(always)
+    def __init__(self, parts: Iterable[Part], always: Iterable[Sample] = (), patience: float = WAIT_SECONDS) -> None:
+        """Put parts together.
+
+        Args:
+            parts: what is read.
+            always: figures that never change.
+            patience: seconds that a scrape waits where it has figures from a moment before.
+        """
+        self._parts, self._always, self._patience = list(parts), list(always), patience
         self._pool = ThreadPoolExecutor(max(1, len(self._parts)), thread_name_prefix="part")
         self._lock = threading.Lock()
         self._unread: set[str] = set()
@@ -63,25 +77,27 @@ class Parts(Collector):
         with self._lock:
             for part in self._parts:
                 part.under_way = part.under_way or self._pool.submit(part.refresh)
-            deadline = time.monotonic() + WAIT_SECONDS
+            began = time.monotonic()
             for part in self._parts:
-                readable = self._finished(part, deadline)
+                readable = self._readable(part, began)
                 samples.append(Sample("bike_exporter_part_readable", readable, (part.name,)))
                 samples.append(Sample("bike_exporter_part_seconds", part.seconds, (part.name,)))
                 samples += part.samples if readable else []
         return families_of(samples)
 
-    def _finished(self, part: Part, deadline: float) -> bool:
-        """Whether a part was read by the deadline; what fails is logged once, until it is read again."""
-        reading = part.under_way
+    def _readable(self, part: Part, began: float) -> bool:
+        """Whether there are figures to tell; what fails is logged once, until it is read again."""
+        told_before = part.as_of is not None and began - part.as_of < MOST_STALE_SECONDS
         try:
-            if reading is not None:
-                reading.result(max(0.0, deadline - time.monotonic()))
+            if part.under_way is not None:
+                patience = self._patience if told_before else WAIT_SECONDS
+                part.under_way.result(max(0.0, began + patience - time.monotonic()))
         except Late:
-            self._tell(part, f"not read within {WAIT_SECONDS:g} s")
-            return False
+            if not told_before:
+                self._tell(part, f"not read within {WAIT_SECONDS:g} s")
+            return told_before
         except Exception as error:
-            part.under_way, part.seen = None, None
+            part.under_way, part.seen, part.as_of = None, None, None
             self._tell(part, f"{type(error).__name__}: {error}")
             return False
         part.under_way = None

@@ -18,6 +18,11 @@ _LIVE = (
     "WHERE day = (SELECT MAX(day) FROM monitoring_audit.performance_metrics)"
 )
 _EVALUATIONS = "SELECT * FROM monitoring_audit.evaluations ORDER BY recorded_at DESC LIMIT 1"
+_CHALLENGED = (
+    "SELECT * FROM monitoring_audit.evaluations WHERE challenger_version != champion_version "
+    "ORDER BY recorded_at DESC LIMIT 1"
+)
+"""A retrain that found nothing new to learn judges the champion against itself: that is no challenge."""
 _EVALUATIONS_OF = (
     "SELECT * FROM monitoring_audit.evaluations WHERE challenger_version = @version OR champion_version = @version "
     "ORDER BY recorded_at DESC LIMIT 1"
@@ -60,21 +65,20 @@ def _of_families(summary: Summary) -> Iterator[Sample]:
 
 
 def _evaluated(sources: Sources, summary: Summary) -> Iterator[Sample]:
-    """The newest evaluation: its challenger, the seasonal naive on the same rows, and the gain."""
-    newest = next(iter(sources.rows(_EVALUATIONS)), None)
+    """The seasonal naive on the rows of the newest evaluation, and the newest challenger with its gain."""
     yield Sample("bike_gain_required_r2", sources.settings.min_gain)
-    if newest is None:
-        return
-    yield from _by_set("seasonal_naive", _columns(newest, "naive_"))
-    challenger = summary.entry(newest["challenger_version"])
-    if challenger and not challenger.is_champion:
-        yield from _named("challenger", challenger)
-        yield from _by_set("challenger", _columns(newest, ""))
-    for bound, column in (("estimate", "gain"), ("low", "gain_low"), ("high", "gain_high")):
-        if newest[column] is not None:
-            yield Sample("bike_gain_r2", newest[column], (bound,))
-    if newest["gain_residual_share"] is not None:
-        yield Sample("bike_gain_residual_share", newest["gain_residual_share"])
+    for newest in sources.rows(_EVALUATIONS):
+        yield from _by_set("seasonal_naive", _columns(newest, "naive_"))
+    for row in sources.rows(_CHALLENGED):
+        challenger = summary.entry(row["challenger_version"])
+        if challenger:
+            yield from _named("challenger", challenger)
+            yield from _by_set("challenger", _columns(row, ""))
+        for bound, column in (("estimate", "gain"), ("low", "gain_low"), ("high", "gain_high")):
+            if row[column] is not None:
+                yield Sample("bike_gain_r2", row[column], (bound,))
+        if row["gain_residual_share"] is not None:
+            yield Sample("bike_gain_residual_share", row["gain_residual_share"])
 
 
 def _of_champion(sources: Sources, champion: ModelEntry) -> Iterator[Sample]:

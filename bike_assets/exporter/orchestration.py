@@ -6,7 +6,12 @@ from typing import TypeVar
 
 import dagster as dg
 from dagster import DagsterRunStatus as Status
-from dagster._core.scheduler.instigation import InstigatorStatus, InstigatorType, TickStatus
+from dagster._core.scheduler.instigation import (
+    InstigatorStatus,
+    InstigatorType,
+    SensorInstigatorData,
+    TickStatus,
+)
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
 
 from bike_assets.automation.announcements import ANNOUNCEMENTS
@@ -99,7 +104,11 @@ def read_automation(instance: dg.DagsterInstance, names: Collection[str]) -> Ite
             continue
         labels = state.instigator_name, KINDS[state.instigator_type]
         yield Sample("bike_instigator_running", state.status is not InstigatorStatus.STOPPED, labels)
-        for tick in instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1):
+        # Among a week of looks every half minute the newest is found by the index only where the time is bounded.
+        data = state.instigator_data
+        last = data.last_tick_timestamp if isinstance(data, SensorInstigatorData) else None
+        since = last - 1 if last else None
+        for tick in instance.get_ticks(state.instigator_origin_id, state.selector_id, after=since, limit=1):
             yield Sample("bike_instigator_tick_timestamp_seconds", tick.timestamp, labels)
             yield Sample("bike_instigator_tick_failed", tick.status is TickStatus.FAILURE, labels)
     for daemon, heartbeat in instance.get_daemon_heartbeats().items():

@@ -9,12 +9,14 @@ from prometheus_client import CollectorRegistry, generate_latest, start_http_ser
 
 from bike_assets.core.schemas import Table
 from bike_assets.exporter import data, decisions, drift, models
-from bike_assets.exporter.collector import Part, Parts
+from bike_assets.exporter.collector import WAIT_SECONDS, Part, Parts
 from bike_assets.exporter.names import Sample
 from bike_assets.exporter.orchestration import DagsterOfHome
 from bike_assets.exporter.sources import Sources, open_sources
 from bike_assets.resources.warehouse import LocalWarehouse
 from bike_assets.settings import Settings
+
+PATIENCE_SECONDS = 0.1
 
 
 def serve_metrics(settings: Settings, host: str, port: int) -> None:
@@ -22,7 +24,7 @@ def serve_metrics(settings: Settings, host: str, port: int) -> None:
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    registry = metrics_of(settings)
+    registry = metrics_of(settings, PATIENCE_SECONDS)
     generate_latest(registry)  # The first reading takes seconds: nobody should wait for it.
     server, thread = start_http_server(port, host, registry)
     ended.wait()
@@ -30,8 +32,13 @@ def serve_metrics(settings: Settings, host: str, port: int) -> None:
     thread.join()
 
 
-def metrics_of(settings: Settings) -> CollectorRegistry:
-    """Return what is scraped of the home that the settings name."""
+def metrics_of(settings: Settings, patience: float = WAIT_SECONDS) -> CollectorRegistry:
+    """Return what is scraped of the home that the settings name.
+
+    Args:
+        settings: the settings in force.
+        patience: seconds that a scrape waits for a part that is being read anew and was read a moment before.
+    """
     warehouse = LocalWarehouse(settings.home_folder / "warehouse", settings.threads)
 
     def part(name: str, tables: tuple[Table, ...], read: Callable[[Sources], Iterable[Sample]]) -> Part:
@@ -55,5 +62,6 @@ def metrics_of(settings: Settings) -> CollectorRegistry:
         Part("runs", dagster.state_of_runs, dagster.runs),
         Part("automation", lambda: None, dagster.automation),
     ]
-    registry.register(Parts(parts, [Sample("bike_build_info", 1, (version("bike-assets"),))]))
+    always = [Sample("bike_build_info", 1, (version("bike-assets"),))]
+    registry.register(Parts(parts, always, patience))
     return registry

@@ -18,8 +18,9 @@ from bike_assets_tests.bench.portal import measure_backfill
 from bike_assets_tests.bench.report import print_tables, write_json
 from bike_assets_tests.bench.results import Results
 from bike_assets_tests.bench.serving import NO_WRK, measure_serving
+from bike_assets_tests.bench.watching import measure_watching
 
-BACKFILL, PASSES, FAMILIES, SERVING = PARTS = ("backfill", "passes", "families", "serving")
+BACKFILL, PASSES, FAMILIES, SERVING, WATCHING = PARTS = ("backfill", "passes", "families", "serving", "watching")
 SHOWN_WIDTH = 120
 """Where no terminal bounds it: so wide are the tables."""
 
@@ -56,6 +57,8 @@ def _measure(parts: list[str], options: argparse.Namespace, folder: Path, say: C
         found["retrain_peak_mib"] = measure_large_retrain(folder, say)
     if SERVING in parts and wrk is not None:
         found["serving"] = measure_serving(wrk, options.home, folder, options.repeats, say)
+    if WATCHING in parts:
+        found["watching"] = measure_watching(folder, options.repeats, say)
     return Results(**found)
 
 

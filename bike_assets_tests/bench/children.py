@@ -13,6 +13,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 MEBIBYTE = 1024 * 1024
 SHOWN_LINES = 20
+LONGEST_COMMAND_SECONDS = 3600
 
 
 class ChildFailedError(RuntimeError):
@@ -64,6 +65,36 @@ def ask(module: str, arguments: Sequence[str], variables: Mapping[str, str], fol
     return _run(module, arguments, variables, folder)[1]
 
 
+def run_bike(*arguments: str, variables: Mapping[str, str], folder: Path) -> None:
+    """Run a command of `bike` to its end.
+
+    Args:
+        arguments: its command line.
+        variables: environment variables beside the inherited ones, of which BIKE_* are left out.
+        folder: where its log goes.
+
+    Raises:
+        ChildFailedError: it did not end well.
+    """
+    log = folder / f"{arguments[0]}.log"
+    with log.open("wb") as output:
+        ended = subprocess.run(
+            [sys.executable, "-m", "bike_assets.cli", *arguments],
+            env=environment(variables),
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            timeout=LONGEST_COMMAND_SECONDS,
+        )
+    if ended.returncode:
+        raise ChildFailedError(f"bike {' '.join(arguments)} ended with {ended.returncode}:\n{_tail(log)}")
+
+
+def _tail(log: Path) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-SHOWN_LINES:])
+
+
 def _run(
     module: str, arguments: Sequence[str], variables: Mapping[str, str], folder: Path
 ) -> tuple[dict[str, float], dict[str, Any]]:
@@ -77,8 +108,7 @@ def _run(
         seconds = time.perf_counter() - began
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
-        tail = "\n".join(log.read_text(errors="replace").splitlines()[-SHOWN_LINES:])
-        raise ChildFailedError(f"{module} {' '.join(arguments)} ended with {child.returncode}:\n{tail}")
+        raise ChildFailedError(f"{module} {' '.join(arguments)} ended with {child.returncode}:\n{_tail(log)}")
     sample = {
         "seconds": seconds,
         "cpu_seconds": usage.ru_utime + usage.ru_stime,

@@ -152,5 +152,7 @@ def write_json(path: Path, results: Results) -> None:
         values["families"] = [asdict(each) for each in results.families]
     if results.serving:
         values["serving"] = results.serving.as_json()
+    if results.watching:
+        values["watching"] = results.watching.as_json()
     values["aims"] = [each.as_json() for each in results.summary]
     path.write_text(json.dumps(values, indent=2) + "\n")

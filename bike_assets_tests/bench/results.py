@@ -8,6 +8,7 @@ from bike_assets_tests.bench.families import FamilyFigures, summarise_families
 from bike_assets_tests.bench.figures import Aimed, Measurement, summarise, summarise_backfill
 from bike_assets_tests.bench.measurements import Measured
 from bike_assets_tests.bench.serving import ServingFigures, summarise_serving
+from bike_assets_tests.bench.watching import WatchingFigures, summarise_watching
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Results:
         families: the models.
         retrain_peak_mib: of a large home.
         serving: the API, and what it is held against.
+        watching: scrapes of the exporter.
     """
 
     counts: Counts
@@ -31,6 +33,7 @@ class Results:
     families: list[FamilyFigures] = field(default_factory=list)
     retrain_peak_mib: float = 0.0
     serving: ServingFigures | None = None
+    watching: WatchingFigures | None = None
 
     @property
     def uses_counts(self) -> bool:
@@ -45,4 +48,5 @@ class Results:
             *(summarise_backfill(self.backfill) if self.backfill else []),
             *(summarise_families(self.families, self.retrain_peak_mib) if self.families else []),
             *(summarise_serving(self.serving) if self.serving else []),
+            *(summarise_watching(self.watching) if self.watching else []),
         ]

@@ -5,8 +5,6 @@ every server anew, so that start-up and memory are measured as often as speed.
 """
 
 import math
-import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +14,7 @@ from statistics import median
 from typing import Any
 
 from bike_assets.core.families import FAMILIES
-from bike_assets_tests.bench.children import ROOT, SHOWN_LINES, ChildFailedError, ask, environment
+from bike_assets_tests.bench.children import ask, run_bike
 from bike_assets_tests.bench.figures import Aimed
 from bike_assets_tests.bench.load import Load, post
 from bike_assets_tests.bench.servers import Server, started
@@ -25,7 +23,6 @@ from bike_assets_tests.bench.serving_work import API, CHAMPION, MLFLOW, RECORDS,
 EMPTY_ROUTE = "empty route"
 CLIENTS = (1, 8)
 SECONDS = 2
-LONGEST_PASS_SECONDS = 3600
 SAME = 1e-3
 """Forecasts of both servers may differ by this share, or by so many bikes: they are computed in float32."""
 API_COMMAND = ["bike_assets.cli", "serve", "--workers", "1"]
@@ -172,7 +169,7 @@ def measure_serving(
     if home is None:
         home = folder / "served"
         say("the first pass of a simulated home, full-size models: some minutes, not measured")
-        _materialize(home, folder)
+        run_bike("materialize", variables={"BIKE_HOME": str(home), "BIKE_SOURCE": "simulator"}, folder=folder)
     about = ask("serving_work", ["bodies", str(folder)], {"BIKE_HOME": str(home)}, folder)
     bench = _Bench(wrk, home, folder, about, say)
     for number in range(1, rounds + 1):
@@ -181,24 +178,6 @@ def measure_serving(
     label = "synthetic" if about["source"] == "simulator" else "real"
     champion = about["families"][CHAMPION]
     return ServingFigures(label, about["counters"], about["forecasts"], champion, dict(bench.loads), dict(bench.starts))
-
-
-def _materialize(home: Path, folder: Path) -> None:
-    log = folder / "materialize.log"
-    variables = {"BIKE_HOME": str(home), "BIKE_SOURCE": "simulator"}
-    with log.open("wb") as output:
-        ended = subprocess.run(
-            [sys.executable, "-m", "bike_assets.cli", "materialize"],
-            env=environment(variables),
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            timeout=LONGEST_PASS_SECONDS,
-        )
-    if ended.returncode:
-        tail = "\n".join(log.read_text(errors="replace").splitlines()[-SHOWN_LINES:])
-        raise ChildFailedError(f"the first pass ended with {ended.returncode}:\n{tail}")
 
 
 class _Bench:

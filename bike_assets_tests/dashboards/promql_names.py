@@ -74,6 +74,13 @@ def metrics_in(expr: str) -> set[str]:
     return set(NAME.findall(bare)) - KEYWORDS
 
 
+def selectors_in(expr: str) -> set[str]:
+    """The series that an expression looks at, as plain selectors: each metric with its conditions."""
+    conditioned = {match[0] for match in SELECTOR.finditer(expr)}
+    bare = metrics_in(expr) - {match[1] for match in SELECTOR.finditer(expr)}
+    return conditioned | bare
+
+
 def matchers_in(expr: str) -> Iterator[Matcher]:
     """The conditions on labels in an expression."""
     for metric, inside in SELECTOR.findall(expr):

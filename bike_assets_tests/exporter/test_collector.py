@@ -55,6 +55,30 @@ def test_a_part_that_hangs_is_left_out_and_is_there_when_it_is_done(monkeypatch)
     assert len(asked) == 1
 
 
+def test_a_scrape_does_not_wait_for_figures_that_are_read_anew_unless_those_of_before_are_too_old(monkeypatch):
+    monkeypatch.setattr("bike_assets.exporter.collector.WAIT_SECONDS", 0.1)
+    state, free = {"now": 1}, threading.Event()
+
+    def read() -> list[Sample]:
+        if state["now"] > 1:
+            free.wait(10)
+        return [Sample("bike_drift_share", state["now"])]
+
+    registry = CollectorRegistry()
+    registry.register(Parts([Part("part", lambda: state["now"], read)], patience=0.01))
+    assert "bike_drift_share 1.0" in generate_latest(registry).decode()
+    state["now"] = 2
+    text = generate_latest(registry).decode()
+    assert "bike_drift_share 1.0" in text
+    assert 'bike_exporter_part_readable{part="part"} 1.0' in text
+    monkeypatch.setattr("bike_assets.exporter.collector.MOST_STALE_SECONDS", 0)
+    text = generate_latest(registry).decode()
+    assert "bike_drift_share" not in text
+    assert 'bike_exporter_part_readable{part="part"} 0.0' in text
+    free.set()
+    poll(lambda: "bike_drift_share 2.0" in generate_latest(registry).decode(), 5, "the new figures")
+
+
 def test_figures_of_before_are_not_shown_while_those_of_now_cannot_be_read():
     now = {"state": 1, "broken": False}
 

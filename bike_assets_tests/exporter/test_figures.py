@@ -59,10 +59,11 @@ def test_scores_on_the_test_sets_are_those_of_the_evaluation(city: City, scraped
     for of_set in ("baseline", "current"):
         assert r2["champion", of_set, "1"] == row[f"r2_{of_set}"] == champion.scores[f"test_{of_set}"]["r2"]
         assert r2["seasonal_naive", of_set, "1"] == row[f"naive_r2_{of_set}"]
-        assert ("challenger", of_set, "1") not in r2
+        assert r2["challenger", of_set, "1"] == row[f"r2_{of_set}"]
     assert ("first_champion", "current", "1") not in r2
     info = scraped.of("bike_model_info")
-    assert info == {(role, champion.family, str(champion.version)): 1 for role in ("champion", "first_champion")}
+    roles = ("champion", "challenger", "first_champion")
+    assert info == {(role, champion.family, str(champion.version)): 1 for role in roles}
     assert scraped.of("bike_champion_version") == {(): champion.version}
     assert set(scraped.of("bike_model_family_r2")) == {(f, s) for f in FAMILIES for s in ("baseline", "current")}
 
@@ -91,6 +92,10 @@ def test_after_a_later_evaluation_challenger_and_champion_have_the_figures_of_th
     assert r2["champion", "current", "1"] == 0.8 != before
     assert scraped.of("bike_gain_r2") == {("estimate",): -0.2, ("low",): -0.3, ("high",): -0.1}
     assert scraped.of("bike_evaluations_total")[("REJECT",)] == 1
+    version = summary.champion.version
+    append(city, EVALUATIONS, {**row, "challenger_version": version, "decision": "SKIP", "gain": 0.0}, 1)
+    assert scraped.of("bike_gain_r2")[("estimate",)] == -0.2  # A champion that meets itself is no challenger.
+    assert ("challenger", other.family, str(other.version)) in scraped.of("bike_model_info")
 
 
 def append(city: City, table, row: dict, minutes: int = 0) -> None:

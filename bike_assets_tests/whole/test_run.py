@@ -41,15 +41,13 @@ AUDITED = {
 }
 ENOUGH_FOR_DRIFT = "12"
 NOT_YET = {
-    "bike_model_r2_challenger_current",
-    "bike_model_r2_challenger_baseline",
     "bike_model_improvement_delta",
     "bike:no_champion_yet",
     "bike_prediction_r2",
     "bike_prediction_rmse",
     "bike_prediction_mae",
 }
-"""Recorded from what a home on its first day does not have: a challenger, a week of forecasts that were issued."""
+"""Recorded from what a home on its first day does not have: a gain, a week of forecasts that were issued."""
 CHROMIUM = (
     "--no-sandbox",
     "--disable-gpu",
