@@ -59,7 +59,7 @@ class Settings(BaseSettings):
     history_months: int = Field(13, ge=3, le=120, description="Months of history asked of a source without an end.")
     quick: bool = Field(False, description="Train on a sample, in seconds; scores are worse.")
     seed: int = Field(20, ge=0, description="Seed of training and of the simulator.")
-    simulator_counters: int = Field(64, ge=4, le=500, description="Counters in the simulated city.")
+    simulator_counters: int = Field(64, ge=4, le=2000, description="Counters in the simulated city.")
     simulator_scenarios: str = Field("", description="Scenarios of the simulated portal, such as late_rows,outliers.")
 
     portal_url: str = Field(description="Scheme, host and port of the portal; several, apart by spaces, are one.")

@@ -17,10 +17,18 @@ from bike_assets_tests.bench.measurements import measure_all
 from bike_assets_tests.bench.portal import measure_backfill
 from bike_assets_tests.bench.report import print_tables, write_json
 from bike_assets_tests.bench.results import Results
+from bike_assets_tests.bench.scale import measure_scale
 from bike_assets_tests.bench.serving import NO_WRK, measure_serving
 from bike_assets_tests.bench.watching import measure_watching
 
-BACKFILL, PASSES, FAMILIES, SERVING, WATCHING = PARTS = ("backfill", "passes", "families", "serving", "watching")
+BACKFILL, PASSES, FAMILIES, SERVING, WATCHING, SCALE = PARTS = (
+    "backfill",
+    "passes",
+    "families",
+    "serving",
+    "watching",
+    "scale",
+)
 SHOWN_WIDTH = 120
 """Where no terminal bounds it: so wide are the tables."""
 
@@ -51,7 +59,7 @@ def _measure(parts: list[str], options: argparse.Namespace, folder: Path, say: C
     if BACKFILL in parts:
         found["backfill"] = measure_backfill(folder, options.repeats, say)
     if PASSES in parts:
-        found["passes"] = measure_all(counts, folder, options.repeats, say)
+        found["passes"] = measure_all(counts.environment, folder, options.repeats, say)
     if FAMILIES in parts:
         found["families"] = measure_families(counts, folder, say)
         found["retrain_peak_mib"] = measure_large_retrain(folder, say)
@@ -59,6 +67,8 @@ def _measure(parts: list[str], options: argparse.Namespace, folder: Path, say: C
         found["serving"] = measure_serving(wrk, options.home, folder, options.repeats, say)
     if WATCHING in parts:
         found["watching"] = measure_watching(folder, options.repeats, say)
+    if SCALE in parts:
+        found["scale"] = measure_scale(folder, say)
     return Results(**found)
 
 

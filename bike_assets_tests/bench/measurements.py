@@ -1,13 +1,12 @@
 """What is measured, and in which home: each repeat in a fresh copy of the home that the part before left behind."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
 from bike_assets_tests.bench.children import ROOT, Sample, ask, weigh
-from bike_assets_tests.bench.counts import Counts
 from bike_assets_tests.bench.figures import (
     BACKFILL,
     DAILY_WITH_DRIFT,
@@ -41,18 +40,20 @@ class Measured:
         measurements: one a part, in order of the pass; the empty run is the last.
         first_day: the first local day of the counts.
         day: the day of the daily pass; the template home ends on the day before.
+        rows: counts in the template home.
     """
 
     measurements: list[Measurement]
     first_day: date
     day: date
+    rows: int
 
 
-def measure_all(counts: Counts, folder: Path, repeats: int, say: Callable[[str], None]) -> Measured:
+def measure_all(environment: Mapping[str, str], folder: Path, repeats: int, say: Callable[[str], None]) -> Measured:
     """Measure every part.
 
     Args:
-        counts: what to measure on.
+        environment: the settings that name the counts to measure on.
         folder: an empty folder, for homes.
         repeats: samples of each part.
         say: told of every sample.
@@ -61,7 +62,7 @@ def measure_all(counts: Counts, folder: Path, repeats: int, say: Callable[[str],
         ChildFailedError: a run failed.
         IdlePassError: a daily pass did not do the work of a day.
     """
-    bench = _Bench(counts, folder, say)
+    bench = _Bench(environment, folder, say)
     known = ask("work", ["last-whole-day"], bench.variables(folder / "unclaimed"), folder)
     first_day, day = date.fromisoformat(known["first_day"]), date.fromisoformat(known["day"])
     until = day - timedelta(days=1)
@@ -73,19 +74,20 @@ def measure_all(counts: Counts, folder: Path, repeats: int, say: Callable[[str],
         measured.append(Measurement(name, title.format(days=days), samples))
     say("the rest of the first pass, not measured")
     ask("work", ["remaining-steps", until.isoformat()], bench.variables(home), folder)
+    rows = ask("work", ["rows", until.isoformat()], bench.variables(home), folder)["rows"]
     daily = bench.passes(home, day, repeats)
     measured += [Measurement(name, title, tuple(daily[name])) for name, title, _ in PASSES]
     measured.append(Measurement(EMPTY, "empty Dagster run", tuple(daily[EMPTY])))
-    return Measured(measured, first_day, day)
+    return Measured(measured, first_day, day, rows)
 
 
 class _Bench:
-    def __init__(self, counts: Counts, folder: Path, say: Callable[[str], None]) -> None:
-        self._counts, self._folder, self._say = counts, folder, say
+    def __init__(self, environment: Mapping[str, str], folder: Path, say: Callable[[str], None]) -> None:
+        self._environment, self._folder, self._say = environment, folder, say
 
     def variables(self, home: Path) -> dict[str, str]:
         """The environment of a child that works in a home."""
-        return {**self._counts.environment, "BIKE_HOME": str(home)}
+        return {**self._environment, "BIKE_HOME": str(home)}
 
     def stage(
         self, name: str, arguments: list[str], before: Path | None, repeats: int

@@ -36,6 +36,8 @@ def print_tables(console: Console, results: Results) -> None:
         console.print(_figures(results.passes.measurements, counts.label))
     if results.backfill:
         console.print(_figures(results.backfill, BACKFILL_LABEL))
+    for size in results.scale.sizes if results.scale else ():
+        console.print(_figures(size.measurements, f"{size.rows:,} {BACKFILL_LABEL}"))
     for each in results.families:
         console.print(_families(each))
     if results.serving:
@@ -154,5 +156,7 @@ def write_json(path: Path, results: Results) -> None:
         values["serving"] = results.serving.as_json()
     if results.watching:
         values["watching"] = results.watching.as_json()
+    if results.scale:
+        values["scale"] = results.scale.as_json()
     values["aims"] = [each.as_json() for each in results.summary]
     path.write_text(json.dumps(values, indent=2) + "\n")

@@ -7,6 +7,7 @@ from bike_assets_tests.bench.counts import Counts
 from bike_assets_tests.bench.families import FamilyFigures, summarise_families
 from bike_assets_tests.bench.figures import Aimed, Measurement, summarise, summarise_backfill
 from bike_assets_tests.bench.measurements import Measured
+from bike_assets_tests.bench.scale import Scale, summarise_scale
 from bike_assets_tests.bench.serving import ServingFigures, summarise_serving
 from bike_assets_tests.bench.watching import WatchingFigures, summarise_watching
 
@@ -24,6 +25,7 @@ class Results:
         retrain_peak_mib: of a large home.
         serving: the API, and what it is held against.
         watching: scrapes of the exporter.
+        scale: the parts of a pass, at a city's size and at ten times that.
     """
 
     counts: Counts
@@ -34,6 +36,7 @@ class Results:
     retrain_peak_mib: float = 0.0
     serving: ServingFigures | None = None
     watching: WatchingFigures | None = None
+    scale: Scale | None = None
 
     @property
     def uses_counts(self) -> bool:
@@ -49,4 +52,5 @@ class Results:
             *(summarise_families(self.families, self.retrain_peak_mib) if self.families else []),
             *(summarise_serving(self.serving) if self.serving else []),
             *(summarise_watching(self.watching) if self.watching else []),
+            *(summarise_scale(self.scale) if self.scale else []),
         ]

@@ -2,6 +2,7 @@
 
 import io
 import json
+from datetime import date
 
 import pytest
 from rich.console import Console
@@ -10,15 +11,27 @@ from bike_assets_tests.bench import children
 from bike_assets_tests.bench.children import ChildFailedError, Sample, weigh
 from bike_assets_tests.bench.counts import Counts, find_counts
 from bike_assets_tests.bench.families import FamilyFigures, Fitted, summarise_families
-from bike_assets_tests.bench.figures import DAILY_WITH_DRIFT, DAILY_WITHOUT_DRIFT, EMPTY, Measurement, summarise
+from bike_assets_tests.bench.figures import (
+    BACKFILL,
+    DAILY_WITH_DRIFT,
+    DAILY_WITHOUT_DRIFT,
+    EMPTY,
+    FEATURES,
+    Measurement,
+    summarise,
+)
 from bike_assets_tests.bench.load import Load, LoadError, post, read_load
-from bike_assets_tests.bench.measurements import IdlePassError, refuse_idle_pass
+from bike_assets_tests.bench.measurements import IdlePassError, Measured, refuse_idle_pass
 from bike_assets_tests.bench.report import print_tables, write_json
 from bike_assets_tests.bench.results import Results
+from bike_assets_tests.bench.scale import Scale, summarise_scale
 from bike_assets_tests.bench.servers import ServerFailedError, started
 from bike_assets_tests.bench.serving import CLIENTS, EMPTY_ROUTE, Case, Served, ServingFigures, summarise_serving
 from bike_assets_tests.bench.serving_work import API, CHAMPION, MLFLOW, RECORDS
+from bike_assets_tests.bench.watching import WatchingFigures, summarise_watching
 from bike_assets_tests.conftest import system_program
+
+DAY = date(2026, 10, 1)
 
 
 def measurement(name: str, *seconds: float, peak: float = 100.0) -> Measurement:
@@ -197,6 +210,28 @@ def test_the_report_of_serving_alone_says_what_is_compared(figures, tmp_path):
     first = written["serving"]["loads"][0]
     assert first["server"] == EMPTY_ROUTE
     assert first["requests_per_second"] == {"median": 8000, "values": [8000, 9000, 100]}
+
+
+def test_scrapes_are_held_against_the_aim_by_their_median_and_the_slowest_is_told():
+    measured = WatchingFigures(
+        {}, unchanged=[50.0, 60.0, 900.0], after_a_day=[150.0, 210.0, 260.0], resident_mb=[300.0]
+    )
+    unchanged, slowest, after, _ = summarise_watching(measured)
+    assert (unchanged.value, unchanged.met) == (60.0, True)
+    assert (slowest.value, slowest.met) == (900.0, None)
+    assert (after.value, after.met) == (210.0, False)
+
+
+def test_ten_times_the_counters_may_take_as_many_times_as_there_are_rows():
+    def size(rows: int, *seconds: float, peak: float) -> Measured:
+        parts = zip((BACKFILL, FEATURES, DAILY_WITH_DRIFT), seconds, strict=True)
+        return Measured([measurement(name, each, peak=peak) for name, each in parts], DAY, DAY, rows)
+
+    scale = Scale((size(1000, 10, 20, 5, peak=500), size(9500, 60, 200, 10, peak=5000)))
+    found = {each.name: (each.value, each.met) for each in summarise_scale(scale)}
+    assert found["ten times Paris / Paris, backfill, run"] == (6.0, True)
+    assert found["ten times Paris / Paris, features, run"] == (10.0, False)
+    assert found["ten times Paris, daily_with_drift, peak MiB"] == (5000.0, False)
 
 
 def test_a_server_that_does_not_start_is_quoted(tmp_path):

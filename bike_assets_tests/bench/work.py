@@ -74,6 +74,13 @@ def what_a_day_left(options: argparse.Namespace) -> dict[str, Any]:
         return {name: int(plan.warehouse.query(sql, day=options.day)["n"].iloc[0]) for name, sql in questions.items()}
 
 
+def rows(options: argparse.Namespace) -> dict[str, Any]:
+    """Tell how many counts the home has."""
+    with _plan(options.until) as plan:
+        counted = plan.warehouse.query("SELECT COUNT(*) AS n FROM bike_traffic_raw.comptage_velo")
+        return {"rows": int(counted["n"].iloc[0])}
+
+
 def _seconds_of_run(plan: "Plan", step: Any) -> float:
     began = time.perf_counter()
     plan.run(step)
@@ -111,6 +118,8 @@ def _parser() -> argparse.ArgumentParser:
     step.add_argument("until", type=date.fromisoformat)
     rest = parts.add_parser("remaining-steps")
     rest.add_argument("until", type=date.fromisoformat)
+    counted = parts.add_parser("rows")
+    counted.add_argument("until", type=date.fromisoformat)
     day = parts.add_parser("daily-pass")
     day.add_argument("day", type=date.fromisoformat)
     day.add_argument("--with-drift", action="store_true")
@@ -120,6 +129,7 @@ def _parser() -> argparse.ArgumentParser:
         (days, last_whole_day),
         (step, next_step),
         (rest, remaining_steps),
+        (counted, rows),
         (day, daily_pass),
         (left, what_a_day_left),
     ):
