@@ -3,6 +3,6 @@
 `python -m bike_assets_tests.bench` measures; `measurements` says what, `work` and `empty_run` are what the children do,
 `children` starts and weighs them, `figures` makes medians, ratios and aims of the samples, `results` holds them and
 `report` shows and writes them. `serving` is the API under load: `servers` starts it beside others, `load` asks;
-`watching` is the exporter, `scale` a city of ten times the size. The parent imports nothing heavy: a child's peak memory is
-never below what its parent held when it was started.
+`watching` is the exporter, `scale` a city of ten times the size. The parent imports nothing heavy: a child's peak
+memory is never below what its parent held when it was started.
 """
