@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+EMULATORS := .venv-emulators
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PIP := $(BIN)/pip install --quiet --no-deps
 # Whole processes wait for one another much of the time: one more than there are cores keeps these busy.
@@ -15,7 +16,7 @@ help: ## List the targets
 
 setup: $(VENV)/.runtime ## The environment alone: .venv with the pinned requirements
 
-setup-dev: $(VENV)/.dev
+setup-dev: $(VENV)/.dev $(EMULATORS)/.ready
 
 run: setup ## Start everything, do the first pass, and stay until Ctrl-C
 	@$(BIN)/bike run
@@ -68,4 +69,11 @@ $(VENV)/.runtime: requirements.lock pyproject.toml | $(VENV)/bin/python
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
 	@echo "Installing what the tests need"
 	@$(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+# Emulators of Google's services need other releases of what the platform needs: an environment of their own.
+$(EMULATORS)/.ready: requirements-emulators.lock | $(VENV)/bin/python
+	@echo "Installing emulators of Google's services, for the tests"
+	@$(VENV)/bin/python -m venv --clear --without-pip $(EMULATORS)
+	@$(BIN)/pip --python $(EMULATORS)/bin/python install --quiet --no-deps --require-hashes -r requirements-emulators.lock
 	@touch $@

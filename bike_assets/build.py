@@ -21,10 +21,10 @@ from bike_assets.resources.counts_source import open_source
 from bike_assets.resources.home_source import claim_home, outline_home
 from bike_assets.resources.home_weather import open_weather
 from bike_assets.resources.notifier import Notifier
-from bike_assets.resources.registry import LocalRegistry
-from bike_assets.resources.reports import DriftReports
-from bike_assets.resources.tracking import Tracking
-from bike_assets.resources.warehouse import LocalWarehouse
+from bike_assets.resources.registry import open_registry
+from bike_assets.resources.reports import open_reports
+from bike_assets.resources.tracking import open_tracking
+from bike_assets.resources.warehouse import open_warehouse
 from bike_assets.settings import Settings, load_settings
 
 OWNERS = ["team:mobility"]
@@ -65,16 +65,16 @@ def build_defs(
 
 
 def default_resources(home: Home, settings: Settings) -> dict[str, Any]:
-    """Return the resources of the embedded profile, all below the home; runs that read its source open it."""
+    """Return the resources of the profile in force; runs that read the home's source open it."""
     return {
         "settings": settings,
         "home": home,
         "counts_source": dg.ResourceDefinition(lambda _: open_source(claim_home(settings), settings)),
         "weather_source": dg.ResourceDefinition(lambda _: open_weather(claim_home(settings), settings)),
-        "warehouse": LocalWarehouse(home.warehouse, settings.threads),
-        "registry": LocalRegistry(home.registry),
-        "mlflow": Tracking(home.mlflow),
-        "reports": DriftReports(home.reports),
+        "warehouse": open_warehouse(settings),
+        "registry": open_registry(settings),
+        "mlflow": open_tracking(settings),
+        "reports": open_reports(settings),
         "notifier": Notifier(settings.discord_webhook_url, settings.discord_timeout_seconds),
     }
 

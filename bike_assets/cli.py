@@ -11,6 +11,7 @@ import typer
 from bike_assets.errors import BikeError
 from bike_assets.settings import load_settings
 from bike_assets.simulator.catalogue import FAULTS, SCENARIOS
+from bike_assets.warehouse_command import warehouse
 
 INTERRUPTED = 130
 
@@ -23,6 +24,7 @@ app = typer.Typer(
     "Settings come from the environment (BIKE_HOME, BIKE_SOURCE, BIKE_COUNTS_FILE, ...); see the README.\n\n"
     "Exit codes: 0 done, 1 a step failed, 2 settings or input cannot be used, 130 interrupted.",
 )
+app.add_typer(warehouse, name="warehouse")
 Until = Annotated[
     datetime | None,
     typer.Option(

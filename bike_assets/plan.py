@@ -26,7 +26,7 @@ from bike_assets.resources.queries import (
     unread_days,
     whole_days,
 )
-from bike_assets.resources.registry import LocalRegistry
+from bike_assets.resources.registry import Registry
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
 from bike_assets.triggers import TRIGGER_TAG, Trigger
@@ -88,7 +88,7 @@ class Plan:
         self.last = until or _newest_day(home, settings)
         resources = defs.resources or {}
         self.warehouse: Warehouse = resources["warehouse"]
-        self.registry: LocalRegistry = resources["registry"]
+        self.registry: Registry = resources["registry"]
 
     def steps(self) -> Iterator[Step]:
         """Yield what is missing, one step after the other; each is to be run before the next is asked for."""

@@ -26,8 +26,8 @@ from bike_assets.home import Home, describe_source, recorded_home
 from bike_assets.replay_home import STORIES, ReplayOptions, prepare
 from bike_assets.resources import notifier
 from bike_assets.resources.queries import decided_days
-from bike_assets.resources.registry import LocalRegistry
-from bike_assets.resources.warehouse import LocalWarehouse
+from bike_assets.resources.registry import Registry, open_registry
+from bike_assets.resources.warehouse import Warehouse, open_warehouse
 from bike_assets.settings import Settings
 from bike_assets.terminal import MessagesBelow, console
 
@@ -58,7 +58,7 @@ def run_replay(options: ReplayOptions) -> Path:
         home = recorded_home(settings)
         if home is None:
             raise BikeError(f"The home {settings.home_folder} could not be made.")
-        if LocalRegistry(home.registry).read().champion is None:
+        if open_registry(settings).read().champion is None:
             raise StepFailedError("There is no champion to replay days with: a longer history is needed.")
         with only_one(home, "pass"):
             played = list(_play(settings, home, days_between(first, last)))
@@ -74,7 +74,7 @@ def _play(settings: Settings, home: Home, days: list[date]) -> Iterator[Timeline
     """Let each day's morning after pass, and tell what it brought."""
     from bike_assets.simulated_time import simulated_daemon
 
-    warehouse, registry = LocalWarehouse(home.warehouse, settings.threads), LocalRegistry(home.registry)
+    warehouse, registry = open_warehouse(settings), open_registry(settings)
     _print_row(COLUMNS, "bold")
     with _without_waiting_for_the_disk(), simulated_daemon(home, settings) as daemon, _messages_in_the_timeline():
         before = _champion(registry)
@@ -130,20 +130,20 @@ def _ran(daemon: "SimulatedDaemon", begun: int) -> list[tuple[str, bool]]:
     return [(run.job_name, run.is_success) for run in runs if run is not None]
 
 
-def _champion(registry: LocalRegistry) -> int | None:
+def _champion(registry: Registry) -> int | None:
     champion = registry.read().champion
     return champion.version if champion else None
 
 
-def _evaluations(warehouse: LocalWarehouse) -> list[str]:
+def _evaluations(warehouse: Warehouse) -> list[str]:
     """Every verdict so far, in order."""
     rows = warehouse.query("SELECT decision FROM monitoring_audit.evaluations ORDER BY recorded_at")
     return list(rows["decision"])
 
 
 def _told(
-    warehouse: LocalWarehouse,
-    registry: LocalRegistry,
+    warehouse: Warehouse,
+    registry: Registry,
     day: date,
     before: int | None,
     seen: list[str],

@@ -90,7 +90,9 @@ def prepare(options: ReplayOptions, served: ExitStack) -> tuple[Settings, date]:
         raise BikeError("Scenarios happen to the simulated city: with --counts, the scenario has to be quiet.")
     _refuse_or_empty(folder, options.anew)
     _mark(folder)
-    wanted = {"BIKE_HOME": str(folder), "BIKE_SOURCE": "simulator", "BIKE_SIMULATOR_SCENARIOS": scenarios}
+    # A replay invents days: whatever the profile, they stay in its own home.
+    wanted = {"BIKE_PROFILE": "local"}
+    wanted |= {"BIKE_HOME": str(folder), "BIKE_SOURCE": "simulator", "BIKE_SIMULATOR_SCENARIOS": scenarios}
     if options.counts:
         wanted |= {
             "BIKE_SOURCE": "paris" if given.is_paris else "portal",

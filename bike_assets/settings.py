@@ -28,6 +28,7 @@ from bike_assets.core.plausibility import OutlierRule
 from bike_assets.core.portal_fields import PortalFields
 from bike_assets.core.splits import SplitRule
 from bike_assets.errors import BikeError
+from bike_assets.gcp_settings import GcpSettings
 
 PARIS = Path(__file__).parent / "cities" / "paris.toml"
 _WEB_ADDRESS = re.compile(r"https?://[\w.-]+(:\d{1,5})?(/\S*)?")
@@ -49,6 +50,8 @@ class Settings(BaseSettings):
     )
 
     home: Path = Field(Path(".bike"), description="Folder of everything that runs leave behind.")
+    profile: Literal["local", "gcp"] = Field("local", description="Where tables and files lie: here, or with Google.")
+    gcp: GcpSettings = Field(GcpSettings(), description="Project, bucket and names, for BIKE_PROFILE=gcp.")
     source: Literal["auto", "paris", "portal", "simulator", "file"] = Field(
         "auto", description="Where counts come from; portal is that of the city's file, and paris that of Paris."
     )
@@ -228,6 +231,12 @@ class Settings(BaseSettings):
             raise ValueError("BIKE_R2_CRITICAL is above BIKE_R2_WARNING")
         if self.drift_warning > self.drift_critical:
             raise ValueError("BIKE_DRIFT_WARNING is above BIKE_DRIFT_CRITICAL")
+        return self
+
+    @model_validator(mode="after")
+    def _profile_is_whole(self) -> "Settings":
+        if self.profile == "gcp" and (missing := self.gcp.missing()):
+            raise ValueError(f"BIKE_PROFILE=gcp needs {' and '.join(missing)}")
         return self
 
     @model_validator(mode="after")

@@ -3,10 +3,11 @@
 from typing import Any
 
 from bike_assets.core.local_time import as_date
+from bike_assets.core.summary import ModelEntry, champion_card
 from bike_assets.home import recorded_home
-from bike_assets.resources.registry import LocalRegistry, ModelEntry, champion_card
+from bike_assets.resources.registry import open_registry
 from bike_assets.resources.table_rows import one_row
-from bike_assets.resources.warehouse import LocalWarehouse, Warehouse
+from bike_assets.resources.warehouse import Warehouse, open_warehouse
 from bike_assets.settings import Settings
 
 PARTS = ("source", "raw_counts", "weather", "champion", "predictions", "performance", "drift", "decision")
@@ -21,8 +22,8 @@ def collect_status(settings: Settings) -> dict[str, Any]:
     home = recorded_home(settings)
     if home is None:
         return dict.fromkeys(PARTS)
-    warehouse = LocalWarehouse(home.warehouse, settings.threads)
-    champion = LocalRegistry(home.registry).read().champion
+    warehouse = open_warehouse(settings)
+    champion = open_registry(settings).read().champion
     return {
         "source": home.source,
         "raw_counts": _raw_counts(warehouse),
@@ -121,11 +122,7 @@ def rows_left_out(settings: Settings) -> int:
     home = recorded_home(settings)
     if home is None:
         return 0
-    row = one_row(
-        LocalWarehouse(home.warehouse, settings.threads).query(
-            "SELECT COUNT(*) AS left_out FROM bike_traffic_raw.rejected_counts"
-        )
-    )
+    row = one_row(open_warehouse(settings).query("SELECT COUNT(*) AS left_out FROM bike_traffic_raw.rejected_counts"))
     return int(row["left_out"] or 0) if row else 0
 
 
@@ -153,5 +150,5 @@ def busiest_forecasts(settings: Settings, counters: int = 3) -> dict[str, Any] |
 def _champion_and_warehouse(settings: Settings) -> tuple[ModelEntry, Warehouse] | None:
     """The champion, and the warehouse of its home; None before there is one."""
     home = recorded_home(settings)
-    champion = LocalRegistry(home.registry).read().champion if home else None
-    return (champion, LocalWarehouse(home.warehouse, settings.threads)) if home and champion else None
+    champion = open_registry(settings).read().champion if home else None
+    return (champion, open_warehouse(settings)) if home and champion else None

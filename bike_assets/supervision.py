@@ -24,7 +24,7 @@ from bike_assets.processes import (
     wait_until_it_answers,
 )
 from bike_assets.resources.home_source import claim_home, outline_home
-from bike_assets.resources.tracking import Tracking
+from bike_assets.resources.tracking import open_tracking
 from bike_assets.settings import Settings
 from bike_assets.terminal import console
 
@@ -32,9 +32,9 @@ MARK = "BIKE_SUPERVISED_HOME"
 
 
 def services(home: Home, settings: Settings) -> list[Service]:
-    """Return what runs beside the daemon, in the order in which people look at it."""
+    """Return what runs beside the daemon, in the order in which people look at it; no MLflow that others run."""
     binaries, host = Path(sys.executable).parent, settings.host
-    tracking = Tracking(home.mlflow)
+    tracking = open_tracking(settings)
     dagster = (
         str(binaries / "dagster-webserver"),
         "-h",
@@ -54,12 +54,13 @@ def services(home: Home, settings: Settings) -> list[Service]:
     )
     api = (sys.executable, "-m", "bike_assets.cli", "serve")
     exporter = (sys.executable, "-m", "bike_assets.cli", "exporter")
-    return [
+    running = [
         Service("webserver", dagster, settings.dagster_port, "/server_info", "BIKE_DAGSTER_PORT", "Dagster UI"),
         Service("api", api, settings.api_port, "/healthz", "BIKE_API_PORT", "API"),
         Service("mlflow", (*mlflow, *stores), settings.mlflow_port, "/health", "BIKE_MLFLOW_PORT", "MLflow"),
         Service("exporter", exporter, settings.exporter_port, "/metrics", "BIKE_EXPORTER_PORT", "Exporter"),
     ]
+    return [service for service in running if service.name != "mlflow" or not tracking.is_elsewhere]
 
 
 def run_everything(settings: Settings) -> None:
@@ -78,7 +79,7 @@ def run_everything(settings: Settings) -> None:
             refuse_busy_port(service, settings.host)
         home = claim_home(settings)
         console.print(f"[bold]Home[/]       {escape(str(home.folder))}")
-        Tracking(home.mlflow).prepare()
+        open_tracking(settings).prepare()
         with supervised(home, settings, running) as supervisor:
             for service in running:
                 wait_until_it_answers(service, settings.host, supervisor)

@@ -21,6 +21,9 @@ import pytest
 if TYPE_CHECKING:
     from bike_assets.simulator.publication import Publication
     from bike_assets.simulator.server import PortalSimulator
+    from bike_assets_tests.emulators.bigquery import BigQueryEmulator
+    from bike_assets_tests.emulators.gcs import GcsEmulator
+    from bike_assets_tests.emulators.postgres import Postgres
     from bike_assets_tests.fake_discord import Channel
 
 SHARED_DATA = Path(__file__).parent.parent.parent / "shared" / "data"
@@ -183,12 +186,39 @@ def channel() -> "Iterator[Channel]":
     channel.server.server_close()
 
 
+@pytest.fixture(scope="session")
+def gcs() -> "Iterator[GcsEmulator]":
+    """Cloud Storage on this machine, of this test process."""
+    from bike_assets_tests.emulators.gcs import running_gcs
+
+    with running_gcs() as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="session")
+def postgres() -> "Iterator[Postgres]":
+    """PostgreSQL on this machine, of this test process."""
+    from bike_assets_tests.emulators.postgres import installed, running_postgres
+
+    with running_postgres(installed() or Path(system_program("postgresql", "postgres")).parent) as server:
+        yield server
+
+
 @pytest.fixture
 def deaf_address() -> str:
     """The address of a portal on this machine that nobody runs."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{free.getsockname()[1]}"
+
+
+@pytest.fixture(scope="session")
+def bigquery() -> "Iterator[BigQueryEmulator]":
+    """An emulator of BigQuery on this machine; each test has datasets of its own in it."""
+    from bike_assets_tests.emulators.bigquery import running_bigquery
+
+    with running_bigquery() as emulator:
+        yield emulator
 
 
 def system_program(package: str, *names: str) -> str:

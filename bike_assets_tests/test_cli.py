@@ -100,6 +100,8 @@ def content(folder: Path) -> dict[str, bytes | None] | None:
         (("exporter",), ["--host", "--port", "Prometheus"]),
         (("report",), ["--output", "HTML"]),
         (("dashboards",), ["Prometheus", "Alertmanager", "Grafana"]),
+        (("warehouse",), ["init", "BigQuery"]),
+        (("warehouse", "init"), ["--yes", "--dry-run", "Nothing is ever dropped"]),
         (("run",), ["Ctrl-C"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",

@@ -113,6 +113,19 @@ def test_what_cannot_be_replayed_is_refused_before_anything_is_made(tmp_path, op
     assert not home.exists()
 
 
+def test_days_that_are_made_up_never_reach_the_cloud(tmp_path):
+    # In a process of its own, as prepare() changes the environment for every process after it.
+    code = (
+        "from contextlib import ExitStack; from pathlib import Path; from bike_assets.replay_home import *; "
+        f"print(prepare(ReplayOptions(2, 'quiet', home=Path({str(tmp_path / 'home')!r})), ExitStack())[0].profile)"
+    )
+    cloud = {"BIKE_PROFILE": "gcp", "BIKE_GCP__PROJECT": "city", "BIKE_GCP__BUCKET": "bikes"}
+    told = subprocess.run(
+        [sys.executable, "-c", code], env=environment(tmp_path, **cloud), capture_output=True, text=True, check=False
+    )
+    assert told.stdout.strip() == "local", told.stderr
+
+
 @pytest.mark.verify
 @pytest.mark.timeout(1800)
 def test_sixty_quiet_days_train_nothing_but_the_challenge_of_the_month(tmp_path):

@@ -48,6 +48,16 @@ def test_a_tilde_is_the_users_folder(environment, tmp_path):
     assert Settings(home="~/bikes").home_folder == tmp_path / "bikes"
 
 
+def test_the_variables_of_google_are_read(environment):
+    environment.setenv("BIKE_PROFILE", "gcp")
+    environment.setenv("BIKE_GCP__PROJECT", "bikes")
+    environment.setenv("BIKE_GCP__BUCKET", "bikes-of-paris")
+    environment.setenv("BIKE_GCP__MAX_BYTES_BILLED", "1000000")
+    settings = load_settings()
+    assert (settings.profile, settings.gcp.project, settings.gcp.bucket) == ("gcp", "bikes", "bikes-of-paris")
+    assert (settings.gcp.location, settings.gcp.max_bytes_billed) == ("EU", 1_000_000)
+
+
 def test_other_variables_are_none_of_its_business(environment):
     environment.setenv("BIKE_BELL", "ding")
     environment.setenv("SEED", "7")
@@ -80,6 +90,13 @@ def test_other_variables_are_none_of_its_business(environment):
         ("BIKE_MAX_SHARE_INCOMPLETE", "1.1"),
         ("BIKE_OUTLIER_FACTOR", "1"),
         ("BIKE_OUTLIER_FLOOR", "nan"),
+        ("BIKE_PROFILE", "aws"),
+        ("BIKE_GCP__DATASET_PREFIX", "a-b."),
+        ("BIKE_GCP__MAX_BYTES_BILLED", "0"),
+        ("BIKE_GCP__BIGQUERY_ENDPOINT", "127.0.0.1:9050"),
+        ("BIKE_GCP__BIGQUERY_READ_ENDPOINT", "http://127.0.0.1:9060"),
+        ("BIKE_GCP__STORAGE_ENDPOINT", "storage"),
+        ("BIKE_GCP__BUKET", "bikes"),
         ("BIKE_WEATHER", "sunny"),
         ("BIKE_WEATHER_FILE", "nowhere.csv"),
         ("BIKE_WEATHER_LATITUDE", "91"),
@@ -140,6 +157,9 @@ def test_other_zones_and_countries_are_accepted(environment, zone, country):
         ({"R2_WARNING": 0.5}, ["BIKE_R2_CRITICAL", "BIKE_R2_WARNING"]),
         ({"DRIFT_WARNING": 0.6}, ["BIKE_DRIFT_WARNING", "BIKE_DRIFT_CRITICAL"]),
         ({"DRIFT_CRITICAL": 0.2}, ["BIKE_DRIFT_WARNING", "BIKE_DRIFT_CRITICAL"]),
+        ({"PROFILE": "gcp"}, ["BIKE_PROFILE=gcp needs BIKE_GCP__PROJECT and BIKE_GCP__BUCKET"]),
+        ({"PROFILE": "gcp", "GCP__PROJECT": "bikes"}, ["BIKE_PROFILE=gcp needs BIKE_GCP__BUCKET"]),
+        ({"PROFILE": "gcp", "GCP__PROJECT": "", "GCP__BUCKET": "b"}, ["BIKE_PROFILE=gcp needs BIKE_GCP__PROJECT"]),
         ({"WEATHER": "file"}, ["BIKE_WEATHER=file needs BIKE_WEATHER_FILE"]),
         ({"WEATHER": "off", "WEATHER_FILE": __file__}, ["BIKE_WEATHER_FILE is set, and BIKE_WEATHER is off"]),
         ({"WEATHER": "simulator", "SOURCE": "paris"}, ["BIKE_WEATHER=simulator", "BIKE_SOURCE is paris"]),
@@ -215,3 +235,18 @@ def test_fields_that_are_no_json_are_refused_by_name(monkeypatch):
     monkeypatch.setenv("BIKE_PORTAL_FIELDS", '{"counter_id": "a"')
     with pytest.raises(BikeError, match="BIKE_PORTAL_FIELDS has to be JSON"):
         load_settings()
+
+
+def test_the_local_profile_needs_nothing_of_google():
+    code = (
+        "import sys, bike_assets.cli, bike_assets.build\n"
+        "from bike_assets.resources.warehouse import open_warehouse\n"
+        "from bike_assets.settings import load_settings\n"
+        "open_warehouse(load_settings()).query('SELECT 1 AS n')\n"
+        "print(sorted(n for n in sys.modules if n.startswith(('google.cloud', 'google.auth', 'dagster_gcp'))))"
+    )
+    root = str(Path(__file__).parents[1])
+    printed = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": root}, capture_output=True, text=True, check=True
+    )
+    assert printed.stdout.strip() == "[]"

@@ -18,9 +18,10 @@ from bike_assets.core.schemas import (
     WEATHER,
     Table,
 )
+from bike_assets.core.summary import ModelEntry
 from bike_assets.errors import BikeError
 from bike_assets.home import Home
-from bike_assets.resources.registry import LocalRegistry, ModelEntry
+from bike_assets.resources.local_registry import LocalRegistry
 from bike_assets.resources.table_rows import frame
 from bike_assets.resources.warehouse import LocalWarehouse
 from bike_assets.settings import Settings

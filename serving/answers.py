@@ -15,7 +15,7 @@ from msgspec import UNSET, Raw
 from bike_assets.core.families.base import counter_codes
 from bike_assets.core.families.served import ServedModel
 from bike_assets.core.local_time import day_numbers
-from bike_assets.resources.registry import ModelEntry, Summary
+from bike_assets.core.summary import ModelEntry, Summary
 from serving.city import HOUR, City, Counter
 from serving.wire import Detail, ModelMetadata, PredictRequest, Record, RecordProblem, Refusal, encode
 

@@ -22,7 +22,7 @@ from bike_assets.core.weather_cube import WeatherCube
 from bike_assets.home import Home
 from bike_assets.resources.queries import read_counts, read_weather_cube, whole_days
 from bike_assets.resources.table_rows import plain_rows
-from bike_assets.resources.warehouse import LocalWarehouse
+from bike_assets.resources.warehouse import Warehouse
 
 PAST_DAYS = 6
 """Days before the newest one that are answered as they would have been issued."""
@@ -120,12 +120,12 @@ class City:
         return datetime.fromtimestamp((self.first_hour + index) * HOUR, UTC).astimezone(ZoneInfo(self.timezone))
 
 
-def state_of(warehouse: LocalWarehouse) -> tuple:
+def state_of(warehouse: Warehouse) -> tuple:
     """Return what changes when a city has to be read anew."""
     return tuple(warehouse.state(table) for table in (INGESTIONS, COUNTERS, WEATHER))
 
 
-def read_city(warehouse: LocalWarehouse, home: Home, country: str) -> City | None:
+def read_city(warehouse: Warehouse, home: Home, country: str) -> City | None:
     """Read what can be asked for; None while there is no whole day of counts.
 
     Args:
@@ -193,7 +193,7 @@ def _counted(counts: pd.DataFrame, cube: CountCube, first_hour: int, hours: int)
     return out
 
 
-def _counters(warehouse: LocalWarehouse, counts: pd.DataFrame) -> tuple[Counter, ...]:
+def _counters(warehouse: Warehouse, counts: pd.DataFrame) -> tuple[Counter, ...]:
     rows = warehouse.query(
         "SELECT counter_id, counter_name, latitude, longitude, state, last_day FROM bike_traffic_raw.counters "
         "ORDER BY counter_name, counter_id"

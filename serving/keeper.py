@@ -11,10 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from bike_assets.core.summary import ModelEntry, Summary
 from bike_assets.errors import BikeError
 from bike_assets.home import recorded_home
-from bike_assets.resources.registry import LocalRegistry, ModelEntry, Summary
-from bike_assets.resources.warehouse import LocalWarehouse
+from bike_assets.resources.registry import open_registry
+from bike_assets.resources.warehouse import open_warehouse
 from bike_assets.settings import Settings
 from serving.answers import Serving, Version, ready_version
 from serving.city import City, read_city, state_of
@@ -55,8 +56,8 @@ class Keeper:
         self.serving: Serving | None = None
         self.troubles: dict[str, Trouble] = {}
         self._settings, self._metrics = settings, metrics
-        self._warehouse = LocalWarehouse(settings.home_folder / "warehouse", settings.threads)
-        self._registry = LocalRegistry(settings.home_folder / "registry")
+        self._warehouse = open_warehouse(settings)
+        self._registry = open_registry(settings)
         self._city: City | None = None
         self._city_state: tuple | None = None
         self._summary_state: tuple | None = None

@@ -7,11 +7,10 @@ from typing import Any
 import anyio.to_thread
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp
 
-from bike_assets.resources.reports import SERVED_AT
+from bike_assets.resources.reports import open_reports
 from bike_assets.settings import Settings, load_settings
 from serving.frame import Frame
 from serving.keeper import Keeper
@@ -23,6 +22,7 @@ from serving.routes.health import health_router
 from serving.routes.operations import operations_router
 from serving.routes.page import add_page
 from serving.routes.predict import document_predict, predict_route
+from serving.routes.reports import add_reports
 from serving.security import keys_of
 
 
@@ -55,8 +55,7 @@ def create_app(settings: Settings) -> ASGIApp:
     app.include_router(operations_router(keeper, settings))
     app.include_router(health_router(keeper, metrics))
     add_page(app)
-    reports = settings.home_folder / "reports"
-    app.mount(f"/{SERVED_AT}", StaticFiles(directory=reports, check_dir=False), name=SERVED_AT)
+    add_reports(app, open_reports(settings))
     _let_document(app, document_predict)
     return Frame(app, settings, metrics)
 

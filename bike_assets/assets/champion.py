@@ -12,9 +12,10 @@ from pydantic import Field
 
 from bike_assets.core.decisions import Verdict
 from bike_assets.core.schemas import DEPLOYMENTS
+from bike_assets.core.summary import ModelEntry
 from bike_assets.resources.audit import append
 from bike_assets.resources.queries import whole_days
-from bike_assets.resources.registry import LocalRegistry, ModelEntry
+from bike_assets.resources.registry import Registry
 from bike_assets.resources.table_rows import one_row
 from bike_assets.resources.tracking import CHALLENGER, CHAMPION, Tracking
 from bike_assets.resources.warehouse import Warehouse
@@ -45,7 +46,7 @@ def champion(
     context: dg.AssetExecutionContext,
     config: Promotion,
     warehouse: dg.ResourceParam[Warehouse],
-    registry: dg.ResourceParam[LocalRegistry],
+    registry: dg.ResourceParam[Registry],
     mlflow: dg.ResourceParam[Tracking],
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult:
@@ -96,7 +97,7 @@ def _recorded_version(warehouse: Warehouse) -> int:
     return int(row["version"]) if row else 0
 
 
-def _by_evaluation(warehouse: Warehouse, registry: LocalRegistry) -> Choice | None:
+def _by_evaluation(warehouse: Warehouse, registry: Registry) -> Choice | None:
     """The challenger of the newest evaluation against the present champion, if that says DEPLOY.
 
     What a person withdrew comes back by a person alone.
@@ -116,7 +117,7 @@ def _by_evaluation(warehouse: Warehouse, registry: LocalRegistry) -> Choice | No
     return Choice(int(row["challenger_version"]), BY_EVALUATION, row["reason"]) if may_serve else None
 
 
-def _by_hand(config: Promotion, registry: LocalRegistry, recorded: int) -> Choice:
+def _by_hand(config: Promotion, registry: Registry, recorded: int) -> Choice:
     """The version that a person asks for.
 
     Raises:

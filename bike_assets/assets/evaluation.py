@@ -14,9 +14,10 @@ from bike_assets.core.gain import Gain, gain_of
 from bike_assets.core.schemas import EVALUATIONS
 from bike_assets.core.scoring import Scores, score
 from bike_assets.core.splits import Span
+from bike_assets.core.summary import ModelEntry, Summary
 from bike_assets.resources.audit import append
 from bike_assets.resources.queries import TEST_BASELINE, TEST_CURRENT, read_features, recorded_split
-from bike_assets.resources.registry import LocalRegistry, ModelEntry, Summary
+from bike_assets.resources.registry import Registry
 from bike_assets.resources.tracking import CHALLENGER, Tracking
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
@@ -29,7 +30,7 @@ SETS = {"baseline": TEST_BASELINE, "current": TEST_CURRENT}
 def double_evaluation(
     context: dg.AssetExecutionContext,
     warehouse: dg.ResourceParam[Warehouse],
-    registry: dg.ResourceParam[LocalRegistry],
+    registry: dg.ResourceParam[Registry],
     mlflow: dg.ResourceParam[Tracking],
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult:
@@ -78,7 +79,7 @@ class Judged:
 
 def _judge(
     warehouse: Warehouse,
-    registry: LocalRegistry,
+    registry: Registry,
     challenger: ModelEntry,
     champion: ModelEntry | None,
     settings: Settings,
@@ -145,7 +146,7 @@ def _rows(warehouse: Warehouse, record: dict, left_out: list[str]) -> pd.DataFra
     return read_features(warehouse, [Span(record["first_day"], record["last_day"])], left_out, horizon=1)
 
 
-def _forecasts(registry: LocalRegistry, entry: ModelEntry, rows: dict[str, pd.DataFrame]) -> dict[str, ArrayLike]:
+def _forecasts(registry: Registry, entry: ModelEntry, rows: dict[str, pd.DataFrame]) -> dict[str, ArrayLike]:
     model = registry.load(entry)
     return {name: model.predict(each) for name, each in rows.items()}
 

@@ -14,10 +14,11 @@ from bike_assets.core.families.blend import MEMBERS, Blend
 from bike_assets.core.model_report import ModelReport, report_of, score_table
 from bike_assets.core.plots import as_markdown
 from bike_assets.core.schemas import TRAINING_RUNS
+from bike_assets.core.summary import ModelEntry
 from bike_assets.core.training import Training, train_and_score
 from bike_assets.resources.audit import append
 from bike_assets.resources.queries import TEST_BASELINE, TEST_CURRENT, TRAIN_BASELINE, TRAIN_CURRENT
-from bike_assets.resources.registry import LocalRegistry, ModelEntry
+from bike_assets.resources.registry import Registry
 from bike_assets.resources.tracking import Tracking, TrainingIdentity
 from bike_assets.resources.training_data import TrainingData, read_training_data
 from bike_assets.resources.warehouse import Warehouse
@@ -43,7 +44,7 @@ def model_asset(family: type[Family]) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
         config: launchpad_config(family),  # type: ignore[valid-type]
         warehouse: dg.ResourceParam[Warehouse],
-        registry: dg.ResourceParam[LocalRegistry],
+        registry: dg.ResourceParam[Registry],
         mlflow: dg.ResourceParam[Tracking],
         settings: dg.ResourceParam[Settings],
     ) -> dg.MaterializeResult:
@@ -142,7 +143,7 @@ def _entry(
     trained_on: str,
     training: Training,
     data: TrainingData,
-    registry: LocalRegistry,
+    registry: Registry,
 ) -> ModelEntry:
     trained = training.trained
     return ModelEntry(

@@ -20,10 +20,11 @@ from bike_assets.core.features import HORIZONS
 from bike_assets.core.local_time import as_date
 from bike_assets.core.performance import days_behind, scores_by_role
 from bike_assets.core.schemas import DRIFT, PERFORMANCE, RETRAIN_DECISIONS
+from bike_assets.core.summary import Summary
 from bike_assets.partitions import DAILY, days_of
 from bike_assets.resources.audit import append, rows_digest
 from bike_assets.resources.queries import as_list, bootstrapped_on, read_features, recorded_baseline, whole_days
-from bike_assets.resources.registry import LocalRegistry, Summary
+from bike_assets.resources.registry import Registry
 from bike_assets.resources.reports import DriftReports
 from bike_assets.resources.table_rows import one_row
 from bike_assets.resources.warehouse import Warehouse
@@ -54,7 +55,7 @@ _SCORED = ("model_version", "r2", "rmse", "mae", "n")
 def champion_performance(
     context: dg.AssetExecutionContext,
     warehouse: dg.ResourceParam[Warehouse],
-    registry: dg.ResourceParam[LocalRegistry],
+    registry: dg.ResourceParam[Registry],
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult:
     """Forecasts against counts over the 7 days to the day: champion, what was issued, naive, and the first champion."""
@@ -120,7 +121,7 @@ def _as_table(rows: pd.DataFrame) -> str:
 def drift_report(
     context: dg.AssetExecutionContext,
     warehouse: dg.ResourceParam[Warehouse],
-    registry: dg.ResourceParam[LocalRegistry],
+    registry: dg.ResourceParam[Registry],
     reports: dg.ResourceParam[DriftReports],
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult:
@@ -141,7 +142,7 @@ def drift_report(
 
 def _drift_row(
     warehouse: Warehouse,
-    registry: LocalRegistry,
+    registry: Registry,
     summary: Summary,
     reports: DriftReports,
     settings: Settings,
@@ -157,7 +158,8 @@ def _drift_row(
         _with_forecast(read_features(warehouse, [span], settings.left_out, horizon=1), model)
         for span in (week_to(day), reference.span)
     )
-    drift = measure_drift(current, before, settings.seed, reports.path(day))
+    with reports.writing(day) as html:
+        drift = measure_drift(current, before, settings.seed, html)
     row = {**empty, **_figures(drift, reference), **_counters_come_and_gone(current, before)}
     versions = {"current": rows_digest(current), "reference": rows_digest(before), **_champion_version(summary)}
     return row, versions
@@ -201,7 +203,7 @@ def retrain_decision(
     context: dg.AssetExecutionContext,
     config: Force,
     warehouse: dg.ResourceParam[Warehouse],
-    registry: dg.ResourceParam[LocalRegistry],
+    registry: dg.ResourceParam[Registry],
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult:
     """What the retrain matrix says of the day, with its inputs, its reason, and how long a cooldown holds it back."""

@@ -12,10 +12,11 @@ from bike_assets.core.local_time import as_date, days_between
 from bike_assets.core.plots import as_markdown, city_by_hour
 from bike_assets.core.schemas import PREDICTIONS
 from bike_assets.core.splits import Span
+from bike_assets.core.summary import ModelEntry
 from bike_assets.core.weather_cube import WeatherCube
 from bike_assets.partitions import DAILY, days_of
 from bike_assets.resources.queries import read_cube, read_weather_cube, whole_days
-from bike_assets.resources.registry import LocalRegistry, ModelEntry
+from bike_assets.resources.registry import Registry
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
 
@@ -33,7 +34,7 @@ LOOKED_BACK_DAYS = 6 + max(HORIZONS)
 def predictions(
     context: dg.AssetExecutionContext,
     warehouse: dg.ResourceParam[Warehouse],
-    registry: dg.ResourceParam[LocalRegistry],
+    registry: dg.ResourceParam[Registry],
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult:
     """The champion's forecast of the next three days when the day is in, and the never retrained first champion's."""

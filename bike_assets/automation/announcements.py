@@ -16,8 +16,9 @@ from bike_assets.automation.sensors import MINIMUM_INTERVAL_SECONDS
 from bike_assets.checks import monitoring_checks, predictions_checks
 from bike_assets.checks.monitoring_checks import NOT_KNOWN
 from bike_assets.core.messages import Message, failed_run, failing_check, promotion, recovered_check, rejection
+from bike_assets.core.summary import ModelEntry
 from bike_assets.resources.notifier import Notifier
-from bike_assets.resources.registry import LocalRegistry, ModelEntry
+from bike_assets.resources.registry import Registry
 from bike_assets.resources.table_rows import one_row
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
@@ -73,7 +74,7 @@ class AlarmState:
 def announce_promotion(
     context: dg.SensorEvaluationContext,
     warehouse: dg.ResourceParam[Warehouse],
-    registry: dg.ResourceParam[LocalRegistry],
+    registry: dg.ResourceParam[Registry],
     notifier: dg.ResourceParam[Notifier],
     settings: dg.ResourceParam[Settings],
 ) -> dg.SkipReason:

@@ -9,7 +9,7 @@ from bike_assets.automation.jobs import promote, refresh, retrain
 from bike_assets.core.decisions import RetrainDecision
 from bike_assets.core.local_time import as_date
 from bike_assets.resources.queries import whole_days
-from bike_assets.resources.registry import LocalRegistry
+from bike_assets.resources.registry import Registry
 from bike_assets.resources.table_rows import one_row
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
@@ -95,7 +95,7 @@ def refresh_on_promotion(
     description="Finishes a promotion whose process died after summary.json was replaced: MLflow, audit, refresh.",
 )
 def finish_on_broken_promotion(
-    context: dg.SensorEvaluationContext, registry: dg.ResourceParam[LocalRegistry]
+    context: dg.SensorEvaluationContext, registry: dg.ResourceParam[Registry]
 ) -> dg.RunRequest | dg.SkipReason:
     """Look after a champion that the registry has and no materialization tells of, once nothing is under way."""
     now = registry.read().champion
@@ -117,7 +117,7 @@ def finish_on_broken_promotion(
     description="Asks again for a decided retrain whose process died and that Dagster could not run again.",
 )
 def retrain_on_lost_run(
-    context: dg.SensorEvaluationContext, registry: dg.ResourceParam[LocalRegistry]
+    context: dg.SensorEvaluationContext, registry: dg.ResourceParam[Registry]
 ) -> dg.RunRequest | dg.SkipReason:
     """Look after the newest retrain: what failed by itself is not asked for again, nor what died three times."""
     run = next(iter(context.instance.get_runs(dg.RunsFilter(job_name=retrain.name), limit=1)), None)

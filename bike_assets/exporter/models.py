@@ -6,9 +6,9 @@ from typing import Any
 
 from bike_assets.core.families import FAMILIES
 from bike_assets.core.schemas import EVALUATIONS, PERFORMANCE
+from bike_assets.core.summary import ModelEntry, Summary
 from bike_assets.exporter.names import Sample
 from bike_assets.exporter.sources import Sources
-from bike_assets.resources.registry import ModelEntry, Summary
 
 TABLES = (PERFORMANCE, EVALUATIONS)
 SETS = ("baseline", "current")

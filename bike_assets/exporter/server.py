@@ -13,7 +13,7 @@ from bike_assets.exporter.collector import WAIT_SECONDS, Part, Parts
 from bike_assets.exporter.names import Sample
 from bike_assets.exporter.orchestration import DagsterOfHome
 from bike_assets.exporter.sources import Sources, open_sources
-from bike_assets.resources.warehouse import LocalWarehouse
+from bike_assets.resources.warehouse import open_warehouse
 from bike_assets.settings import Settings
 
 PATIENCE_SECONDS = 0.1
@@ -39,7 +39,7 @@ def metrics_of(settings: Settings, patience: float = WAIT_SECONDS) -> CollectorR
         settings: the settings in force.
         patience: seconds that a scrape waits for a part that is being read anew and was read a moment before.
     """
-    warehouse = LocalWarehouse(settings.home_folder / "warehouse", settings.threads)
+    warehouse = open_warehouse(settings)
 
     def part(name: str, tables: tuple[Table, ...], read: Callable[[Sources], Iterable[Sample]]) -> Part:
         def state() -> object:

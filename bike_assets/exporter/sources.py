@@ -9,9 +9,9 @@ import pandas as pd
 from bike_assets.core.local_time import utc_bounds
 from bike_assets.core.schemas import Table
 from bike_assets.home import Home, recorded_home
-from bike_assets.resources.registry import LocalRegistry
+from bike_assets.resources.registry import Registry, open_registry
 from bike_assets.resources.table_rows import plain_rows
-from bike_assets.resources.warehouse import LocalWarehouse
+from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
 
 
@@ -21,8 +21,8 @@ class Sources:
 
     home: Home
     settings: Settings
-    warehouse: LocalWarehouse
-    registry: LocalRegistry
+    warehouse: Warehouse
+    registry: Registry
 
     def rows(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
         """Return the rows of a question; what is null is None."""
@@ -37,11 +37,11 @@ class Sources:
         return self.registry.state(), *(self.warehouse.state(table) for table in tables)
 
 
-def open_sources(settings: Settings, warehouse: LocalWarehouse) -> Sources | None:
+def open_sources(settings: Settings, warehouse: Warehouse) -> Sources | None:
     """Return the sources of the home that the settings name; None while nobody claimed it.
 
     Raises:
         BikeError: the home's record cannot be read.
     """
     home = recorded_home(settings)
-    return Sources(home, settings, warehouse, LocalRegistry(home.registry)) if home else None
+    return Sources(home, settings, warehouse, open_registry(settings)) if home else None

@@ -16,7 +16,7 @@ from bike_assets.home import describe_source
 from bike_assets.report import contents
 from bike_assets.report.contents import Listing, number
 from bike_assets.resources.queries import whole_days
-from bike_assets.resources.warehouse import LocalWarehouse
+from bike_assets.resources.warehouse import open_warehouse
 from bike_assets.settings import Settings
 
 NAME = "report.html"
@@ -28,7 +28,7 @@ def write_report(settings: Settings, output: Path | None) -> Path:
     Raises:
         BikeError: the home holds nothing yet, or the file cannot be written.
     """
-    sources = open_sources(settings, LocalWarehouse(settings.home_folder / "warehouse", settings.threads))
+    sources = open_sources(settings, open_warehouse(settings))
     span = whole_days(sources.warehouse, sources.home.timezone) if sources else None
     if sources is None or span is None:
         raise BikeError(f"{settings.home_folder} holds no counts yet: type make run, or bike materialize.")

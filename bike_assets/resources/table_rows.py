@@ -25,6 +25,22 @@ def _arrow_schema(table: Table) -> "pa.Schema":
     return pa.schema([(name, types[kind]) for name, kind in table.columns.items()])
 
 
+def refuse_unfit_rows(table: Table, rows: pd.DataFrame) -> None:
+    """Refuse rows that cannot be merged into a table.
+
+    Raises:
+        ValueError: columns are missing, a key or partition is null, or two rows share a key.
+    """
+    missing = set(table.columns) - set(rows.columns)
+    if missing:
+        raise ValueError(f"{table.full_name}: columns missing: {', '.join(sorted(missing))}")
+    if rows.duplicated(list(table.key)).any():
+        raise ValueError(f"{table.full_name}: two rows share a key ({', '.join(table.key)})")
+    identifying = [*table.key, *([table.partition] if table.partition else [])]
+    if rows[identifying].isna().any(axis=None):
+        raise ValueError(f"{table.full_name}: a row has no value in one of {', '.join(identifying)}")
+
+
 def to_arrow(table: Table, rows: pd.DataFrame) -> "pa.Table":
     """Return a frame as an Arrow table with the table's columns and types."""
     import pyarrow as pa

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bike_assets.core.families.base import INPUTS, Trained
 from bike_assets.core.model_report import ModelReport
+from bike_assets.settings import Settings
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -59,6 +60,11 @@ class Tracking:
     def artifacts(self) -> str:
         """Where artifacts of the experiment lie."""
         return (self.folder / "artifacts").as_uri()
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether somebody else runs the server that shows it."""
+        return False
 
     def prepare(self) -> None:
         """Create the database, all of it or none: a migration that is killed half-way cannot be taken up again."""
@@ -155,7 +161,56 @@ class Tracking:
                 metadata={"inputs": list(INPUTS), "counters": trained.counters, "sha256": trained.sha256},
             )
         tags = {FINGERPRINT: training.fingerprint, "family": training.family, **training.tags}
-        return int(client.create_model_version(MODEL, logged.model_uri, run_id, tags=tags).version)
+        made = client.create_model_version(MODEL, logged.model_uri, run_id, tags=tags, model_id=logged.model_id)
+        return int(made.version)
+
+
+class CloudTracking(Tracking):
+    """MLflow with its artifacts in a bucket, on the server or database that MLFLOW_TRACKING_URI names.
+
+    That variable is MLflow's own, as credentials are Google's; without it runs stay in SQLite below the folder.
+
+    Args:
+        folder: of the SQLite database.
+        bucket: name of the bucket.
+    """
+
+    def __init__(self, folder: Path, bucket: str | None) -> None:
+        super().__init__(folder)
+        self._bucket = bucket
+
+    @property
+    def uri(self) -> str:
+        """Tracking address."""
+        return _named_address() or super().uri
+
+    @property
+    def artifacts(self) -> str:
+        """Where artifacts of the experiment lie."""
+        return f"gs://{self._bucket}/mlflow"
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether MLFLOW_TRACKING_URI names a server or database, which others look after."""
+        return _named_address() is not None
+
+    def prepare(self) -> None:
+        """Create the database where it is ours; a server has its own, and MLflow migrates one that it is given."""
+        if not self.is_elsewhere:
+            super().prepare()
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
+
+
+def _named_address() -> str | None:
+    from mlflow.environment_variables import MLFLOW_TRACKING_URI
+
+    return MLFLOW_TRACKING_URI.get() or None
+
+
+def open_tracking(settings: Settings) -> Tracking:
+    """Open the tracking of the profile in force; nothing is asked of it yet."""
+    folder = settings.home_folder / "mlflow"
+    return CloudTracking(folder, settings.gcp.bucket) if settings.profile == "gcp" else Tracking(folder)
 
 
 def _log(client: "MlflowClient", run_id: str, parameters: Mapping, report: ModelReport) -> None:

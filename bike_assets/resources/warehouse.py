@@ -1,8 +1,9 @@
-"""The warehouse: tables in, SQL out.
+"""The warehouse: tables in, SQL out; what every engine offers, which one a profile opens, and the embedded one.
 
 The embedded engine keeps every partition as one Parquet file, written under a temporary name and renamed, and reads
 them with an in-memory DuckDB, so that several processes read and write at once without a server. What the tables mean
-belongs to `core.schemas` and the assets, how rows are merged into the files to `partition_merge`.
+belongs to `core.schemas` and the assets, how rows are merged into the files to `partition_merge`, the engine that is a
+service to `bigquery_warehouse`.
 """
 
 import atexit
@@ -23,6 +24,8 @@ from bike_assets.core.schemas import TABLES, Table
 from bike_assets.errors import StepFailedError
 from bike_assets.resources.partition_files import current_file
 from bike_assets.resources.partition_merge import MergeResult, PartitionMerge, quoted
+from bike_assets.resources.table_rows import refuse_unfit_rows
+from bike_assets.settings import Settings
 
 if TYPE_CHECKING:
     import duckdb
@@ -54,6 +57,29 @@ class Warehouse(Protocol):
         """Run one SELECT in BigQuery's dialect, with @named parameters; times come back in UTC."""
         ...
 
+    def state(self, table: Table) -> tuple[str, ...]:
+        """Return what changes when the rows of a table do."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what is held between questions; the next question opens it again."""
+        ...
+
+
+def open_warehouse(settings: Settings) -> Warehouse:
+    """Open the warehouse of the profile in force; nothing is asked of a service yet."""
+    return {"local": _embedded, "gcp": _bigquery}[settings.profile](settings)
+
+
+def _embedded(settings: Settings) -> Warehouse:
+    return LocalWarehouse(settings.home_folder / "warehouse", settings.threads)
+
+
+def _bigquery(settings: Settings) -> Warehouse:
+    from bike_assets.resources.bigquery_warehouse import BigQueryWarehouse
+
+    return BigQueryWarehouse(settings.gcp)
+
 
 class LocalWarehouse:
     """Parquet files below one folder, and DuckDB to read them."""
@@ -70,14 +96,7 @@ class LocalWarehouse:
         Raises:
             ValueError: columns are missing, a key or partition is null, or two rows share a key.
         """
-        missing = set(table.columns) - set(rows.columns)
-        if missing:
-            raise ValueError(f"{table.full_name}: columns missing: {', '.join(sorted(missing))}")
-        if rows.duplicated(list(table.key)).any():
-            raise ValueError(f"{table.full_name}: two rows share a key ({', '.join(table.key)})")
-        identifying = [*table.key, *([table.partition] if table.partition else [])]
-        if rows[identifying].isna().any(axis=None):
-            raise ValueError(f"{table.full_name}: a row has no value in one of {', '.join(identifying)}")
+        refuse_unfit_rows(table, rows)
         if rows.empty and not whole:
             return MergeResult(np.array([], dtype=str))
         from filelock import FileLock
@@ -120,7 +139,7 @@ class LocalWarehouse:
         return self._query(sql, parameters)
 
     def state(self, table: Table) -> tuple[str, ...]:
-        """Return what changes when the table does."""
+        """Return the files of the table as they stand now."""
         return tuple(str(path) for path in self._current_files(table))
 
     def _query(self, sql: str, parameters: dict[str, Any]) -> pd.DataFrame:

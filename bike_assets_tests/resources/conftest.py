@@ -1,4 +1,7 @@
-"""What tests of resources share: a tiny model, trained once; an empty warehouse, a folder for a home, an export."""
+"""What tests of resources share: a tiny model, trained once; an empty warehouse, a folder for a home, an export.
+
+And where things can be stored: tests that ask for a place are run for each kind of it.
+"""
 
 from datetime import date, timedelta
 from pathlib import Path
@@ -12,17 +15,38 @@ from bike_assets.core.families.served import ServedModel
 from bike_assets.core.features import HORIZONS, build_cube, feature_rows
 from bike_assets.core.local_time import days_between
 from bike_assets.core.training import train_and_score
-from bike_assets.resources.warehouse import LocalWarehouse
+from bike_assets.resources.warehouse import Warehouse
+from bike_assets_tests.emulators.gcs import GcsEmulator
 from bike_assets_tests.export_files import COUNTRY, ZONE, city_counts, write_export
+from bike_assets_tests.resources.engines import Embedded, Engine, MakeEngine, OnBigQuery
+from bike_assets_tests.resources.places import Folder, InBucket, MakePlace, Place
 
 FIRST, LAST = date(2025, 2, 1), date(2025, 3, 31)
 TESTED_FROM = date(2025, 3, 22)
 EXPORTED_FROM, EXPORTED_UNTIL = date(2025, 3, 25), date(2025, 4, 2)
 
 
+@pytest.fixture(scope="session", params=["embedded", "bigquery"])
+def make_engine(request, tmp_path_factory) -> MakeEngine:
+    """Makes engines with an empty warehouse; the tests that ask for it run once for each kind."""
+    if request.param == "embedded":
+        return lambda: Embedded(tmp_path_factory.mktemp("engine") / "warehouse")
+    emulator = request.getfixturevalue("bigquery")
+    return lambda: OnBigQuery(emulator.new_warehouse().settings)
+
+
 @pytest.fixture
-def warehouse(tmp_path) -> LocalWarehouse:
-    return LocalWarehouse(tmp_path / "warehouse")
+def engine(make_engine, monkeypatch) -> Engine:
+    """An engine with an empty warehouse."""
+    made = make_engine()
+    if isinstance(made, OnBigQuery):
+        monkeypatch.setattr("bike_assets.resources.bigquery_lease.POLL_SECONDS", 0.05)
+    return made
+
+
+@pytest.fixture
+def warehouse(engine) -> Warehouse:
+    return engine.warehouse()
 
 
 @pytest.fixture
@@ -35,6 +59,21 @@ def folder(tmp_path) -> Path:
 def export(tmp_path) -> Path:
     """A portal's export of nine days around the change of clocks."""
     return write_export(tmp_path / "export.csv", city_counts(EXPORTED_FROM, EXPORTED_UNTIL))
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def make_place(request, tmp_path_factory) -> MakePlace:
+    """Make empty places of a kind."""
+    if request.param == "folder":
+        return lambda: Folder(tmp_path_factory.mktemp("place") / "stored")
+    emulator: GcsEmulator = request.getfixturevalue("gcs")
+    return lambda: InBucket(emulator.make_bucket(), emulator.endpoint)
+
+
+@pytest.fixture
+def place(make_place) -> Place:
+    """An empty place."""
+    return make_place()
 
 
 @pytest.fixture(scope="session")

@@ -1,23 +1,24 @@
-"""summary.json on a real disk: one champion, nothing removed, never half-written; only registered files serve."""
+"""summary.json in a folder and in a bucket: one champion, nothing removed, never half-written; only its files serve."""
 
 import json
 import multiprocessing
-from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bike_assets.core.families.base import Trained
+from bike_assets.core.summary import ModelEntry, Summary, champion_card
 from bike_assets.errors import BikeError
-from bike_assets.resources.registry import SUMMARY, LocalRegistry, ModelEntry, Summary, champion_card
+from bike_assets.resources.registry import SUMMARY, Registry
+from bike_assets_tests.resources.places import Place
 
-DEADLINE_SECONDS = 60
+DEADLINE_SECONDS = 120
 
 
 @pytest.fixture
-def registry(tmp_path) -> LocalRegistry:
-    return LocalRegistry(tmp_path / "registry")
+def registry(place) -> Registry:
+    return place.registry()
 
 
 def entry(version: int, **changes) -> ModelEntry:
@@ -40,22 +41,23 @@ def entry(version: int, **changes) -> ModelEntry:
     return ModelEntry(**values | changes)
 
 
-def with_versions(registry: LocalRegistry, count: int) -> LocalRegistry:
+def with_versions(registry: Registry, count: int) -> Registry:
     for version in range(1, count + 1):
         registry.add(entry(version))
     return registry
 
 
-def test_before_the_first_training_it_is_empty_and_reading_writes_nothing(registry):
+def test_before_the_first_training_it_is_empty_and_reading_writes_nothing(place, registry):
     summary = registry.read()
     assert (summary.models, summary.champion, summary.first_champion) == ([], None, None)
-    assert not registry.folder.exists()
+    assert registry.state() == ()
+    assert place.names() == []
 
 
-def test_an_entry_comes_back_as_it_was_added(registry):
+def test_an_entry_comes_back_as_it_was_added(place, registry):
     registry.add(entry(1))
     registry.add(entry(2, family="blend"))
-    summary = LocalRegistry(registry.folder).read()
+    summary = place.registry().read()
     assert summary.models == [entry(1), entry(2, family="blend")]
     assert summary.entry(2).family == "blend"
     assert summary.latest("gradient_boosting").version == 1
@@ -69,12 +71,12 @@ def test_the_newest_version_of_a_family_is_its_highest_number(registry):
     assert registry.read().latest("gradient_boosting").version == 10
 
 
-def test_the_same_training_is_added_once(registry):
+def test_the_same_training_is_added_once(place, registry):
     registry.add(entry(1))
     registry.promote(1, "2025-03-31")
-    before = (registry.folder / SUMMARY).read_bytes()
+    before = place.read(SUMMARY)
     registry.add(entry(2, fingerprint="fingerprint-1"))
-    assert (registry.folder / SUMMARY).read_bytes() == before
+    assert place.read(SUMMARY) == before
     assert registry.read().by_fingerprint("fingerprint-1").version == 1
 
 
@@ -91,9 +93,9 @@ def test_promoting_replaces_the_champion_and_remembers_the_first(registry):
 
 def test_promoting_the_champion_again_changes_nothing(registry):
     with_versions(registry, 2).promote(1, "2025-03-31")
-    before = (registry.folder / SUMMARY).stat().st_mtime_ns
+    before = registry.state()
     registry.promote(1, "2025-05-31")
-    assert (registry.folder / SUMMARY).stat().st_mtime_ns == before
+    assert registry.state() == before
     assert registry.read().champion.promoted_on == "2025-03-31"
 
 
@@ -114,13 +116,13 @@ def test_the_first_champion_stays_first_when_it_returns(registry):
     assert registry.read().first_champion.promoted_on == "2025-03-03"
 
 
-def test_a_version_number_of_another_training_is_refused_and_nothing_changes(registry):
+def test_a_version_number_of_another_training_is_refused_and_nothing_changes(place, registry):
     with_versions(registry, 2).promote(2, "2025-03-31")
-    before = (registry.folder / SUMMARY).read_bytes()
+    before = place.read(SUMMARY)
     with pytest.raises(BikeError, match=r"another version 2 already") as refusal:
         registry.add(entry(2, fingerprint="of a database that was started over"))
-    assert str(registry.folder) in str(refusal.value)
-    assert (registry.folder / SUMMARY).read_bytes() == before
+    assert str(place) in str(refusal.value)
+    assert place.read(SUMMARY) == before
 
 
 def test_an_unknown_version_is_refused_and_the_champion_stays(registry):
@@ -131,9 +133,9 @@ def test_an_unknown_version_is_refused_and_the_champion_stays(registry):
 
 
 @given(versions=st.lists(st.integers(1, 4), min_size=1, max_size=8))
-@settings(max_examples=20, deadline=None)
-def test_whatever_is_promoted_there_is_one_champion_and_nothing_is_lost(tmp_path_factory, versions):
-    registry = with_versions(LocalRegistry(tmp_path_factory.mktemp("registry")), 4)
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_is_promoted_there_is_one_champion_and_nothing_is_lost(make_place, versions):
+    registry = with_versions(make_place().registry(), 4)
     for day, version in enumerate(versions, start=1):
         registry.promote(version, f"2025-03-{day:02}")
         summary = registry.read()
@@ -144,12 +146,12 @@ def test_whatever_is_promoted_there_is_one_champion_and_nothing_is_lost(tmp_path
         assert kept == added
 
 
-def read_all_the_time(folder: Path, ready, stop, seen) -> None:
+def read_all_the_time(place: Place, ready, stop, seen) -> None:
     """Read summary.json until told to stop; send how often, or what was wrong."""
     champions: list[int] = []
     try:
         while not stop.is_set():
-            found = json.loads((folder / SUMMARY).read_bytes())["models"]
+            found = json.loads(place.read(SUMMARY))["models"]
             champions.append(sum(each["is_champion"] for each in found))
             assert len(found) >= 5, found
             ready.set()
@@ -160,18 +162,19 @@ def read_all_the_time(folder: Path, ready, stop, seen) -> None:
     seen.put(champions)
 
 
-def add_and_promote(folder: Path, first: int) -> None:
-    registry = LocalRegistry(folder)
-    for version in range(first, first + 10):
+def add_and_promote(place: Place, first: int) -> None:
+    registry = place.registry()
+    for version in range(first, first + 50):
         registry.add(entry(version))
-        registry.promote(version, "2025-04-01")
+        if version % 10 == 0:
+            registry.promote(version, "2025-04-01")
 
 
-def test_a_reader_never_sees_a_broken_summary_while_it_is_replaced(registry):
+def test_a_reader_never_sees_a_broken_summary_while_it_is_replaced(place, registry):
     with_versions(registry, 5).promote(1, "2025-03-31")
     spawn = multiprocessing.get_context("spawn")
     ready, stop, seen = spawn.Event(), spawn.Event(), spawn.Queue()
-    reader = spawn.Process(target=read_all_the_time, args=(registry.folder, ready, stop, seen))
+    reader = spawn.Process(target=read_all_the_time, args=(place, ready, stop, seen))
     reader.start()
     try:
         assert ready.wait(DEADLINE_SECONDS)
@@ -185,19 +188,22 @@ def test_a_reader_never_sees_a_broken_summary_while_it_is_replaced(registry):
             reader.kill()
     assert isinstance(champions, list), f"the reader failed: {champions}"
     assert set(champions) == {1}
-    assert not list(registry.folder.rglob("*.tmp"))
+    assert place.names() == [SUMMARY]
 
 
-def test_processes_that_add_at_the_same_time_lose_no_entry(registry):
+def test_of_two_hundred_versions_that_four_processes_add_none_is_lost(place, registry):
     spawn = multiprocessing.get_context("spawn")
-    workers = [spawn.Process(target=add_and_promote, args=(registry.folder, first)) for first in (1, 101, 201)]
+    workers = [spawn.Process(target=add_and_promote, args=(place, first)) for first in (1, 101, 201, 301)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join(DEADLINE_SECONDS)
-    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    ended = [worker.exitcode for worker in workers]
+    for worker in workers:
+        worker.kill()
+    assert ended == [0, 0, 0, 0]
     summary = registry.read()
-    assert sorted(each.version for each in summary.models) == [n + k for n in (1, 101, 201) for k in range(10)]
+    assert sorted(each.version for each in summary.models) == [n + k for n in (1, 101, 201, 301) for k in range(50)]
     assert sum(each.is_champion for each in summary.models) == 1
     assert sum(each.first_champion for each in summary.models) == 1
 
@@ -207,57 +213,56 @@ def test_processes_that_add_at_the_same_time_lose_no_entry(registry):
     [b"", b'{"models": [', b"\xff\xfe", b'{"models": [{"version": 1}]}', b'{"models": [], "champion": 1}'],
     ids=["empty", "cut", "no text", "fields missing", "fields of another program"],
 )
-def test_a_summary_that_is_none_is_named_and_never_replaced(registry, content):
+def test_a_summary_that_is_none_is_named_and_never_replaced(place, registry, content):
     with_versions(registry, 1)
-    (registry.folder / SUMMARY).write_bytes(content)
+    place.write(SUMMARY, content)
     for act in (registry.read, lambda: registry.add(entry(2)), lambda: registry.promote(1, "2025-03-31")):
         with pytest.raises(BikeError, match=r"summary\.json is not a registry summary") as refusal:
             act()
         assert "\n" not in str(refusal.value)
-        assert str(registry.folder) in str(refusal.value)
-    assert (registry.folder / SUMMARY).read_bytes() == content
+        assert str(place) in str(refusal.value)
+    assert place.read(SUMMARY) == content
 
 
-def test_people_can_read_the_summary(registry):
+def test_people_can_read_the_summary(place, registry):
     with_versions(registry, 1).promote(1, "2025-03-31")
-    text = (registry.folder / SUMMARY).read_text()
+    text = place.read(SUMMARY).decode()
     assert text.count("\n") > 10
     assert json.loads(text)["models"][0]["is_champion"] is True
 
 
-def registered(registry: LocalRegistry, trained: Trained, **changes) -> ModelEntry:
+def registered(registry: Registry, trained: Trained, version: int = 1, **changes) -> ModelEntry:
     place = registry.write_model("gradient_boosting", trained.onnx, trained.sha256)
-    made = entry(1, model_file=place, sha256=trained.sha256, counters=trained.counters, **changes)
+    made = entry(version, model_file=place, sha256=trained.sha256, counters=trained.counters, **changes)
     registry.add(made)
     return made
 
 
-def test_the_loaded_model_is_the_registered_one(registry, trained, rows, served):
+def test_the_loaded_model_is_the_registered_one(place, registry, trained, rows, served):
     made = registered(registry, trained)
-    loaded = LocalRegistry(registry.folder).load(registry.read().entry(made.version))
+    loaded = place.registry().load(registry.read().entry(made.version))
     assert loaded.counters == trained.counters
     assert (loaded.predict(rows) == served.predict(rows)).all()
 
 
-def test_the_same_file_is_stored_once(registry, trained):
+def test_the_same_file_is_stored_once(place, registry, trained):
     first = registry.write_model("gradient_boosting", trained.onnx, trained.sha256)
-    before = (registry.folder / first).stat().st_mtime_ns
+    assert place.read(first) == trained.onnx
+    place.write(first, b"told apart")
     assert registry.write_model("gradient_boosting", trained.onnx, trained.sha256) == first
-    assert (registry.folder / first).stat().st_mtime_ns == before
-    assert (registry.folder / first).read_bytes() == trained.onnx
+    assert place.read(first) == b"told apart"
 
 
-def test_a_file_that_was_changed_is_not_served(registry, trained):
+def test_a_file_that_was_changed_is_not_served(place, registry, trained):
     made = registered(registry, trained)
-    path = registry.folder / made.model_file
-    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    place.write(made.model_file, place.read(made.model_file)[:-1] + b"!")
     with pytest.raises(BikeError, match=r"version 1 cannot be served from .*not what was registered"):
         registry.load(made)
 
 
-def test_a_file_that_is_gone_is_named(registry, trained):
+def test_a_file_that_is_gone_is_named(place, registry, trained):
     made = registered(registry, trained)
-    (registry.folder / made.model_file).unlink()
+    place.remove(made.model_file)
     with pytest.raises(BikeError, match=r"version 1 cannot be served from .*\.onnx"):
         registry.load(made)
 

@@ -1,70 +1,101 @@
-"""The folder of drift reports: the newest stay, the oldest make room, and metadata name only what is there."""
+"""Drift reports in a folder and in a bucket: the newest stay, the oldest make room, and metadata name what is there."""
 
 from datetime import date, timedelta
 
 import pytest
 
-from bike_assets.resources.reports import KEPT, DriftReports
+from bike_assets.resources.reports import KEPT, DriftReports, report_name
+from bike_assets_tests.resources.places import Place
 
 API = "http://127.0.0.1:8000"
 FIRST = date(2025, 1, 1)
 
 
 @pytest.fixture
-def reports(tmp_path) -> DriftReports:
-    return DriftReports(tmp_path / "reports")
+def reports(place) -> DriftReports:
+    return place.reports()
 
 
-def write(reports: DriftReports, days: int) -> None:
+def write_one(reports: DriftReports, day: date, text: str = "report") -> None:
+    with reports.writing(day) as path:
+        path.write_text(text)
+
+
+def write_half_of(reports: DriftReports, day: date) -> None:
+    with reports.writing(day) as path:
+        path.write_text("half of i")
+        raise ZeroDivisionError
+
+
+def fill(place: Place, days: int) -> None:
+    """Put reports there as if they had been written on as many days, one after the other."""
     for number in range(days):
-        reports.path(FIRST + timedelta(days=number)).write_text("report")
+        place.write(report_name(FIRST + timedelta(days=number)), b"report")
 
 
-def test_a_day_has_one_place(reports):
-    path = reports.path(FIRST)
-    path.write_text("report")
-    assert path.name == "drift-2025-01-01.html"
-    assert reports.path(FIRST) == path
-    assert path.read_text() == "report"
+def test_a_day_has_one_report(place, reports):
+    write_one(reports, FIRST)
+    write_one(reports, FIRST, "again")
+    assert place.names() == ["drift-2025-01-01.html"]
+    assert reports.read("drift-2025-01-01.html") == b"again"
 
 
-def test_the_oldest_make_room_for_the_newest(reports):
-    write(reports, KEPT + 15)
-    kept = sorted(path.name for path in reports.folder.iterdir())
-    assert kept == [f"drift-{FIRST + timedelta(days=number)}.html" for number in range(15, KEPT + 15)]
+def test_the_oldest_make_room_for_the_newest(place, reports):
+    for number in range(KEPT + 3):
+        write_one(reports, FIRST + timedelta(days=number))
+    assert place.names() == [report_name(FIRST + timedelta(days=number)) for number in range(3, KEPT + 3)]
 
 
-def test_the_first_thirty_all_stay(reports):
-    write(reports, KEPT)
-    assert len(list(reports.folder.iterdir())) == KEPT == 30
-    reports.path(FIRST).write_text("again")
-    assert len(list(reports.folder.iterdir())) == KEPT
-    assert reports.path(FIRST).read_text() == "again"
+def test_the_first_thirty_all_stay(place, reports):
+    fill(place, KEPT)
+    write_one(reports, FIRST, "again")
+    assert len(place.names()) == KEPT == 30
+    assert reports.read(report_name(FIRST)) == b"again"
 
 
-def test_an_old_day_that_is_made_again_has_its_report(reports):
-    write(reports, KEPT + 15)
-    reports.path(FIRST).write_text("made again")
+def test_an_old_day_that_is_made_again_has_its_report(place, reports):
+    fill(place, KEPT + 15)
+    place.remove(report_name(FIRST))
+    write_one(reports, FIRST, "made again")
     assert reports.metadata(FIRST, API)
-    assert len(list(reports.folder.iterdir())) == KEPT
+    assert len(place.names()) == KEPT
 
 
-def test_other_files_in_the_folder_are_left_alone(reports):
-    reports.folder.mkdir()
-    (reports.folder / "a-note.html").write_text("mine")
-    write(reports, KEPT + 5)
-    assert (reports.folder / "a-note.html").read_text() == "mine"
+def test_a_report_that_could_not_be_finished_leaves_the_one_before(place, reports):
+    write_one(reports, FIRST)
+    with pytest.raises(ZeroDivisionError):
+        write_half_of(reports, FIRST)
+    assert place.names() == [report_name(FIRST)]
+    assert reports.read(report_name(FIRST)) == b"report"
 
 
-def test_metadata_lead_to_a_report_that_is_there(reports):
-    write(reports, 1)
-    assert reports.metadata(FIRST, API)["report"].value == f"{API}/reports/drift-2025-01-01.html"
+def test_a_day_without_enough_rows_leaves_no_report(place, reports):
+    with reports.writing(FIRST):
+        pass
+    assert place.names() == []
+    assert reports.metadata(FIRST, API) == {}
+
+
+def test_what_else_lies_there_is_left_alone_and_not_given_out(place, reports):
+    place.write("a-note.html", b"mine")
+    fill(place, KEPT + 5)
+    write_one(reports, FIRST + timedelta(days=60))
+    assert place.read("a-note.html") == b"mine"
+    assert reports.read("a-note.html") is None
+    assert reports.read("../summary.json") is None
+
+
+def test_metadata_lead_to_a_report_that_is_there(place, reports):
+    write_one(reports, FIRST)
+    metadata = reports.metadata(FIRST, API)
+    assert metadata["report"].value == f"{API}/reports/drift-2025-01-01.html"
+    assert metadata["report_file"] == f"{place}/drift-2025-01-01.html"
     assert reports.metadata(FIRST + timedelta(days=1), API) == {}
 
 
-def test_asking_for_the_metadata_of_a_day_without_a_report_removes_none(reports):
+def test_asking_for_the_metadata_of_a_day_without_a_report_removes_none(place, reports):
     assert reports.metadata(FIRST, API) == {}
-    assert not reports.folder.exists()
-    write(reports, KEPT)
+    assert place.names() == []
+    fill(place, KEPT)
     assert reports.metadata(FIRST + timedelta(days=KEPT + 1), API) == {}
-    assert len(list(reports.folder.iterdir())) == KEPT
+    assert len(place.names()) == KEPT

@@ -1,4 +1,4 @@
-"""The embedded warehouse on real Parquet files: what a merge adds, changes, leaves and refuses."""
+"""The warehouse, on each of its engines: what a merge adds, changes, leaves and refuses."""
 
 import tempfile
 from datetime import date
@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from bike_assets.core.schemas import COMPTAGE_VELO, COUNTERS, PREDICTIONS, RETRAIN_DECISIONS, TABLES, Table
 from bike_assets.resources.table_rows import frame, one_row
-from bike_assets.resources.warehouse import LocalWarehouse
-from bike_assets_tests.resources.merged_counts import ALL_COUNTS, DAYS, counts, figures, files
+from bike_assets.resources.warehouse import LocalWarehouse, Warehouse
+from bike_assets_tests.resources.engines import states
+from bike_assets_tests.resources.merged_counts import ALL_COUNTS, DAYS, counts, figures
 
 
 def forecast(value: float, kind: str = "issued", counters=("a",)) -> pd.DataFrame:
@@ -67,21 +68,22 @@ def test_the_status_of_each_row_follows_the_order_of_the_rows(warehouse):
     assert list(result.status == "added") == list(shuffled["counter_id"] == "b")
 
 
-def test_the_same_rows_again_rewrite_no_file(warehouse):
+def test_the_same_rows_again_write_nothing(warehouse):
     warehouse.merge(COMPTAGE_VELO, counts())
-    before = files(warehouse)
+    before = states(warehouse)
     again = warehouse.merge(COMPTAGE_VELO, counts().sample(frac=1, random_state=1))
     assert figures(again) == (0, 0, len(counts()))
-    assert files(warehouse) == before
+    assert states(warehouse) == before
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_a_row_without_a_key_or_a_partition_is_refused_with_nothing_written(warehouse, table):
+    before = states(warehouse)
     for name in {*table.key, table.partition} - {None}:
         rows = frame(table, [identifying(table, 1), identifying(table, 2) | {name: None}])
         with pytest.raises(ValueError, match=rf"{table.full_name}: a row has no value in one of .*{name}"):
             warehouse.merge(table, rows)
-    assert not warehouse.folder.exists()
+    assert states(warehouse) == before
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
@@ -128,10 +130,10 @@ def identifying(table: Table, number: int) -> dict:
 
 def test_a_difference_in_ignored_columns_alone_is_no_change(warehouse):
     warehouse.merge(COMPTAGE_VELO, counts(ingested="2025-04-01"))
-    before = files(warehouse)
+    before = states(warehouse)
     result = warehouse.merge(COMPTAGE_VELO, counts(ingested="2025-04-02"))
     assert figures(result) == (0, 0, len(counts()))
-    assert files(warehouse) == before
+    assert states(warehouse) == before
 
 
 def test_a_changed_row_brings_its_ignored_columns(warehouse):
@@ -150,9 +152,9 @@ def test_a_value_that_appears_or_vanishes_is_a_change(warehouse):
 
 def test_rows_written_once_never_change(warehouse):
     warehouse.merge(PREDICTIONS, forecast(10.0))
-    before = files(warehouse)
+    before = states(warehouse)
     assert figures(warehouse.merge(PREDICTIONS, forecast(99.0, kind="hindcast"))) == (0, 0, 1)
-    assert files(warehouse) == before
+    assert states(warehouse) == before
     assert figures(warehouse.merge(PREDICTIONS, forecast(99.0, counters=("a", "b")))) == (1, 0, 1)
     stored = warehouse.query("SELECT counter_id, predicted_count FROM bike_traffic_predictions.predictions")
     assert dict(stored.itertuples(index=False)) == {"a": 10.0, "b": 99.0}
@@ -169,31 +171,52 @@ def test_a_table_without_partitions_is_merged_as_well(warehouse):
 
 
 def test_no_rows_are_no_change(warehouse):
+    before = states(warehouse)
     assert figures(warehouse.merge(COMPTAGE_VELO, counts().iloc[:0])) == (0, 0, 0)
-    assert not files(warehouse)
+    assert states(warehouse) == before
 
 
 def test_two_rows_of_one_key_are_refused_with_nothing_written(warehouse):
     warehouse.merge(COMPTAGE_VELO, counts(days=DAYS[:1]))
-    before = files(warehouse)
+    before = states(warehouse)
     twice = pd.concat([counts(), counts().iloc[-1:].assign(bike_count=1)])
     with pytest.raises(ValueError, match=r"comptage_velo.*counter_id, counted_at"):
         warehouse.merge(COMPTAGE_VELO, twice)
-    assert files(warehouse) == before
+    assert states(warehouse) == before
 
 
 def test_missing_columns_are_named_and_nothing_is_written(warehouse):
+    before = states(warehouse)
     with pytest.raises(ValueError, match=r"comptage_velo.*bike_count, site_id"):
         warehouse.merge(COMPTAGE_VELO, counts().drop(columns=["site_id", "bike_count"]))
-    assert not files(warehouse)
+    assert states(warehouse) == before
 
 
 def test_rows_of_another_type_are_refused_with_the_old_ones_kept(warehouse):
     warehouse.merge(COMPTAGE_VELO, counts())
-    before = files(warehouse)
+    before = states(warehouse)
     with pytest.raises((ValueError, TypeError)):
         warehouse.merge(COMPTAGE_VELO, counts(bikes=9).assign(bike_count="many"))
-    assert files(warehouse) == before
+    assert states(warehouse) == before
+
+
+def test_the_state_changes_with_the_rows_of_its_table_alone(engine, warehouse):
+    seen = [warehouse.state(COMPTAGE_VELO)]
+    warehouse.merge(COUNTERS, frame(COUNTERS, [{"counter_id": "a"}]))
+    assert warehouse.state(COMPTAGE_VELO) == seen[0]
+    for rows in (counts(bikes=1), counts(bikes=2), counts(bikes=1), counts(counters=("c",), days=DAYS[2:])):
+        warehouse.merge(COMPTAGE_VELO, rows)
+        seen.append(warehouse.state(COMPTAGE_VELO))
+    assert len(set(seen)) == 5
+    warehouse.merge(COMPTAGE_VELO, counts(bikes=1, ingested="2025-05-01"))
+    assert engine.warehouse().state(COMPTAGE_VELO) == seen[-1]
+
+
+def test_a_warehouse_that_was_closed_opens_again(warehouse):
+    warehouse.merge(COMPTAGE_VELO, counts())
+    for _ in range(2):
+        warehouse.close()
+        assert len(warehouse.query(ALL_COUNTS)) == len(counts())
 
 
 BATCHES = st.lists(
@@ -207,28 +230,40 @@ BATCHES = st.lists(
 )
 
 
-@pytest.mark.parametrize("table", [COMPTAGE_VELO, PREDICTIONS], ids=["last wins", "first wins"])
+MERGED = pytest.mark.parametrize("table", [COMPTAGE_VELO, PREDICTIONS], ids=["last wins", "first wins"])
+
+
+@MERGED
 @given(batches=BATCHES)
 @settings(max_examples=25, deadline=None)
 def test_a_sequence_of_merges_is_a_dict_by_key(table: Table, batches):
+    with tempfile.TemporaryDirectory() as folder:
+        merge_as_a_dict(LocalWarehouse(Path(folder)), table, batches)
+
+
+@MERGED
+@given(batches=BATCHES)
+@settings(max_examples=4, deadline=None)
+def test_a_sequence_of_merges_is_a_dict_by_key_on_bigquery_too(bigquery, table: Table, batches):
+    merge_as_a_dict(bigquery.new_warehouse(), table, batches)
+
+
+def merge_as_a_dict(warehouse: Warehouse, table: Table, batches: list[dict]) -> None:
     start = pd.Timestamp("2025-03-29T00:00Z")
     expected: dict = {}
-    with tempfile.TemporaryDirectory() as folder:
-        warehouse = LocalWarehouse(Path(folder))
-        for batch in batches:
-            told = [
-                "added" if key not in expected else "changed" if expected[key] != value else "unchanged"
-                for key, value in batch.items()
-            ]
-            rows = [
-                _row(table, counter, start + pd.Timedelta(hours=hour), value)
-                for (counter, hour), value in batch.items()
-            ]
-            result = warehouse.merge(table, frame(table, rows))
-            assert list(result.status) == [("unchanged" if table.write_once and t == "changed" else t) for t in told]
-            expected = {**expected, **batch} if not table.write_once else {**batch, **expected}
-        number, text = ("bike_count", "site_name") if table is COMPTAGE_VELO else ("predicted_count", "family")
-        stored = warehouse.query(f"SELECT counter_id, counted_at, {number} AS n, {text} AS t FROM {table.full_name}")
+    for batch in batches:
+        told = [
+            "added" if key not in expected else "changed" if expected[key] != value else "unchanged"
+            for key, value in batch.items()
+        ]
+        rows = [
+            _row(table, counter, start + pd.Timedelta(hours=hour), value) for (counter, hour), value in batch.items()
+        ]
+        result = warehouse.merge(table, frame(table, rows))
+        assert list(result.status) == [("unchanged" if table.write_once and t == "changed" else t) for t in told]
+        expected = {**expected, **batch} if not table.write_once else {**batch, **expected}
+    number, text = ("bike_count", "site_name") if table is COMPTAGE_VELO else ("predicted_count", "family")
+    stored = warehouse.query(f"SELECT counter_id, counted_at, {number} AS n, {text} AS t FROM {table.full_name}")
     found = {
         (row.counter_id, int((row.counted_at - start) / pd.Timedelta(hours=1))): (int(row.n), row.t or None)
         for row in stored.astype(object).where(stored.notna(), None).itertuples()

@@ -12,6 +12,7 @@ import pandas as pd
 
 from bike_assets.core.schemas import COMPTAGE_VELO
 from bike_assets.resources.warehouse import LocalWarehouse
+from bike_assets_tests.resources.engines import Engine
 from bike_assets_tests.resources.merged_counts import ALL_COUNTS, ZONE, counts
 
 KEY = ["counter_id", "counted_at"]
@@ -24,21 +25,21 @@ def until(condition, what: str) -> None:
         assert time.monotonic() < deadline, f"{what} did not happen within {DEADLINE_SECONDS} s"
 
 
-WRITERS, MERGES = 4, 8
+WRITERS, MERGES = 4, 3
 
 
-def write_overlapping(folder: Path, writer: int) -> None:
+def write_overlapping(engine: Engine, writer: int) -> None:
     """Merge batches of which every row is its writer's own or shared by all; each writer counts up in its own way."""
-    warehouse = LocalWarehouse(folder, threads=1)
+    warehouse = engine.warehouse()
     for number in range(MERGES):
         own = counts(counters=(f"own-{writer}-{number}",), bikes=number)
         shared = counts(counters=(f"shared-{number}", "every-time"), bikes=writer)
         warehouse.merge(COMPTAGE_VELO, pd.concat([own, shared], ignore_index=True))
 
 
-def read_all_the_time(folder: Path, ready, stop, seen) -> None:
+def read_all_the_time(engine: Engine, ready, stop, seen) -> None:
     """Count rows and keys until told to stop, then send what was seen."""
-    warehouse = LocalWarehouse(folder, threads=1)
+    warehouse = engine.warehouse()
     found: list[tuple[int, int]] = []
     try:
         while not stop.is_set():
@@ -52,11 +53,11 @@ def read_all_the_time(folder: Path, ready, stop, seen) -> None:
     seen.put(found)
 
 
-def test_four_writers_and_a_reader_lose_no_row(warehouse):
+def test_four_writers_and_a_reader_lose_no_row(engine):
     spawn = multiprocessing.get_context("spawn")
     ready, stop, seen = spawn.Event(), spawn.Event(), spawn.Queue()
-    reader = spawn.Process(target=read_all_the_time, args=(warehouse.folder, ready, stop, seen))
-    writers = [spawn.Process(target=write_overlapping, args=(warehouse.folder, each)) for each in range(WRITERS)]
+    reader = spawn.Process(target=read_all_the_time, args=(engine, ready, stop, seen))
+    writers = [spawn.Process(target=write_overlapping, args=(engine, each)) for each in range(WRITERS)]
     reader.start()
     try:
         assert ready.wait(DEADLINE_SECONDS)
@@ -77,7 +78,7 @@ def test_four_writers_and_a_reader_lose_no_row(warehouse):
     assert rows == sorted(rows), "rows that were there were gone for a reader"
     assert all(each == keys for each, keys in found), "a reader saw a key twice"
 
-    stored = warehouse.query(ALL_COUNTS)
+    stored = engine.warehouse().query(ALL_COUNTS)
     hours = 24 + 23 + 24
     assert len(stored) == hours * (WRITERS * MERGES + MERGES + 1)
     assert not stored.duplicated(KEY).any()
@@ -106,9 +107,9 @@ while True:
 MANY = tuple(f"counter-{number:04}" for number in range(400))
 
 
-def test_a_killed_writer_leaves_old_or_new_and_the_next_merge_mends(warehouse):
+def test_a_killed_writer_leaves_old_or_new_and_the_next_merge_mends(tmp_path):
     """Stops the writer where a temporary file lies about, and kills it there."""
-    root = str(Path(__file__).parents[2])
+    warehouse, root = LocalWarehouse(tmp_path / "warehouse"), str(Path(__file__).parents[2])
     writer = subprocess.Popen(
         [sys.executable, "-c", ENDLESS_MERGES, str(warehouse.folder)],
         stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""Merging whole days: what a source no longer has is withdrawn, from these days alone, and one writer at a time."""
+"""Whole days, on each engine: what a source no longer has is withdrawn, from them alone, and one writer at a time."""
 
 import multiprocessing
 import tempfile
@@ -15,31 +15,27 @@ from bike_assets.core.schemas import COMPTAGE_VELO, REJECTED_COUNTS, Table
 from bike_assets.errors import StepFailedError
 from bike_assets.resources import warehouse as warehouse_module
 from bike_assets.resources.table_rows import frame
-from bike_assets.resources.warehouse import LocalWarehouse
+from bike_assets.resources.warehouse import LocalWarehouse, Warehouse
 from bike_assets_tests.conftest import poll
-from bike_assets_tests.resources.test_warehouse import DAYS, counts, figures, files
+from bike_assets_tests.resources.engines import Engine, states
+from bike_assets_tests.resources.merged_counts import DAYS, counts, figures
 
 FRIDAY_BEFORE = date(2025, 3, 28)
 EARLIER, LATER = pd.Timestamp("2025-04-01", tz="UTC"), pd.Timestamp("2025-04-02", tz="UTC")
 
 
 @pytest.fixture
-def warehouse(tmp_path) -> LocalWarehouse:
-    return LocalWarehouse(tmp_path / "warehouse")
-
-
-@pytest.fixture
-def filled(warehouse) -> LocalWarehouse:
+def filled(warehouse) -> Warehouse:
     """Three days of the counters a and b."""
     warehouse.merge(COMPTAGE_VELO, counts(), whole=DAYS)
     return warehouse
 
 
-def stored(warehouse: LocalWarehouse) -> pd.DataFrame:
+def stored(warehouse: Warehouse) -> pd.DataFrame:
     return warehouse.query("SELECT * FROM bike_traffic_raw.comptage_velo ORDER BY day, counted_at, counter_id")
 
 
-def rows_by_day(warehouse: LocalWarehouse) -> dict[date, int]:
+def rows_by_day(warehouse: Warehouse) -> dict[date, int]:
     return {day.date(): number for day, number in stored(warehouse).groupby("day").size().items()}
 
 
@@ -86,11 +82,11 @@ def test_a_whole_day_without_rows_becomes_empty_and_can_come_back(filled):
     assert len(stored(filled)) == len(counts())
 
 
-def test_whole_days_that_never_had_rows_leave_no_file(filled):
-    before = files(filled)
+def test_whole_days_that_never_had_rows_write_nothing(filled):
+    before = states(filled)
     result = filled.merge(COMPTAGE_VELO, counts().iloc[:0], whole=[FRIDAY_BEFORE])
     assert result.withdrawn == {}
-    assert files(filled) == before
+    assert states(filled) == before
 
 
 def test_a_first_merge_of_whole_days_withdraws_nothing(warehouse):
@@ -98,20 +94,11 @@ def test_a_first_merge_of_whole_days_withdraws_nothing(warehouse):
     assert (figures(result), result.withdrawn) == ((len(counts()), 0, 0), {})
 
 
-def test_the_same_whole_days_again_touch_no_file(filled):
-    before = files(filled)
+def test_the_same_whole_days_again_write_nothing(filled):
+    before = states(filled)
     result = filled.merge(COMPTAGE_VELO, counts(ingested="2025-05-01").sample(frac=1, random_state=2), whole=DAYS)
     assert (figures(result), result.withdrawn) == ((0, 0, len(counts())), {})
-    assert files(filled) == before
-
-
-def test_only_the_days_that_lost_rows_are_rewritten(filled):
-    before = files(filled)
-    rows = counts()
-    filled.merge(COMPTAGE_VELO, rows[(rows["day"] != pd.Timestamp(DAYS[1])) | (rows["hour"] != 5)], whole=DAYS)
-    after = files(filled)
-    assert [path.parent.name for path in after.keys() - before.keys()] == [f"day={DAYS[1]}"]
-    assert {path: after[path] for path in before} == before
+    assert states(filled) == before
 
 
 def test_rows_that_stay_keep_when_they_were_ingested(filled):
@@ -132,7 +119,7 @@ def rejected(*places: tuple[date, int], problem: str = "negative count") -> pd.D
     )
 
 
-def places(warehouse: LocalWarehouse) -> list[tuple[date, int]]:
+def places(warehouse: Warehouse) -> list[tuple[date, int]]:
     rows = warehouse.query("SELECT day, position FROM bike_traffic_raw.rejected_counts ORDER BY day, position")
     return [(row.day.date(), row.position) for row in rows.itertuples()]
 
@@ -145,12 +132,12 @@ def test_a_table_without_partitions_loses_what_its_whole_days_no_longer_have(war
     assert places(warehouse) == [(DAYS[0], 0), (DAYS[1], 0), (DAYS[2], 0)]
 
 
-def test_a_table_without_partitions_may_become_empty_and_the_same_rows_touch_no_file(warehouse):
+def test_a_table_without_partitions_may_become_empty_and_the_same_rows_write_nothing(warehouse):
     rows = rejected((DAYS[0], 0), (DAYS[1], 0))
     warehouse.merge(REJECTED_COUNTS, rows, whole=DAYS)
-    before = files(warehouse)
+    before = states(warehouse)
     warehouse.merge(REJECTED_COUNTS, rows, whole=DAYS)
-    assert files(warehouse) == before
+    assert states(warehouse) == before
     assert warehouse.merge(REJECTED_COUNTS, rejected(), whole=DAYS).withdrawn == {DAYS[0]: 1, DAYS[1]: 1}
     assert places(warehouse) == []
 
@@ -166,26 +153,39 @@ BATCHES = st.lists(
 )
 
 
-@pytest.mark.parametrize("table", [COMPTAGE_VELO, REJECTED_COUNTS], ids=["partitioned", "in one file"])
+MERGED = pytest.mark.parametrize("table", [COMPTAGE_VELO, REJECTED_COUNTS], ids=["partitioned", "in one piece"])
+
+
+@MERGED
 @given(batches=BATCHES)
 @settings(max_examples=25, deadline=None)
 def test_a_sequence_of_whole_days_is_a_dict_of_which_these_days_are_replaced(table: Table, batches):
-    model: dict[tuple[str, int], int] = {}
     with tempfile.TemporaryDirectory() as folder:
-        warehouse = LocalWarehouse(Path(folder))
-        for batch, whole in batches:
-            gone = [key for key in model if HOURS[key[1]].date() in whole and key not in batch]
-            withdrawn = pd.Series([HOURS[hour].date() for _, hour in gone], dtype=object).value_counts().to_dict()
-            told = [
-                "added" if key not in model else "changed" if model[key] != value else "unchanged"
-                for key, value in batch.items()
-            ]
-            rows = [_row(table, counter, hour, value) for (counter, hour), value in batch.items()]
-            result = warehouse.merge(table, frame(table, rows), whole=whole)
-            assert list(result.status) == told
-            assert result.withdrawn == withdrawn
-            model = {key: value for key, value in model.items() if key not in gone} | batch
-        found = warehouse.query(f"SELECT counter_id, counted_at, bike_count FROM {table.full_name}")
+        merge_as_a_dict(LocalWarehouse(Path(folder)), table, batches)
+
+
+@MERGED
+@given(batches=BATCHES)
+@settings(max_examples=4, deadline=None)
+def test_a_sequence_of_whole_days_is_such_a_dict_on_bigquery_too(bigquery, table: Table, batches):
+    merge_as_a_dict(bigquery.new_warehouse(), table, batches)
+
+
+def merge_as_a_dict(warehouse: Warehouse, table: Table, batches: list[tuple[dict, set]]) -> None:
+    model: dict[tuple[str, int], int] = {}
+    for batch, whole in batches:
+        gone = [key for key in model if HOURS[key[1]].date() in whole and key not in batch]
+        withdrawn = pd.Series([HOURS[hour].date() for _, hour in gone], dtype=object).value_counts().to_dict()
+        told = [
+            "added" if key not in model else "changed" if model[key] != value else "unchanged"
+            for key, value in batch.items()
+        ]
+        rows = [_row(table, counter, hour, value) for (counter, hour), value in batch.items()]
+        result = warehouse.merge(table, frame(table, rows), whole=whole)
+        assert list(result.status) == told
+        assert result.withdrawn == withdrawn
+        model = {key: value for key, value in model.items() if key not in gone} | batch
+    found = warehouse.query(f"SELECT counter_id, counted_at, bike_count FROM {table.full_name}")
     hours = ((found["counted_at"] - HOURS[20]) // pd.Timedelta(hours=1) + 20).tolist()
     assert len(found) == len(model)
     assert dict(zip(zip(found["counter_id"], hours, strict=True), found["bike_count"].tolist(), strict=True)) == model
@@ -198,12 +198,12 @@ def _row(table: Table, counter: str, hour: int, value: int) -> dict:
     return {**row, "day": HOURS[hour].date()}
 
 
-def test_a_second_writer_waits_until_the_first_one_is_done(warehouse):
+def test_a_second_writer_waits_until_the_first_one_is_done(engine, warehouse):
     order, inside = [], threading.Event()
 
     def second() -> None:
         inside.wait(30)
-        with LocalWarehouse(warehouse.folder).only_writer(COMPTAGE_VELO):
+        with engine.warehouse().only_writer(COMPTAGE_VELO):
             order.append("second")
 
     thread = threading.Thread(target=second)
@@ -216,10 +216,10 @@ def test_a_second_writer_waits_until_the_first_one_is_done(warehouse):
     assert order == ["first", "second"]
 
 
-def test_the_only_writer_keeps_neither_readers_nor_its_own_merges_out(filled):
+def test_the_only_writer_keeps_neither_readers_nor_its_own_merges_out(engine, filled):
     with filled.only_writer(COMPTAGE_VELO):
         assert filled.merge(COMPTAGE_VELO, counts(bikes=8), whole=DAYS).changed == len(counts())
-        assert len(stored(LocalWarehouse(filled.folder))) == len(counts())
+        assert len(stored(engine.warehouse())) == len(counts())
 
 
 def test_a_writer_that_failed_holds_nobody_up(warehouse):
@@ -229,9 +229,9 @@ def test_a_writer_that_failed_holds_nobody_up(warehouse):
         pass
 
 
-def test_a_writer_that_holds_on_for_too_long_is_named(warehouse, monkeypatch):
+def test_a_writer_that_holds_on_for_too_long_is_named(engine, warehouse, monkeypatch):
     monkeypatch.setattr(warehouse_module, "WRITER_TIMEOUT_SECONDS", 0.1)
-    other = LocalWarehouse(warehouse.folder)
+    other = engine.warehouse()
     with (
         warehouse.only_writer(COMPTAGE_VELO),
         pytest.raises(StepFailedError, match=r"Another run has been writing bike_traffic_raw\.comptage_velo"),
@@ -240,23 +240,24 @@ def test_a_writer_that_holds_on_for_too_long_is_named(warehouse, monkeypatch):
         raise AssertionError("two writers at once")
 
 
-def hold_for_ever(folder: Path, holds) -> None:
+def hold_for_ever(engine: Engine, holds) -> None:
     """Be the only writer until killed."""
-    with LocalWarehouse(folder).only_writer(COMPTAGE_VELO):
+    engine.lose_leases_after(2)
+    with engine.warehouse().only_writer(COMPTAGE_VELO):
         holds.set()
         threading.Event().wait()
 
 
-def test_a_killed_writer_holds_nobody_up(warehouse, monkeypatch):
+def test_a_killed_writer_holds_nobody_up_for_long(engine, warehouse, monkeypatch):
     spawn = multiprocessing.get_context("spawn")
     holds = spawn.Event()
-    writer = spawn.Process(target=hold_for_ever, args=(warehouse.folder, holds))
+    writer = spawn.Process(target=hold_for_ever, args=(engine, holds))
     writer.start()
     try:
         poll(holds.is_set, 60, "the other process writes")
     finally:
         writer.kill()
         writer.join(30)
-    monkeypatch.setattr(warehouse_module, "WRITER_TIMEOUT_SECONDS", 5)
+    monkeypatch.setattr(warehouse_module, "WRITER_TIMEOUT_SECONDS", 10)
     with warehouse.only_writer(COMPTAGE_VELO):
         pass

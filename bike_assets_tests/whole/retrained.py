@@ -15,7 +15,7 @@ from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, WILL_RETRY_TAG
 
 from bike_assets.automation.sensors import SENSORS, UNDER_WAY, told_by
-from bike_assets.resources.registry import LocalRegistry
+from bike_assets.resources.local_registry import LocalRegistry
 from bike_assets.resources.tracking import CHAMPION, MODEL, Tracking
 from bike_assets.resources.warehouse import LocalWarehouse
 from bike_assets.triggers import TRIGGER_TAG

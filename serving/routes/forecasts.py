@@ -7,7 +7,7 @@ import numpy as np
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from bike_assets.resources.registry import champion_card
+from bike_assets.core.summary import champion_card
 from serving.answers import Serving
 from serving.city import PAST_DAYS, City, Counter
 from serving.keeper import Keeper

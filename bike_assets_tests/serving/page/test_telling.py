@@ -8,7 +8,8 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from bike_assets.resources.registry import SUMMARY, LocalRegistry
+from bike_assets.resources.local_registry import LocalRegistry
+from bike_assets.resources.registry import SUMMARY
 from bike_assets_tests.conftest import LAST_DAY, poll
 from bike_assets_tests.serving.page.visits import (
     LIGATURE,

@@ -1,0 +1,96 @@
+"""The connection to BigQuery: clients by the settings, with Google's own credentials or to an emulator.
+
+What is asked over it belongs to `bigquery_warehouse` and `bigquery_tables`, what its failures mean to
+`bigquery_errors`. Only the profile gcp imports this module: it loads Google's libraries.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from dagster_gcp import BigQueryResource
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+from google.cloud.bigquery_storage import BigQueryReadClient
+from pydantic import PrivateAttr
+
+from bike_assets.gcp_settings import GcpSettings
+
+
+class BigQueryConnection(BigQueryResource):
+    """Clients that are opened once and shared by all threads.
+
+    Attributes:
+        endpoint: scheme, host and port of an emulator; None means the real service.
+        read_endpoint: host and port of its Storage Read API.
+    """
+
+    endpoint: str | None = None
+    read_endpoint: str | None = None
+    _client: bigquery.Client | None = PrivateAttr(None)
+    _read_client: BigQueryReadClient | None = PrivateAttr(None)
+    _opening: Any = PrivateAttr(default_factory=threading.Lock)
+
+    @contextmanager
+    def get_client(self) -> Iterator[bigquery.Client]:
+        """Give the client; it stays open until `close`.
+
+        Raises:
+            google.auth.exceptions.GoogleAuthError: there are no credentials.
+        """
+        with self._opening:
+            if self._client is None:
+                self._client = self._open()
+        yield self._client
+
+    def read_client(self) -> BigQueryReadClient | None:
+        """Return the client that reads results in bulk; None for an emulator that has no such service.
+
+        Raises:
+            google.auth.exceptions.GoogleAuthError: there are no credentials.
+        """
+        with self._opening:
+            if self._read_client is None:
+                self._read_client = self._open_read()
+        return self._read_client
+
+    def close(self) -> None:
+        """Close both clients; the next use opens them again."""
+        with self._opening:
+            if self._client is not None:
+                self._client.close()
+            if self._read_client is not None:
+                self._read_client.transport.close()
+            self._client = self._read_client = None
+
+    def _open(self) -> bigquery.Client:
+        if self.endpoint is None:
+            return bigquery.Client(project=self.project, location=self.location)
+        return bigquery.Client(
+            project=self.project,
+            location=self.location,
+            credentials=AnonymousCredentials(),
+            client_options={"api_endpoint": self.endpoint},
+        )
+
+    def _open_read(self) -> BigQueryReadClient | None:
+        if self.endpoint is None:
+            return BigQueryReadClient()
+        if self.read_endpoint is None:
+            return None
+        import grpc
+        from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcTransport
+
+        channel = grpc.insecure_channel(self.read_endpoint, options=[("grpc.max_receive_message_length", -1)])
+        return BigQueryReadClient(transport=BigQueryReadGrpcTransport(channel=channel))
+
+
+def connect(settings: GcpSettings) -> BigQueryConnection:
+    """Return the connection that the settings name; nothing is asked of the service yet."""
+    return BigQueryConnection(
+        project=settings.project,
+        location=settings.location,
+        endpoint=settings.bigquery_endpoint,
+        read_endpoint=settings.bigquery_read_endpoint,
+    )

@@ -1,0 +1,104 @@
+"""The SQL of a merge into a table of BigQuery, from a staging table that holds the new rows.
+
+Running it, and what a writer may rely on, belongs to `bigquery_warehouse`; what tables mean to `core.schemas`.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from bike_assets.core.schemas import Table
+
+POSITION = "merge_position"
+"""Column of a staging table: where its row stood among those that were given."""
+
+
+@dataclass(frozen=True)
+class MergeStatements:
+    """What is asked of BigQuery to merge the rows of a staging table.
+
+    Attributes:
+        table: what is merged into.
+        target: its name in SQL.
+        staging: name of the staging table in SQL.
+        days: the first and the last partition that the rows and the whole days lie in; None without partitions.
+        whole: local days of which the rows are all there are.
+    """
+
+    table: Table
+    target: str
+    staging: str
+    days: tuple[date, date] | None
+    whole: Collection[date]
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of all the statements."""
+        bounds = {"first": self.days[0], "last": self.days[1]} if self.days else {}
+        return {**bounds, **({"whole": sorted(self.whole)} if self.whole else {})}
+
+    @property
+    def statuses(self) -> str:
+        """Of each new row that is not there as it is: its position, and whether it is added or changed."""
+        return (
+            f"SELECT new.{POSITION}, IF(old.{_quoted(self.table.key[0])} IS NULL, 'added', 'changed') AS status "
+            f"FROM {self.staging} AS new LEFT JOIN {self._old} ON {self._same_key} "
+            f"WHERE old.{_quoted(self.table.key[0])} IS NULL OR {self._differs}"
+        )
+
+    @property
+    def withdrawn(self) -> str:
+        """How many rows of each whole day are not among the new ones."""
+        return (
+            f"SELECT old.day, COUNT(*) AS n FROM {self._old} LEFT JOIN {self.staging} AS new ON {self._same_key} "
+            f"WHERE {self._beyond} AND new.{POSITION} IS NULL GROUP BY old.day"
+        )
+
+    @property
+    def merge(self) -> str:
+        """All at once: rows are added, changed, and withdrawn from the whole days."""
+        table = self.table
+        columns = [_quoted(name) for name in table.columns]
+        clauses = []
+        if not table.write_once:
+            replaced = [_quoted(name) for name in table.columns if name not in table.key]
+            pairs = ", ".join(f"{name} = new.{name}" for name in replaced)
+            clauses.append(f"WHEN MATCHED AND ({self._differs}) THEN UPDATE SET {pairs}")
+        clauses.append(
+            f"WHEN NOT MATCHED THEN INSERT ({', '.join(columns)}) "
+            f"VALUES ({', '.join(f'new.{name}' for name in columns)})"
+        )
+        if self.whole:
+            clauses.append(f"WHEN NOT MATCHED BY SOURCE AND {self._beyond} THEN DELETE")
+        matches = " AND ".join([self._same_key, *self._bounds("old.")])
+        return f"MERGE {self.target} AS old USING {self.staging} AS new ON {matches} {' '.join(clauses)}"
+
+    @property
+    def _same_key(self) -> str:
+        return " AND ".join(f"old.{name} = new.{name}" for name in map(_quoted, self.table.key))
+
+    @property
+    def _old(self) -> str:
+        """The rows that are there, of the partitions that are looked at."""
+        where = "".join(f" WHERE {each}" for each in self._bounds())
+        return f"(SELECT * FROM {self.target}{where}) AS old"
+
+    @property
+    def _beyond(self) -> str:
+        return " AND ".join(["old.day IN UNNEST(@whole)", *self._bounds("old.")])
+
+    def _bounds(self, of: str = "") -> list[str]:
+        """Constants, so that BigQuery reads and bills the partitions of these days alone."""
+        return [f"{of}{_quoted(self.table.partition)} BETWEEN @first AND @last"] if self.table.partition else []
+
+    @property
+    def _differs(self) -> str:
+        if self.table.write_once:
+            return "FALSE"
+        compared = [name for name in self.table.columns if name not in {*self.table.key, *self.table.ignored}]
+        return " OR ".join(f"old.{name} IS DISTINCT FROM new.{name}" for name in map(_quoted, compared))
+
+
+def _quoted(name: str) -> str:
+    return f"`{name}`"

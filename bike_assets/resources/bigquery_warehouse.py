@@ -1,0 +1,196 @@
+"""The warehouse on BigQuery: every write a staging table and one MERGE, large answers over the Storage Read API.
+
+The SQL of a merge is in `bigquery_merge`, making and changing tables in `bigquery_tables`, the embedded engine in
+`warehouse`. Only the profile gcp imports this module: it loads Google's libraries.
+"""
+
+import io
+import re
+import uuid
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from google.api_core.exceptions import BadRequest, GoogleAPIError
+from google.cloud import bigquery
+
+from bike_assets.core.local_time import as_date
+from bike_assets.core.schemas import TABLES, Table
+from bike_assets.errors import BikeError
+from bike_assets.gcp_settings import GcpSettings
+from bike_assets.resources import warehouse as shared
+from bike_assets.resources.bigquery_errors import REQUEST_TIMEOUT_SECONDS, request_retry, told_plainly
+from bike_assets.resources.bigquery_jobs import STATEMENT_SECONDS, BigQueryJobs, Bill
+from bike_assets.resources.bigquery_lease import LEASES, Lease
+from bike_assets.resources.bigquery_merge import POSITION, MergeStatements
+from bike_assets.resources.bigquery_tables import BigQueryTables
+from bike_assets.resources.bigquery_values import frame_of, single_precision_columns
+from bike_assets.resources.partition_merge import MergeResult
+from bike_assets.resources.table_rows import refuse_unfit_rows, to_arrow
+from bike_assets.resources.warehouse import with_views
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+STAGING_HOURS = 6
+"""After which BigQuery removes what a killed writer left behind."""
+
+
+class BigQueryWarehouse:
+    """Tables of BigQuery behind the interface of every warehouse.
+
+    Of two writers at once, each MERGE happens as a whole, before or after the other's, and no row is lost. The statuses
+    of a merge are what the table was like right before it: they are exact for whoever is the `only_writer`, and for
+    others as long as nobody writes the same rows in between.
+    """
+
+    def __init__(self, settings: GcpSettings) -> None:
+        self.settings = settings
+        self.jobs = BigQueryJobs(settings)
+        self.tables = BigQueryTables(settings, self.jobs)
+        self._fit: set[str] = set()
+
+    @property
+    def bill(self) -> Bill:
+        """What was run and billed so far, by this process."""
+        return self.jobs.bill
+
+    def merge(self, table: Table, rows: pd.DataFrame, whole: Collection[date] = ()) -> MergeResult:
+        """Merge rows in one statement; where all is there as it is, none is run.
+
+        Raises:
+            ValueError: columns are missing, a key or partition is null, or two rows share a key.
+            BikeError: there are no credentials, or they do not suffice.
+            StepFailedError: BigQuery failed, or the table is missing or of an older version.
+        """
+        refuse_unfit_rows(table, rows)
+        if rows.empty and not whole:
+            return MergeResult(np.array([], dtype=str))
+        new = to_arrow(table, rows.reset_index(drop=True)).append_column(POSITION, [range(len(rows))])
+        self._refuse_older_once(table)
+        with self._staged(table, new) as staging:
+            bounds = _bounds(table, rows, whole)
+            statements = MergeStatements(table, self.tables.in_sql(table), staging, bounds, whole)
+            merged = self._compare(statements, len(rows))
+            if merged.added or merged.changed or merged.withdrawn:
+                self.jobs.change(statements.merge, statements.parameters, f"writing {table.full_name}")
+        return merged
+
+    def only_writer(self, table: Table) -> AbstractContextManager[None]:
+        """Hold a lease on the table; a holder that dies loses it within two minutes.
+
+        Raises:
+            BikeError: there are no credentials, or they do not suffice.
+            StepFailedError: another writer held on for too long, or the lease was lost while the body ran.
+        """
+        lease = Lease(self.jobs, self.tables.in_sql(LEASES), table)
+        return lease.held(shared.WRITER_TIMEOUT_SECONDS)
+
+    def query(self, sql: str, **parameters: Any) -> pd.DataFrame:
+        """Run a SELECT over the tables as they stand now.
+
+        Raises:
+            TypeError: a parameter has a type that BigQuery does not have.
+            BikeError: there are no credentials, or they do not suffice.
+            StepFailedError: BigQuery failed, a table is missing or of an older version, or the statement would be
+                billed for more than the limit.
+        """
+        try:
+            rows = self.jobs.rows(self._in_project(sql), parameters, f"reading {_asked(sql)}")
+        except BikeError as failure:
+            if isinstance(failure.__cause__, BadRequest):
+                for table in TABLES:
+                    if table.full_name in with_views(sql):
+                        self.tables.refuse_older(table)
+            raise
+        return frame_of(rows, single_precision_columns(sql))
+
+    def estimate(self, sql: str, **parameters: Any) -> int:
+        """Return the bytes that a SELECT would read; nothing is run or billed.
+
+        Raises:
+            BikeError: there are no credentials, or they do not suffice.
+            StepFailedError: BigQuery failed, or does not understand the statement.
+        """
+        return self.jobs.estimate(self._in_project(sql), parameters, f"estimating {_asked(sql)}")
+
+    def state(self, table: Table) -> tuple[str, ...]:
+        """Return when the table was last changed, which costs nothing to ask.
+
+        Raises:
+            BikeError: there are no credentials, or they do not suffice.
+            StepFailedError: BigQuery failed, or the table is missing.
+        """
+        return (str(self.tables.read(table).modified),)
+
+    def close(self) -> None:
+        """Close the connection; the next question opens it again."""
+        self.jobs.connection.close()
+
+    def _compare(self, statements: MergeStatements, rows: int) -> MergeResult:
+        """Say of each row whether it is added, changed or unchanged against the table, and what this has beyond."""
+        doing = f"comparing with {statements.table.full_name}"
+        told = self.jobs.rows(statements.statuses, statements.parameters, doing)
+        status = np.full(rows, "unchanged")
+        status[told[POSITION].to_numpy().astype(np.int64)] = told["status"].to_numpy(zero_copy_only=False)
+        if not statements.whole:
+            return MergeResult(status)
+        beyond = self.jobs.rows(statements.withdrawn, statements.parameters, doing).to_pylist()
+        return MergeResult(status, {as_date(row["day"]): int(row["n"]) for row in beyond})
+
+    @contextmanager
+    def _staged(self, table: Table, rows: "pa.Table") -> Iterator[str]:
+        """Hold rows in a table of their own while the body runs; gives its name in SQL."""
+        import pyarrow.parquet as pq
+
+        schema = [*self.tables.schema(table), bigquery.SchemaField(POSITION, "INT64")]
+        name = f"{self.tables.name(table)}_staging_{uuid.uuid4().hex}"
+        made = bigquery.Table(name, schema=schema)
+        made.expires = datetime.now(UTC) + timedelta(hours=STAGING_HOURS)
+        file = io.BytesIO()
+        pq.write_table(rows, file)
+        config = bigquery.LoadJobConfig(schema=schema, source_format="PARQUET", write_disposition="WRITE_TRUNCATE")
+        retry, timeout = request_retry(), REQUEST_TIMEOUT_SECONDS
+        with self.jobs.connection.get_client() as client:
+            with told_plainly(f"staging rows for {table.full_name}"):
+                client.create_table(made, exists_ok=True, retry=retry, timeout=timeout)
+                # Loading again replaces what an earlier attempt loaded; the client's own attempts know fewer errors.
+                job = retry(client.load_table_from_file)(
+                    file, made, rewind=True, num_retries=0, job_config=config, timeout=timeout
+                )
+                job.result(retry=retry, timeout=STATEMENT_SECONDS)
+            try:
+                yield f"`{name}`"
+            finally:
+                # Where this fails, the table still expires.
+                with suppress(GoogleAPIError):
+                    client.delete_table(made, not_found_ok=True, retry=retry, timeout=timeout)
+
+    def _refuse_older_once(self, table: Table) -> None:
+        if table.full_name not in self._fit:
+            self.tables.refuse_older(table)
+            self._fit.add(table.full_name)
+
+    def _in_project(self, sql: str) -> str:
+        """Return SQL with its views written out and the names that datasets have in this project."""
+        sql = with_views(sql)
+        if self.settings.dataset_prefix:
+            for table in TABLES:
+                sql = re.sub(rf"\b{re.escape(table.full_name)}\b", self.tables.in_sql(table), sql)
+        return sql
+
+
+def _bounds(table: Table, rows: pd.DataFrame, whole: Collection[date]) -> tuple[date, date] | None:
+    """The first and the last partition that a merge is about."""
+    if table.partition is None:
+        return None
+    days = {*whole, *map(as_date, rows[table.partition].unique())}
+    return min(days), max(days)
+
+
+def _asked(sql: str) -> str:
+    """The tables that a statement names, for messages."""
+    return ", ".join(table.full_name for table in TABLES if table.full_name in with_views(sql)) or "nothing of ours"

@@ -1,0 +1,233 @@
+"""Objects of a bucket on Google Cloud Storage: the client, its patience, and its refusals in plain words.
+
+What is stored, and what it means, belongs to `gcs_registry` and `gcs_reports`. Google's library is imported with the
+first request, so the embedded profile never loads it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from bike_assets.errors import BikeError, StepFailedError
+from bike_assets.gcp_settings import GcpSettings
+
+if TYPE_CHECKING:
+    from google.api_core.retry import Retry
+    from google.cloud.storage import Blob, Bucket, Client
+
+CONNECT_SECONDS, SILENT_SECONDS = 10.0, 60.0
+RETRY_FOR_SECONDS = 60.0
+"""As long a request is tried again that 408, 429, 5xx or a broken connection ended; nothing else is."""
+FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.5, 10.0
+ROLE = "Storage Object User (roles/storage.objectUser)"
+
+
+class ObjectChangedError(StepFailedError):
+    """An object is no longer the one that was read; nothing was written."""
+
+
+def folder_of(gcp: GcpSettings, prefix: str) -> "BucketFolder":
+    """Return what lies below a prefix of the bucket that the settings name; nothing is asked of it yet.
+
+    Raises:
+        BikeError: they name none.
+    """
+    if gcp.bucket is None:
+        raise BikeError("BIKE_GCP__BUCKET is not set: it names the bucket of registry, reports and artifacts.")
+    return BucketFolder(gcp.bucket, prefix, gcp.project, gcp.storage_endpoint)
+
+
+@cache
+def shared_client(project: str | None, endpoint: str | None) -> "Client":
+    """Return the client of this process: opening one asks for a token, and figures are read every few seconds.
+
+    Args:
+        project: the Google Cloud project; that of the credentials by default.
+        endpoint: address of an emulator, which asks for no credentials; the real service by default.
+
+    Raises:
+        BikeError: there are no credentials, or they cannot be read.
+    """
+    from google.auth.credentials import AnonymousCredentials
+    from google.auth.exceptions import GoogleAuthError
+    from google.cloud.storage import Client
+
+    if endpoint:
+        options = {"api_endpoint": endpoint}
+        return Client(project or "emulated", credentials=AnonymousCredentials(), client_options=options)
+    try:
+        return Client(project) if project else Client()
+    except (GoogleAuthError, OSError) as error:
+        raise _no_credentials(error) from None
+
+
+class BucketFolder:
+    """The objects of a bucket below a prefix.
+
+    Every write names the generation that it replaces, so that a try that is repeated, or another writer, loses nothing.
+
+    Args:
+        bucket: name of the bucket.
+        prefix: what the names below begin with, without a slash at its end.
+        project: the Google Cloud project.
+        endpoint: address of an emulator.
+    """
+
+    def __init__(self, bucket: str, prefix: str, project: str | None = None, endpoint: str | None = None) -> None:
+        self.bucket, self.prefix, self._project, self._endpoint = bucket, prefix, project, endpoint
+
+    def __str__(self) -> str:
+        return f"gs://{self.bucket}/{self.prefix}"
+
+    def address(self, name: str) -> str:
+        """Return the address of an object for people: gs://bucket/prefix/name."""
+        return f"{self}/{name}"
+
+    def generation(self, name: str) -> int | None:
+        """Return the generation of an object; None where there is none.
+
+        Raises:
+            BikeError: the service refuses, or tells no generation, without which nothing could be replaced safely.
+            StepFailedError: the service does not answer.
+        """
+        with self._told(name):
+            blob = self._bucket.get_blob(self._path(name), **self._patience())
+        if blob is None:
+            return None
+        if blob.generation is None:
+            raise BikeError(f"{self._endpoint or self} tells no generation of {self.address(name)}.")
+        return int(blob.generation)
+
+    def read(self, name: str) -> bytes | None:
+        """Return an object as it stands now; None where there is none.
+
+        Raises:
+            BikeError: there is no such bucket, or the service refuses.
+            StepFailedError: the service does not answer.
+        """
+        from google.api_core.exceptions import NotFound
+
+        # Asked for by name alone: a generation that somebody replaced meanwhile would be answered with 404.
+        with self._told(name):
+            try:
+                return bytes(self._blob(name).download_as_bytes(**self._patience()))
+            except NotFound:
+                self._refuse_missing_bucket()
+                return None
+
+    def replace(self, name: str, content: bytes, generation: int, kind: str = "application/octet-stream") -> None:
+        """Replace the object that has a generation; 0 means that there is none yet.
+
+        Args:
+            name: of the object.
+            content: what it is to hold.
+            generation: the one that it has.
+            kind: its media type, for whoever opens it in a browser.
+
+        Raises:
+            ObjectChangedError: it has another one by now.
+            BikeError: there is no such bucket, or the service refuses.
+            StepFailedError: the service does not answer.
+        """
+        from google.api_core.exceptions import PreconditionFailed
+
+        try:
+            with self._told(name):
+                self._blob(name).upload_from_string(content, kind, if_generation_match=generation, **self._patience())
+        except PreconditionFailed:
+            raise ObjectChangedError(f"{self.address(name)} was replaced by somebody else.") from None
+
+    def names(self) -> list[str]:
+        """Return the names of all objects, sorted."""
+        with self._told(""):
+            found = self._client.list_blobs(self.bucket, prefix=f"{self.prefix}/", **self._patience())
+            return sorted(blob.name.removeprefix(f"{self.prefix}/") for blob in found)
+
+    def remove(self, name: str) -> None:
+        """Remove an object; one that is gone already is no error."""
+        from google.api_core.exceptions import NotFound
+
+        with self._told(name):
+            try:
+                self._blob(name).delete(**self._patience())
+            except NotFound:
+                return
+
+    @property
+    def _client(self) -> "Client":
+        return shared_client(self._project, self._endpoint)
+
+    @property
+    def _bucket(self) -> "Bucket":
+        return self._client.bucket(self.bucket)
+
+    def _blob(self, name: str) -> "Blob":
+        return self._bucket.blob(self._path(name))
+
+    def _path(self, name: str) -> str:
+        return f"{self.prefix}/{name}"
+
+    def _patience(self) -> dict[str, Any]:
+        return {"timeout": (CONNECT_SECONDS, SILENT_SECONDS), "retry": retry_policy()}
+
+    def _refuse_missing_bucket(self) -> None:
+        """Raise NotFound if it is the bucket that is missing: objects are listed by whoever may use them."""
+        next(iter(self._client.list_blobs(self.bucket, prefix=self.prefix, max_results=1, **self._patience())), None)
+
+    @contextmanager
+    def _told(self, name: str) -> Iterator[None]:
+        """Say in one sentence what the service refuses, and what would help; another generation is not of these."""
+        import requests
+        from google.api_core import exceptions
+        from google.auth.exceptions import GoogleAuthError, TransportError
+        from google.cloud.storage.exceptions import DataCorruption
+
+        place = self.address(name)
+        try:
+            yield
+        except exceptions.PreconditionFailed:
+            raise
+        except exceptions.NotFound:
+            raise BikeError(
+                f"The bucket gs://{self.bucket} does not exist: create it, or name another with BIKE_GCP__BUCKET."
+            ) from None
+        except (exceptions.Forbidden, exceptions.Unauthorized) as error:
+            raise BikeError(
+                f"{place}: no permission ({_line(error)}): the account needs the role {ROLE} on gs://{self.bucket}."
+            ) from None
+        except (exceptions.GoogleAPIError, requests.RequestException, DataCorruption, TransportError) as error:
+            raise StepFailedError(f"{place}: Cloud Storage does not answer as it should: {_line(error)}.") from None
+        except GoogleAuthError as error:
+            raise _no_credentials(error) from None
+
+
+def retry_policy() -> "Retry":
+    """Return when a request is tried again, and how long: each here may be repeated without harm."""
+    from google.cloud.storage.retry import DEFAULT_RETRY
+
+    waits = DEFAULT_RETRY.with_delay(initial=FIRST_WAIT_SECONDS, maximum=LONGEST_WAIT_SECONDS, multiplier=2)
+    return waits.with_timeout(RETRY_FOR_SECONDS)
+
+
+def _no_credentials(error: Exception) -> BikeError:
+    return BikeError(
+        f"Google's credentials cannot be used ({_line(error)}): type gcloud auth application-default login, or let "
+        "GOOGLE_APPLICATION_CREDENTIALS name a key file that is valid."
+    )
+
+
+def _line(error: Exception) -> str:
+    """What the service or the connection said, on one line; after tries in vain, what ended the last one."""
+    cause = getattr(error, "cause", None) or error
+    answer = getattr(cause, "response", None)
+    said = str(cause) if answer is None else f"{answer.status_code} {_message(answer) or answer.reason}"
+    return (said.strip() or type(cause).__name__).splitlines()[0].rstrip(".")
+
+
+def _message(answer: Any) -> str:
+    """The service's own words in an answer; what stands before it may answer with a page, and there are none then."""
+    try:
+        return str(answer.json()["error"]["message"]).strip()
+    except (ValueError, KeyError, TypeError):
+        return ""

@@ -1,0 +1,49 @@
+"""Reports in a bucket: written to a file of this machine first, and stored in one piece.
+
+What a place of reports offers belongs to `reports`, talking to the service to `gcs`.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from bike_assets.resources.gcs import BucketFolder
+from bike_assets.resources.reports import is_report, leading_to, report_name, too_old
+
+
+class GcsReports:
+    """Reports below a prefix of a bucket."""
+
+    def __init__(self, objects: BucketFolder) -> None:
+        self.objects = objects
+
+    @contextmanager
+    def writing(self, day: date) -> Iterator[Path]:
+        """Give the body a file of this machine, and store it afterwards; see `DriftReports.writing`.
+
+        Raises:
+            BikeError: there is no such bucket, or the service refuses.
+            StepFailedError: the service does not answer, or another run wrote the same day's report meanwhile.
+        """
+        name = report_name(day)
+        with tempfile.TemporaryDirectory(prefix="bike-report-") as folder:
+            path = Path(folder) / name
+            yield path
+            if path.exists():
+                generation = self.objects.generation(name) or 0
+                self.objects.replace(name, path.read_bytes(), generation, "text/html")
+        for old in too_old(self.objects.names(), name):
+            self.objects.remove(old)
+
+    def metadata(self, day: date, address: str) -> dict[str, Any]:
+        """Return the metadata that leads to a day's report; see `DriftReports.metadata`."""
+        name = report_name(day)
+        is_there = self.objects.generation(name) is not None
+        return leading_to(name, address, self.objects.address(name)) if is_there else {}
+
+    def read(self, name: str) -> bytes | None:
+        """Return a report by the name of its file; see `DriftReports.read`."""
+        return self.objects.read(name) if is_report(name) else None

@@ -1,0 +1,51 @@
+"""`bike warehouse`: the tables of the profile gcp, made and migrated by hand. Rows do not belong here."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bike_assets.errors import BikeError
+from bike_assets.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from bike_assets.resources.bigquery_tables import Change
+
+warehouse = typer.Typer(no_args_is_help=True, help="Make the tables of BigQuery (BIKE_PROFILE=gcp), or migrate them.")
+
+
+@warehouse.callback()
+def about() -> None:
+    """Make the tables of BigQuery (BIKE_PROFILE=gcp), or migrate them."""
+
+
+@warehouse.command()
+def init(
+    yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")] = False,
+) -> None:
+    """Make the datasets and tables that are missing, and add columns that are; tells first what it would do.
+
+    Nothing is ever dropped. A column of another type is refused. It can be run again at any time.
+    """
+    changes = _missing(load_settings())
+    for change in changes:
+        typer.echo(change.what)
+    if not changes:
+        typer.echo("Nothing is missing.")
+    elif dry_run:
+        typer.echo(f"{len(changes)} things would be done; nothing was.")
+    elif yes or typer.confirm(f"Do these {len(changes)} things?"):
+        for change in changes:
+            change.make()
+        typer.echo(f"{len(changes)} things were done.")
+    else:
+        typer.echo("Nothing was done.")
+
+
+def _missing(settings: Settings) -> "list[Change]":
+    if settings.profile != "gcp":
+        raise BikeError("The embedded warehouse needs no init: tables are made on BigQuery, for BIKE_PROFILE=gcp.")
+    from bike_assets.resources.bigquery_jobs import BigQueryJobs
+    from bike_assets.resources.bigquery_tables import BigQueryTables
+
+    return BigQueryTables(settings.gcp, BigQueryJobs(settings.gcp)).missing()

@@ -1,0 +1,94 @@
+"""BigQuery for tests: the emulator as a process of its own on free ports, datasets of a test's own, and faults."""
+
+import json
+import subprocess
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+
+from bike_assets.full_pass import REPOSITORY
+from bike_assets.gcp_settings import GcpSettings
+
+if TYPE_CHECKING:
+    from bike_assets.resources.bigquery_warehouse import BigQueryWarehouse
+
+PYTHON = REPOSITORY / ".venv-emulators" / "bin" / "python"
+SERVER = Path(__file__).parent / "bigquery_server.py"
+FOR_EVER = 1_000_000
+
+
+@dataclass(frozen=True)
+class BigQueryEmulator:
+    """A running emulator.
+
+    Attributes:
+        rest: port of its REST API.
+        grpc: port of its Storage Read API.
+    """
+
+    rest: int
+    grpc: int
+
+    def settings(self, **more: object) -> GcpSettings:
+        """Settings with datasets that nobody else has."""
+        return GcpSettings(
+            project="bikes",
+            bucket="bikes",
+            dataset_prefix=f"t{uuid.uuid4().hex[:8]}_",
+            bigquery_endpoint=f"http://127.0.0.1:{self.rest}",
+            bigquery_read_endpoint=f"127.0.0.1:{self.grpc}",
+        ).model_copy(update=more)
+
+    def new_warehouse(self, **more: object) -> "BigQueryWarehouse":
+        """An empty warehouse with all its tables."""
+        from bike_assets.resources.bigquery_warehouse import BigQueryWarehouse
+
+        warehouse = BigQueryWarehouse(self.settings(**more))
+        for change in warehouse.tables.missing():
+            change.make()
+        return warehouse
+
+    @contextmanager
+    def fault(
+        self, status: int, reason: str = "", times: int = FOR_EVER, *, message: str = "as told", **where: str
+    ) -> Iterator[None]:
+        """Let requests be answered with a status while the body runs, at most so many times.
+
+        Args:
+            status: the status.
+            reason: Google's word for it.
+            times: how often.
+            message: what is told.
+            where: method, and a text that the path or the body has; everything by default.
+        """
+        fault = {"status": status, "reason": reason, "message": message, "times": times, "method": "", "text": ""}
+        self._put([fault | where])
+        try:
+            yield
+        finally:
+            self._put([])
+
+    def _put(self, faults: list[dict]) -> None:
+        httpx.put(f"http://127.0.0.1:{self.rest}/faults", json=faults).raise_for_status()
+
+
+@contextmanager
+def running_bigquery() -> Iterator[BigQueryEmulator]:
+    """Run the emulator while the body does; it ends with this process, however that ends."""
+    if not PYTHON.exists():
+        raise FileNotFoundError(f"{PYTHON} is missing: make test installs the emulators")
+    process = subprocess.Popen(
+        [PYTHON, "-W", "ignore", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        ports = next((line for line in process.stdout if line.startswith("{")), None)
+        if ports is None:
+            raise ChildProcessError("the emulator of BigQuery did not start; what it said is above")
+        yield BigQueryEmulator(**json.loads(ports))
+    finally:
+        process.communicate(timeout=30)

@@ -1,0 +1,137 @@
+"""MLflow with artifacts in a bucket: on PostgreSQL, named by its address or behind the server that compose starts."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import mlflow
+import pytest
+import yaml
+from mlflow.tracking import MlflowClient
+
+from bike_assets.full_pass import REPOSITORY
+from bike_assets.gcp_settings import GcpSettings
+from bike_assets.resources.gcs import BucketFolder
+from bike_assets.resources.tracking import CHAMPION, MODEL, Tracking, open_tracking
+from bike_assets.settings import Settings
+from bike_assets.supervision import services
+from bike_assets_tests.conftest import claim, poll
+from bike_assets_tests.resources.test_tracking import identity, record
+
+READY_WITHIN_SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def bucket(gcs) -> str:
+    return gcs.make_bucket()
+
+
+@pytest.fixture(scope="module")
+def server(postgres, gcs, bucket, tmp_path_factory) -> Iterator[str]:
+    """MLflow as compose.yaml starts it, on a port of this machine; its address."""
+    service = yaml.safe_load((REPOSITORY / "deploy" / "compose.yaml").read_text())["services"]["mlflow"]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    instead = {"--host=0.0.0.0": "--host=127.0.0.1", "--port=5000": f"--port={port}"}
+    command = [re.sub(r"\$\{BIKE_GCP__BUCKET\}", bucket, instead.get(part, part)) for part in service["command"]]
+    given = {
+        "MLFLOW_BACKEND_STORE_URI": postgres.make_database(f"mlflow_{uuid.uuid4().hex[:8]}"),
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "STORAGE_EMULATOR_HOST": gcs.endpoint,
+    }
+    log = tmp_path_factory.mktemp("server") / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [Path(sys.executable).parent / command[0], *command[1:]],
+            env=os.environ | given,
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        poll(lambda: process.poll() is None and answers(port), READY_WITHIN_SECONDS, f"MLflow's server ({log})")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def answers(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/health", timeout=5).is_success
+    except httpx.HTTPError:
+        return False
+
+
+@pytest.fixture(params=["database", "server"])
+def tracking(request, tmp_path, gcs, bucket, monkeypatch) -> Iterator[Tracking]:
+    """The tracking of the profile gcp, with MLflow elsewhere."""
+    if request.param == "database":
+        address = request.getfixturevalue("postgres").make_database(f"mlflow_{uuid.uuid4().hex[:8]}")
+    else:
+        address = request.getfixturevalue("server")
+    before = mlflow.get_tracking_uri()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    # MLflow's own client of the bucket knows no endpoint.
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs.endpoint)
+    yield open_tracking(settings_of(tmp_path, bucket))
+    mlflow.set_tracking_uri(before)
+
+
+def settings_of(folder: Path, bucket: str) -> Settings:
+    return Settings(home=folder, profile="gcp", gcp=GcpSettings(project="bikes", bucket=bucket))
+
+
+def test_a_training_is_recorded_there_its_model_is_in_the_bucket_and_nothing_in_the_home(
+    tracking, trained, rows, served, gcs, bucket, tmp_path
+):
+    run_id, version = record(tracking, trained, identity(f"only-{uuid.uuid4().hex}"))
+    client = MlflowClient(tracking.uri, tracking.uri)
+    assert client.get_run(run_id).info.status == "FINISHED"
+    stored = BucketFolder(bucket, "mlflow", endpoint=gcs.endpoint).names()
+    assert any(name.endswith("model.onnx") for name in stored)
+    assert any(name.startswith(f"{run_id}/") or f"/{run_id}/" in name for name in stored)
+    kept = mlflow.onnx.load_model(f"models:/{MODEL}/{version}")
+    assert kept.SerializeToString() == trained.onnx
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_same_training_twice_is_one_version_and_the_alias_follows(tracking, trained):
+    training = identity(f"twice-{uuid.uuid4().hex}")
+    first = record(tracking, trained, training)
+    assert record(tracking, trained, training) == first
+    tracking.let_alias_name(CHAMPION, first[1])
+    client = MlflowClient(tracking.uri, tracking.uri)
+    assert int(client.get_model_version_by_alias(MODEL, CHAMPION).version) == first[1]
+    assert not tracking.let_alias_name(CHAMPION, first[1])
+
+
+def test_the_server_answers_by_the_name_that_the_other_containers_call_it(server):
+    assert httpx.get(
+        f"{server}/api/2.0/mlflow/experiments/get?experiment_id=0", headers={"Host": "mlflow:5000"}
+    ).is_success
+    foreign = httpx.get(f"{server}/api/2.0/mlflow/experiments/get?experiment_id=0", headers={"Host": "evil.example"})
+    assert foreign.status_code == 403
+
+
+def test_make_run_starts_no_mlflow_beside_one_that_others_look_after(tmp_path, monkeypatch):
+    home, settings = claim(tmp_path), settings_of(tmp_path, "bikes")
+    assert "mlflow" in [service.name for service in services(home, settings)]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5999")
+    assert "mlflow" not in [service.name for service in services(home, settings)]
+    assert "mlflow" in [service.name for service in services(home, Settings(home=tmp_path))]
+
+
+def test_without_an_address_runs_stay_in_the_home_and_the_local_profile_never_looks_for_one(tmp_path, monkeypatch):
+    settings = settings_of(tmp_path, "bikes")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert open_tracking(settings).uri == f"sqlite:///{tmp_path}/mlflow/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5999")
+    assert open_tracking(settings).uri == "http://127.0.0.1:5999"
+    assert open_tracking(Settings(home=tmp_path)).uri == f"sqlite:///{tmp_path}/mlflow/mlflow.db"

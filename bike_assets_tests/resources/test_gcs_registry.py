@@ -1,0 +1,185 @@
+"""A registry in a bucket when the service does not do as asked: what helps is tried again, the rest is said plainly."""
+
+import time
+
+import pytest
+
+from bike_assets.core.summary import Summary
+from bike_assets.errors import BikeError, StepFailedError
+from bike_assets.resources import gcs as client
+from bike_assets.resources.gcs import BucketFolder
+from bike_assets.resources.gcs_registry import GcsRegistry
+from bike_assets.resources.registry import SUMMARY
+from bike_assets_tests.resources.places import InBucket
+from bike_assets_tests.resources.test_registry import entry, registered, with_versions
+
+DAY = "2025-03-31"
+
+
+@pytest.fixture
+def place(gcs) -> InBucket:
+    return InBucket(gcs.make_bucket(), gcs.endpoint)
+
+
+@pytest.fixture
+def registry(place) -> GcsRegistry:
+    """A registry with two versions, of which the first is the champion."""
+    registry = place.registry()
+    with_versions(registry, 2).promote(1, DAY)
+    return registry
+
+
+@pytest.fixture
+def impatient(monkeypatch) -> None:
+    """Try for a second alone."""
+    monkeypatch.setattr(client, "RETRY_FOR_SECONDS", 1.0)
+
+
+def everything(registry: GcsRegistry) -> dict:
+    """What one can ask of a registry."""
+    return {
+        "read": registry.read,
+        "state": registry.state,
+        "add": lambda: registry.add(entry(3)),
+        "promote": lambda: registry.promote(2, DAY),
+        "load": lambda: registry.load(entry(1)),
+        "trained": lambda: registry.trained(entry(1)),
+        "write_model": lambda: registry.write_model("blend", b"model", "f" * 64),
+    }
+
+
+ASKED = ["read", "state", "add", "promote", "load", "trained", "write_model"]
+
+
+def test_answers_of_503_are_asked_again(gcs, registry):
+    with gcs.fault(503, times=2):
+        assert registry.read().champion.version == 1
+    with gcs.fault(503, times=1, method="POST"):
+        registry.promote(2, DAY)
+    assert registry.read().champion.version == 2
+
+
+def test_a_change_whose_answer_got_lost_is_made_once(registry, monkeypatch):
+    # The client repeats a write whose answer did not arrive, and finds the generation that it made itself.
+    replaced, lost = BucketFolder.replace, []
+
+    def replace_and_lose(objects, name, content, generation):
+        replaced(objects, name, content, generation)
+        if not lost:
+            lost.append(generation)
+            replaced(objects, name, content, generation)
+
+    monkeypatch.setattr(BucketFolder, "replace", replace_and_lose)
+    registry.add(entry(3))
+    assert [each.version for each in registry.read().models] == [1, 2, 3]
+    assert lost
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("asked", ASKED)
+def test_a_service_that_stays_away_is_named_and_nothing_is_written(gcs, place, registry, asked):
+    before = place.names(), place.read(SUMMARY)
+    with gcs.fault(503, message="Backend Error"), pytest.raises(StepFailedError) as told:
+        everything(registry)[asked]()
+    assert str(place) in str(told.value)
+    assert "503 Backend Error" in str(told.value)
+    assert (place.names(), place.read(SUMMARY)) == before
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_a_missing_permission_is_told_at_once_with_the_role_that_is_needed(gcs, place, registry, asked):
+    before, began = (place.names(), place.read(SUMMARY)), time.monotonic()
+    with gcs.fault(403, message="robot@example.org has no storage.objects.get"), pytest.raises(BikeError) as told:
+        everything(registry)[asked]()
+    assert str(place) in str(told.value)
+    assert "robot@example.org has no storage.objects.get" in str(told.value)
+    assert "roles/storage.objectUser" in str(told.value)
+    assert not isinstance(told.value, StepFailedError)
+    assert time.monotonic() - began < client.FIRST_WAIT_SECONDS
+    assert (place.names(), place.read(SUMMARY)) == before
+
+
+@pytest.mark.parametrize("asked", [each for each in ASKED if each != "state"])
+def test_a_missing_bucket_is_named_with_its_setting(gcs, asked):
+    registry = InBucket("bikes-that-nobody-made", gcs.endpoint).registry()
+    with pytest.raises(BikeError, match=r"gs://bikes-that-nobody-made does not exist.*BIKE_GCP__BUCKET"):
+        everything(registry)[asked]()
+
+
+def test_when_others_are_always_quicker_the_change_is_given_up_and_told(gcs, place, registry):
+    hasty, before = GcsRegistry(place.objects(), contending_seconds=1), place.read(SUMMARY)
+    with gcs.fault(412, method="POST"), pytest.raises(StepFailedError, match=r"replaced by others .* try again later"):
+        hasty.add(entry(3))
+    assert place.read(SUMMARY) == before
+    with gcs.fault(412, times=3, method="POST"):
+        registry.add(entry(3))
+    assert registry.read().entry(3)
+
+
+def test_a_change_that_comes_in_between_is_kept(place, registry, monkeypatch):
+    read, others = GcsRegistry.read, [entry(7)]
+
+    def read_slowly(self) -> Summary:
+        found = read(self)
+        while others:
+            place.registry().add(others.pop())
+        return found
+
+    monkeypatch.setattr(GcsRegistry, "read", read_slowly)
+    registry.add(entry(3))
+    assert [each.version for each in registry.read().models] == [1, 2, 7, 3]
+
+
+def test_a_summary_that_is_replaced_while_it_is_read_is_the_old_one_or_the_new(place, registry, monkeypatch):
+    generation, others = BucketFolder.generation, [entry(7)]
+
+    def generation_and_more(objects, name):
+        found = generation(objects, name)
+        while others:
+            place.registry().add(others.pop())
+        return found
+
+    monkeypatch.setattr(BucketFolder, "generation", generation_and_more)
+    registry.add(entry(3))
+    assert [each.version for each in registry.read().models] == [1, 2, 7, 3]
+
+
+def test_a_service_that_tells_no_generation_is_never_written_to(place, registry, monkeypatch):
+    from google.cloud.storage import Blob
+
+    before = place.read(SUMMARY)
+    with monkeypatch.context() as patch:
+        patch.setattr(Blob, "generation", None)
+        with pytest.raises(BikeError, match="tells no generation"):
+            registry.add(entry(3))
+    assert place.read(SUMMARY) == before
+
+
+def test_a_model_that_another_process_stores_meanwhile_is_no_error(place, registry, trained, monkeypatch):
+    monkeypatch.setattr(BucketFolder, "generation", lambda *_: None)
+    for _ in range(2):
+        made = registry.write_model("gradient_boosting", trained.onnx, trained.sha256)
+    assert place.read(made) == trained.onnx
+
+
+def test_a_large_model_is_stored_once_as_well(place, registry):
+    content = bytes(9_000_000)
+    made = registry.write_model("random_forest", content, "a" * 64)
+    assert place.read(made) == content
+    with pytest.raises(client.ObjectChangedError):
+        place.objects().replace(made, b"another", generation=0)
+    assert place.read(made) == content
+
+
+def test_the_state_is_one_request_and_changes_with_every_summary(place, registry, monkeypatch):
+    states = [registry.state()]
+    registry.promote(2, DAY)
+    states.append(registry.state())
+    monkeypatch.setattr(BucketFolder, "read", lambda *_: pytest.fail("the state needs no reading"))
+    assert len({*states, registry.state()}) == 2
+    assert all(states)
+
+
+def test_a_model_of_a_bucket_serves(place, registry, trained, rows, served):
+    made = registered(place.registry(), trained, version=3, fingerprint="its own")
+    assert (place.registry().load(made).predict(rows) == served.predict(rows)).all()

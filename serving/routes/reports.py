@@ -1,0 +1,22 @@
+"""The drift reports at `/reports`: files of a home, or those of a bucket, handed on. Writing them is the graph's."""
+
+from fastapi import FastAPI
+from fastapi.responses import Response
+from fastapi.staticfiles import StaticFiles
+
+from bike_assets.resources.reports import SERVED_AT, DriftReports, LocalReports
+from serving.wire import Refusal
+
+
+def add_reports(app: FastAPI, reports: DriftReports) -> None:
+    """Serve the reports by the names of their files."""
+    if isinstance(reports, LocalReports):
+        app.mount(f"/{SERVED_AT}", StaticFiles(directory=reports.folder, check_dir=False), name=SERVED_AT)
+        return
+
+    @app.api_route(f"/{SERVED_AT}/{{name}}", methods=["GET", "HEAD"], include_in_schema=False)
+    def report(name: str) -> Response:
+        content = reports.read(name)
+        if content is None:
+            raise Refusal(404, "unknown_report", f"There is no report {name!r}.")
+        return Response(content, media_type="text/html")
