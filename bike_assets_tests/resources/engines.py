@@ -1,11 +1,13 @@
 """The engines of the warehouse, for tests that have to hold for each: files in a folder, or datasets of the emulator.
 
-They can be sent to other processes, and each opens as many warehouses as are asked for.
+They can be sent to other processes, and each opens as many warehouses as are asked for. `merges_at_once` is how many
+merges each of several writers makes in a test: the emulator does one thing at a time.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from bike_assets.core.schemas import TABLES
 from bike_assets.gcp_settings import GcpSettings
@@ -17,6 +19,7 @@ class Embedded:
     """Files below a folder."""
 
     folder: Path
+    merges_at_once: ClassVar[int] = 8
 
     def warehouse(self) -> Warehouse:
         return LocalWarehouse(self.folder, threads=1)
@@ -30,6 +33,7 @@ class OnBigQuery:
     """Datasets with a prefix of their own, which have all their tables."""
 
     settings: GcpSettings
+    merges_at_once: ClassVar[int] = 2
 
     def warehouse(self) -> Warehouse:
         from bike_assets.resources.bigquery_warehouse import BigQueryWarehouse

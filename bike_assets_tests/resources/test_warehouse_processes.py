@@ -25,13 +25,13 @@ def until(condition, what: str) -> None:
         assert time.monotonic() < deadline, f"{what} did not happen within {DEADLINE_SECONDS} s"
 
 
-WRITERS, MERGES = 4, 3
+WRITERS = 4
 
 
 def write_overlapping(engine: Engine, writer: int) -> None:
     """Merge batches of which every row is its writer's own or shared by all; each writer counts up in its own way."""
     warehouse = engine.warehouse()
-    for number in range(MERGES):
+    for number in range(engine.merges_at_once):
         own = counts(counters=(f"own-{writer}-{number}",), bikes=number)
         shared = counts(counters=(f"shared-{number}", "every-time"), bikes=writer)
         warehouse.merge(COMPTAGE_VELO, pd.concat([own, shared], ignore_index=True))
@@ -80,7 +80,8 @@ def test_four_writers_and_a_reader_lose_no_row(engine):
 
     stored = engine.warehouse().query(ALL_COUNTS)
     hours = 24 + 23 + 24
-    assert len(stored) == hours * (WRITERS * MERGES + MERGES + 1)
+    merges = engine.merges_at_once
+    assert len(stored) == hours * (WRITERS * merges + merges + 1)
     assert not stored.duplicated(KEY).any()
     own = stored[stored["counter_id"].str.startswith("own-")]
     number = own["counter_id"].str.rpartition("-")[2].astype(int)
