@@ -221,6 +221,32 @@ def replay(
     run_replay(ReplayOptions(days, scenario, home, counts, until.date() if until else None, anew))
 
 
+@app.command()
+def copy(
+    to: Annotated[Literal["gcp"], typer.Option("--to", help="The profile to copy to.")],
+    compare: Annotated[bool, typer.Option("--compare", help="Send nothing: only compare.")] = False,
+) -> None:
+    """Carry the home's tables, models and reports to Google Cloud, and compare both sides row by row.
+
+    BIKE_GCP__PROJECT and BIKE_GCP__BUCKET say where to; `bike warehouse init` makes the tables first. The home stays
+    as it is. A copy that was interrupted goes on where it was, and one that is done is found to be equal.
+    """
+    from bike_assets.copying.run import run_copy
+
+    run_copy(load_settings(), compare)
+
+
+@app.command()
+def doctor() -> None:
+    """Try each connection and permission that the profile in force needs, and say what is missing; changes nothing.
+
+    Exit code 0 only where nothing that is needed is missing.
+    """
+    from bike_assets.doctor.run import run_doctor
+
+    run_doctor(load_settings())
+
+
 def main() -> None:
     """Run the command line; a refusal is one sentence on standard error and an exit code."""
     try:

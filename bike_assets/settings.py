@@ -52,6 +52,11 @@ class Settings(BaseSettings):
     home: Path = Field(Path(".bike"), description="Folder of everything that runs leave behind.")
     profile: Literal["local", "gcp"] = Field("local", description="Where tables and files lie: here, or with Google.")
     gcp: GcpSettings = Field(GcpSettings(), description="Project, bucket and names, for BIKE_PROFILE=gcp.")
+    postgres_host: str | None = Field(
+        None, description="Host of PostgreSQL, which deploy/dagster.yaml gives to Dagster."
+    )
+    postgres_port: int = Field(5432, ge=1, le=65535)
+    postgres_password: SecretStr | None = Field(None, description="Password of its user bike.")
     source: Literal["auto", "paris", "portal", "simulator", "file"] = Field(
         "auto", description="Where counts come from; portal is that of the city's file, and paris that of Paris."
     )

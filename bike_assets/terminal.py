@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,8 @@ from rich.table import Column, Table
 
 if TYPE_CHECKING:
     import dagster as dg
+
+    from bike_assets.copying.comparison import Comparison
 
 POLL_SECONDS = 0.25
 console = Console(highlight=False, soft_wrap=True)
@@ -137,6 +139,19 @@ def _forecast_table(forecast: dict[str, Any]) -> Table:
     for row in forecast["rows"]:
         name = escape(row["counter_name"] or row["counter_id"])
         table.add_row(name, f"{row['bikes']:,.0f}", f"{row['busiest_hour']:,.0f}")
+    return table
+
+
+def comparison_table(found: "Sequence[Comparison]") -> Table:
+    """Return what a copy found on both sides, a line a table or kind of file."""
+    table = _plain_table()
+    table.add_column("table", no_wrap=True)
+    table.add_column("rows here", justify="right")
+    table.add_column("rows there", justify="right")
+    table.add_column("digest equal")
+    for each in found:
+        equal = "[red]no[/]" if each.wrong else "yes"
+        table.add_row(each.what, f"{each.here:,}", f"{each.there:,}", equal)
     return table
 
 

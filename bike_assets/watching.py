@@ -37,7 +37,7 @@ def run_dashboards(settings: Settings) -> None:
     home = recorded_home(settings)
     if home is None:
         raise BikeError(f"{settings.home_folder} holds nothing yet: type make run first, and this beside it.")
-    missing = [name for name in NEEDED if _program(name) is None]
+    missing = [name for name in NEEDED if program(name) is None]
     if missing:
         raise BikeError(f"{' and '.join(missing)} cannot be found: {HOW_TO_INSTALL}.")
     with only_one(home, "dashboards"):
@@ -51,7 +51,7 @@ def run_dashboards(settings: Settings) -> None:
                 wait_until_it_answers(service, settings.host, supervisor)
             for service in running:
                 console.print(f"[bold]{service.shown_as:<13}[/] http://{settings.host}:{service.port}")
-            if _program(GRAFANA) is None:
+            if program(GRAFANA) is None:
                 console.print("Grafana is not installed here: bike report writes the key charts as one page.")
             console.print("Ctrl-C ends them; the platform goes on.")
             supervisor.wait()
@@ -72,14 +72,14 @@ def watchers(folder: Path, settings: Settings) -> list[Service]:
     """Return what watches, in the order in which people look at it."""
     host = settings.host
     prometheus = (
-        str(_program("prometheus")),
+        str(program("prometheus")),
         f"--config.file={folder}/prometheus/prometheus.yml",
         f"--storage.tsdb.path={folder}/data",
         f"--storage.tsdb.retention.time={KEPT_DAYS}d",
         f"--web.listen-address={host}:{settings.prometheus_port}",
     )
     alertmanager = (
-        str(_program("alertmanager")),
+        str(program("alertmanager")),
         f"--config.file={folder}/alertmanager/alertmanager.yml",
         f"--storage.path={folder}/alerts",
         f"--web.listen-address={host}:{settings.alertmanager_port}",
@@ -96,7 +96,7 @@ def watchers(folder: Path, settings: Settings) -> list[Service]:
             "Alertmanager",
         ),
     ]
-    if grafana := _program(GRAFANA):
+    if grafana := program(GRAFANA):
         command = (grafana, "server", f"--homepath={GRAFANA_HOME}")
         running.append(
             Service("grafana", command, settings.grafana_port, "/api/health", "BIKE_GRAFANA_PORT", "Grafana")
@@ -128,6 +128,6 @@ def _ports(settings: Settings) -> dict[str, int]:
     }
 
 
-def _program(name: str) -> str | None:
+def program(name: str) -> str | None:
     """Where a program is; Debian calls Alertmanager by a longer name."""
     return shutil.which(name) or shutil.which(f"prometheus-{name}")

@@ -103,6 +103,8 @@ def content(folder: Path) -> dict[str, bytes | None] | None:
         (("warehouse",), ["init", "BigQuery"]),
         (("warehouse", "init"), ["--yes", "--dry-run", "Nothing is ever dropped"]),
         (("run",), ["Ctrl-C"]),
+        (("copy",), ["--to", "--compare", "BIKE_GCP__PROJECT"]),
+        (("doctor",), ["profile", "Exit code 0"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

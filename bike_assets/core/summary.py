@@ -164,6 +164,29 @@ def promoted(summary: Summary, version: int, day: str, by_hand: bool, registry: 
     )
 
 
+def continued(summary: Summary, other: Summary, registry: str) -> Summary:
+    """Return the other summary, where it has all that this one has, or went on from it.
+
+    Args:
+        summary: as it stands.
+        other: that of the registry of which this one is a copy.
+        registry: what this one is called in a message.
+
+    Raises:
+        BikeError: there are versions, or later promotions, that the other has not.
+    """
+    for entry in summary.models:
+        theirs = other.entry(entry.version)
+        if theirs is None or (theirs.fingerprint, theirs.sha256) != (entry.fingerprint, entry.sha256):
+            raise BikeError(f"the registry {registry} has a version {entry.version} that is not the one to be copied.")
+        if (theirs.promoted_on or "") < (entry.promoted_on or ""):
+            raise BikeError(
+                f"the registry {registry} promoted version {entry.version} on {entry.promoted_on}, and the one to be "
+                "copied did not: the platform has gone on there."
+            )
+    return other
+
+
 def _resting(entry: ModelEntry, by_hand: bool) -> dict[str, bool]:
     return {"is_champion": False, "withdrawn": entry.withdrawn or (by_hand and entry.is_champion)}
 

@@ -20,6 +20,7 @@ CONNECT_SECONDS, SILENT_SECONDS = 10.0, 60.0
 RETRY_FOR_SECONDS = 60.0
 """As long a request is tried again that 408, 429, 5xx or a broken connection ended; nothing else is."""
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.5, 10.0
+NEEDED = ("storage.objects.create", "storage.objects.delete", "storage.objects.get", "storage.objects.list")
 ROLE = "Storage Object User (roles/storage.objectUser)"
 
 
@@ -153,6 +154,31 @@ class BucketFolder:
                 self._blob(name).delete(**self._patience())
             except NotFound:
                 return
+
+    def refuse_missing_permissions(self) -> None:
+        """Refuse a bucket in which the account may not do what is done here; nothing is written to find out.
+
+        Raises:
+            BikeError: there is no such bucket, or permissions are missing; they are named.
+            StepFailedError: the service does not answer.
+        """
+        with self._told(""):
+            granted = self._bucket.test_iam_permissions(list(NEEDED), **self._patience())
+        missing = [name for name in NEEDED if name not in granted]
+        if missing:
+            raise BikeError(
+                f"gs://{self.bucket} does not permit {', '.join(missing)}: the account needs the role {ROLE}."
+            )
+
+    def location(self) -> str:
+        """Return where the bucket is.
+
+        Raises:
+            BikeError: there is no such bucket, or it is not told to this account.
+            StepFailedError: the service does not answer.
+        """
+        with self._told(""):
+            return str(self._client.get_bucket(self.bucket, **self._patience()).location)
 
     @property
     def _client(self) -> "Client":

@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bike_assets.core.summary import ModelEntry, Summary, added, promoted, read_summary, written
+from bike_assets.core.summary import ModelEntry, Summary, added, continued, promoted, read_summary, written
 from bike_assets.errors import StepFailedError
 from bike_assets.resources.gcs import BucketFolder, ObjectChangedError
 from bike_assets.resources.registry import SUMMARY, Change, cannot_be_served, model_place, served_model
@@ -61,6 +61,14 @@ class GcsRegistry:
     def promote(self, version: int, day: str, by_hand: bool = False) -> None:
         """Make a version the champion; see `Registry.promote`."""
         self._change(partial(promoted, version=version, day=day, by_hand=by_hand, registry=str(self.objects)))
+
+    def take_over(self, summary: Summary) -> None:
+        """Become the summary of another registry, whose files are here already; see `core.summary.continued`.
+
+        Raises:
+            BikeError: there are versions here, or later promotions, that the other has not.
+        """
+        self._change(partial(continued, other=summary, registry=str(self.objects)))
 
     def load(self, entry: ModelEntry) -> "ServedModel":
         """Load the file that serves a version; see `Registry.load`."""

@@ -5,7 +5,7 @@ Which version is champion is decided and committed in the registry; the aliases 
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version as installed
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from bike_assets.core.families.base import INPUTS, Trained
 from bike_assets.core.model_report import ModelReport
+from bike_assets.core.summary import ModelEntry
+from bike_assets.errors import BikeError
 from bike_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -199,6 +201,40 @@ class CloudTracking(Tracking):
         if not self.is_elsewhere:
             super().prepare()
         logging.getLogger("mlflow").setLevel(logging.WARNING)
+
+    def carry(self, entries: Sequence[ModelEntry], registry: str) -> int:
+        """Register the versions of a registry under their numbers, without their runs: numbers go on from there.
+
+        Args:
+            entries: the versions; a number between them that has none is taken by one that says so.
+            registry: address of the folder of their files.
+
+        Returns:
+            How many were registered now.
+
+        Raises:
+            BikeError: MLflow has other versions than these.
+        """
+        from mlflow.exceptions import MlflowException
+
+        client = self._client()
+        with suppress(MlflowException):
+            client.create_registered_model(MODEL)
+        wanted = {entry.version: entry for entry in entries}
+        known = {int(each.version): each for each in client.search_model_versions(f"name = '{MODEL}'")}
+        for number, version in known.items():
+            if number not in wanted or version.tags.get(FINGERPRINT) not in {None, wanted[number].fingerprint}:
+                raise BikeError(f"MLflow has a version {number} of {MODEL} that is not the one to be carried there.")
+        missing = [number for number in range(1, max(wanted, default=0) + 1) if number not in known]
+        for number in missing:
+            entry = wanted.get(number)
+            tags = {FINGERPRINT: entry.fingerprint, "family": entry.family} if entry else {}
+            told = "Carried from another MLflow, without its run." if entry else "This number was never registered."
+            source = f"{registry}/{entry.model_file}" if entry else registry
+            made = client.create_model_version(MODEL, source, tags=tags, description=told)
+            if int(made.version) != number:
+                raise BikeError(f"MLflow gave version {made.version} the place of {number} of {MODEL}.")
+        return len(missing)
 
 
 def _named_address() -> str | None:
