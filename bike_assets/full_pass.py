@@ -4,6 +4,7 @@ What is missing is told by `plan`, what the terminal shows by `terminal`.
 """
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import dagster as dg
 
 REPOSITORY = Path(__file__).parent.parent
+_TAKEN_FROM_ENVIRONMENT = re.compile(r"^ *env: (\w+)$", re.MULTILINE)
 
 
 def run_full_pass(settings: Settings, until: date | None, alone: bool = False) -> None:
@@ -44,7 +46,7 @@ def run_full_pass(settings: Settings, until: date | None, alone: bool = False) -
     with only_one(home, "pass"):
         home = claim_home(settings, until)
         console.print(f"[bold]Source[/]     {escape(describe_source(home))}")
-        with dagster_instance(home) as instance:
+        with dagster_instance(home, settings) as instance:
             note, bad_days = _run_steps(settings, home, instance, until, alone)
     print_summary(collect_status(settings), naive_scores(settings), busiest_forecasts(settings))
     left_out = rows_left_out(settings)
@@ -127,18 +129,30 @@ def only_one(home: Home, what: str) -> Iterator[None]:
         lock.release()
 
 
-def prepare_dagster_home(home: Home) -> Path:
-    """Put dagster.yaml where Dagster looks for it and return DAGSTER_HOME."""
+def prepare_dagster_home(home: Home, settings: Settings) -> Path:
+    """Put the instance's file where Dagster looks for it and return DAGSTER_HOME.
+
+    Raises:
+        BikeError: the file takes something from the environment that is not set there.
+    """
+    file = REPOSITORY / ("deploy/dagster.yaml" if settings.runs_are_on_postgres else "dagster.yaml")
+    unset = sorted(set(_TAKEN_FROM_ENVIRONMENT.findall(file.read_text())) - set(os.environ))
+    if unset:
+        raise BikeError(f"BIKE_POSTGRES_HOST needs {' and '.join(unset)} beside it, as deploy/compose.yaml sets them.")
     home.dagster.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(REPOSITORY / "dagster.yaml", home.dagster / "dagster.yaml")
+    shutil.copyfile(file, home.dagster / "dagster.yaml")
     return home.dagster
 
 
 @contextmanager
-def dagster_instance(home: Home) -> "Iterator[dg.DagsterInstance]":
-    """Open the home's Dagster instance."""
+def dagster_instance(home: Home, settings: Settings) -> "Iterator[dg.DagsterInstance]":
+    """Open the home's Dagster instance.
+
+    Raises:
+        BikeError: what the instance takes from the environment is not set there.
+    """
     import dagster as dg
 
-    os.environ["DAGSTER_HOME"] = str(prepare_dagster_home(home))
+    os.environ["DAGSTER_HOME"] = str(prepare_dagster_home(home, settings))
     with dg.DagsterInstance.get() as instance:
         yield instance

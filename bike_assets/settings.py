@@ -53,7 +53,7 @@ class Settings(BaseSettings):
     profile: Literal["local", "gcp"] = Field("local", description="Where tables and files lie: here, or with Google.")
     gcp: GcpSettings = Field(GcpSettings(), description="Project, bucket and names, for BIKE_PROFILE=gcp.")
     postgres_host: str | None = Field(
-        None, description="Host of PostgreSQL, which deploy/dagster.yaml gives to Dagster."
+        None, description="Host of the PostgreSQL that keeps Dagster's runs, for BIKE_PROFILE=gcp; else they stay here."
     )
     postgres_port: int = Field(5432, ge=1, le=65535)
     postgres_password: SecretStr | None = Field(None, description="Password of its user bike.")
@@ -257,6 +257,11 @@ class Settings(BaseSettings):
         if self.weather == "simulator" and self.source not in {"auto", "simulator"}:
             raise ValueError(f"BIKE_WEATHER=simulator is of a simulated city, and BIKE_SOURCE is {self.source}")
         return self
+
+    @property
+    def runs_are_on_postgres(self) -> bool:
+        """Whether Dagster's runs are kept by a PostgreSQL, and their logs in the bucket."""
+        return self.profile == "gcp" and self.postgres_host is not None
 
     @property
     def is_paris(self) -> bool:

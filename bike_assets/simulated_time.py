@@ -170,7 +170,7 @@ def simulated_daemon(home: Home, settings: Settings) -> Iterator[SimulatedDaemon
     from dagster._core.workspace.load_target import InProcessWorkspaceLoadTarget
 
     origin = _code_location_here()
-    folder = str(prepare_dagster_home(home))
+    folder = str(prepare_dagster_home(home, settings))
     with (
         patch("bike_assets.definitions.defs", load_definitions(settings)),
         dg.DagsterInstance.from_ref(InstanceRef.from_dir(folder, overrides=OVERRIDES)) as instance,

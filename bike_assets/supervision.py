@@ -95,7 +95,7 @@ def run_everything(settings: Settings) -> None:
 @contextmanager
 def supervised(home: Home, settings: Settings, running: list[Service]) -> Iterator[Supervisor]:
     """Keep services alive for the time of the body, and the daemon once it is started; end them all afterwards."""
-    prepare_dagster_home(home)
+    prepare_dagster_home(home, settings)
     daemon = Service(
         "daemon", (str(Path(sys.executable).parent / "dagster-daemon"), "run", "-w", "workspace.yaml"), by_itself=False
     )

@@ -134,8 +134,8 @@ def open_city() -> Iterator[Callable[..., City]]:
 
         def open_one(folder: Path, **settings: object) -> City:
             home = claim_or_read(folder)
-            instance = opened.enter_context(dagster_instance(home))
-            return City(home, Settings(home=folder, quick=True, **settings), instance)
+            chosen = Settings(home=folder, quick=True, **settings)
+            return City(home, chosen, opened.enter_context(dagster_instance(home, chosen)))
 
         yield open_one
 

@@ -10,7 +10,6 @@ from bike_assets.copying.tables import rows_by_day
 from bike_assets.core.schemas import INGESTIONS, RETRAIN_DECISIONS, TABLES, TRAINING_RUNS
 from bike_assets.core.summary import Summary, continued
 from bike_assets.errors import BikeError
-from bike_assets.full_pass import dagster_instance
 from bike_assets.home import RECORD, Home
 from bike_assets.resources.bigquery_warehouse import BigQueryWarehouse
 from bike_assets.resources.gcs import BucketFolder
@@ -30,13 +29,13 @@ def refuse_runs_under_way(home: Home) -> None:
     Raises:
         BikeError: it names the runs.
     """
-    if not home.dagster.is_dir():
+    if not (home.dagster / "dagster.yaml").exists():
         return
     import dagster as dg
 
     from bike_assets.plan import UNFINISHED
 
-    with dagster_instance(home) as instance:
+    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
         runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
     if runs:
         raise BikeError(

@@ -19,6 +19,7 @@ from bike_assets.resources.bigquery_errors import (
     told_plainly,
 )
 from bike_assets.resources.bigquery_values import typed_parameters
+from bike_assets.resources.step_bill import StepBill
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -63,6 +64,7 @@ class BigQueryJobs:
         self.settings = settings
         self.connection: BigQueryConnection = connect(settings)
         self.bill = Bill()
+        self._step_bill = StepBill()
 
     def rows(self, sql: str, parameters: Mapping[str, Any], doing: str) -> "pa.Table":
         """Run a SELECT and return its rows; large answers come over the Storage Read API.
@@ -80,7 +82,7 @@ class BigQueryJobs:
             job, result = statement_retry()(self._run)(sql, parameters)
             in_bulk = self.connection.read_client() if result.total_rows > FEW_ROWS else None
             rows = result.to_arrow(bqstorage_client=in_bulk, create_bqstorage_client=False, timeout=STATEMENT_SECONDS)
-        self.bill.add(job.total_bytes_billed or 0)
+        self._enter(job)
         return rows
 
     def change(self, sql: str, parameters: Mapping[str, Any], doing: str) -> int:
@@ -92,7 +94,7 @@ class BigQueryJobs:
         """
         with told_plainly(doing):
             job, _ = statement_retry()(self._run)(sql, parameters)
-        self.bill.add(job.total_bytes_billed or 0)
+        self._enter(job)
         return job.num_dml_affected_rows or 0
 
     def estimate(self, sql: str, parameters: Mapping[str, Any], doing: str) -> int:
@@ -110,6 +112,11 @@ class BigQueryJobs:
                 sql, job_config=config, retry=request_retry(), timeout=REQUEST_TIMEOUT_SECONDS, job_retry=None
             )
         return job.total_bytes_processed or 0
+
+    def _enter(self, job: bigquery.QueryJob) -> None:
+        before = self.bill.bytes_billed
+        self.bill.add(job.total_bytes_billed or 0)
+        self._step_bill.tell(before, self.bill.bytes_billed)
 
     def _run(self, sql: str, parameters: Mapping[str, Any]) -> tuple[bigquery.QueryJob, Any]:
         config = bigquery.QueryJobConfig(

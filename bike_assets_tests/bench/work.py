@@ -96,7 +96,7 @@ def _plan(until: date) -> "Iterator[Plan]":
 
     settings = load_settings()
     home = claim_home(settings, until)
-    with dagster_instance(home) as instance:
+    with dagster_instance(home, settings) as instance:
         definitions = load_definitions(settings)
         from bike_assets.plan import Plan
 
