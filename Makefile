@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 EMULATORS := .venv-emulators
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PIP := $(BIN)/pip install --quiet --no-deps
-# Whole processes wait for one another much of the time: one more than there are cores keeps these busy.
-WORKERS ?= $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) + 1 )))
+# Whole processes wait for one another much of the time: two more than there are cores keep these busy.
+WORKERS ?= $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) + 2 )))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run materialize test lint verify bench demo dashboards clean
@@ -25,7 +25,7 @@ materialize: setup ## Do one full pass, then exit
 	@$(BIN)/bike materialize
 
 test: setup-dev ## Run the tests and print the branch coverage
-	@$(BIN)/python -m pytest -m "not verify" -n $(WORKERS) --maxprocesses 5 --dist loadfile --no-loadscope-reorder --cov --cov-report=term --cov-fail-under=80
+	@$(BIN)/python -m pytest -m "not verify" -n $(WORKERS) --maxprocesses 6 --dist loadfile --no-loadscope-reorder --cov --cov-report=term --cov-fail-under=80
 
 lint: setup-dev ## ruff (lint and format), mypy, dagster definitions validate
 	@$(BIN)/ruff check .
