@@ -156,3 +156,14 @@ def dagster_instance(home: Home, settings: Settings) -> "Iterator[dg.DagsterInst
     os.environ["DAGSTER_HOME"] = str(prepare_dagster_home(home, settings))
     with dg.DagsterInstance.get() as instance:
         yield instance
+
+
+def make_dagster_databases(home: Home, settings: Settings) -> None:
+    """Make what a new home lacks, before several processes do so at once: each of them would stamp the same database.
+
+    Raises:
+        BikeError: what the instance takes from the environment is not set there.
+    """
+    with dagster_instance(home, settings) as instance:
+        instance.get_runs_count()
+        instance.all_instigator_state()

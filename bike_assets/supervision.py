@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 from rich.markup import escape
 
-from bike_assets.full_pass import only_one, prepare_dagster_home
+from bike_assets.full_pass import make_dagster_databases, only_one
 from bike_assets.home import Home
 from bike_assets.processes import (
     Service,
@@ -95,7 +95,7 @@ def run_everything(settings: Settings) -> None:
 @contextmanager
 def supervised(home: Home, settings: Settings, running: list[Service]) -> Iterator[Supervisor]:
     """Keep services alive for the time of the body, and the daemon once it is started; end them all afterwards."""
-    prepare_dagster_home(home, settings)
+    make_dagster_databases(home, settings)
     daemon = Service(
         "daemon", (str(Path(sys.executable).parent / "dagster-daemon"), "run", "-w", "workspace.yaml"), by_itself=False
     )

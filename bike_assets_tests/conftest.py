@@ -40,6 +40,12 @@ from bike_assets.home import Home  # noqa: E402
 from bike_assets.settings import Settings  # noqa: E402
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """MLflow leaves the place that it was told last in the environment, for whichever test comes next."""
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
+
+
 def claim(folder: Path) -> Home:
     """Claim a folder for a city of six counters from FIRST_DAY on."""
     home = Home(folder, "simulator", FIRST_DAY, None, "Europe/Paris", seed=7, counters=6)

@@ -30,7 +30,7 @@ from bike_assets_tests.serving.processes import ServedApi
 from bike_assets_tests.whole.conftest import QUICK, REPOSITORY, environment
 from bike_assets_tests.whole.test_materialize import BIKE, UNTIL, claim_past_home
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.verify
 
 UNIQUE = {"run_id", "mlflow_run_id"}
 """Dagster and MLflow draw them by lot."""
