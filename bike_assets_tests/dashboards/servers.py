@@ -6,64 +6,14 @@ What they are asked is in the tests.
 import json
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
-
-from bike_assets_tests.conftest import poll, system_program
+from bike_assets_tests.conftest import system_program
 from bike_assets_tests.dashboards.rules import PROMETHEUS
-from bike_assets_tests.whole.conftest import free_ports
+from bike_assets_tests.servers import Server, serving
 from dashboards.alertmanager import render
-
-
-@dataclass(frozen=True)
-class Server:
-    """A server of this machine that answers."""
-
-    address: str
-    log: Path
-
-    def get(self, path: str, **parameters: str) -> dict:
-        return httpx.get(f"{self.address}{path}", params=parameters, timeout=10).raise_for_status().json()["data"]
-
-    def query(self, expression: str) -> list[dict]:
-        """What an instant query finds."""
-        return self.get("/api/v1/query", query=expression)["result"]
-
-
-@contextmanager
-def serving(folder: Path, *command: str) -> Iterator[Server]:
-    """Run a server on a free port for the time of the body."""
-    [port] = free_ports(1)
-    with started(f"http://127.0.0.1:{port}", folder, *command, f"--web.listen-address=127.0.0.1:{port}") as server:
-        yield server
-
-
-@contextmanager
-def started(address: str, folder: Path, *command: str) -> Iterator[Server]:
-    """Run a server at an address for the time of the body; what it says goes into the folder."""
-    log = folder / f"{Path(command[0]).name}.log"
-    with log.open("w") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=file)
-        try:
-            server = Server(address, log)
-            poll(lambda: process.poll() is not None or is_ready(server), 30, "the server is ready")
-            assert process.poll() is None, log.read_text()
-            yield server
-        finally:
-            process.terminate()
-            process.wait(20)
-
-
-def is_ready(server: Server) -> bool:
-    try:
-        return httpx.get(f"{server.address}/-/ready", timeout=2).is_success
-    except httpx.TransportError:
-        return False
 
 
 def hurried_prometheus(folder: Path) -> Path:

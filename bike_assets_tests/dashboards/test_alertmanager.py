@@ -7,8 +7,9 @@ import pytest
 
 from bike_assets_tests.conftest import poll
 from bike_assets_tests.dashboards.rules import ALERTS
-from bike_assets_tests.dashboards.servers import Server, alertmanager
+from bike_assets_tests.dashboards.servers import alertmanager
 from bike_assets_tests.fake_discord import Channel
+from bike_assets_tests.servers import Server
 
 pytestmark = pytest.mark.slow
 

@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import Metric
 
 from bike_assets.exporter.names import Sample, families_of
 from bike_assets_tests.conftest import poll
 from bike_assets_tests.dashboards.rules import ALERTS
-from bike_assets_tests.dashboards.servers import Server, alertmanager, hurried_prometheus, prometheus, target
+from bike_assets_tests.dashboards.servers import alertmanager, hurried_prometheus, prometheus, target
 from bike_assets_tests.fake_discord import Channel
-from bike_assets_tests.whole.conftest import free_ports
+from bike_assets_tests.servers import Server, free_ports
 
 pytestmark = pytest.mark.slow
 
@@ -124,22 +124,6 @@ class Api:
 
     def describe(self) -> Iterator[Metric]:
         yield from ()
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[[CollectorRegistry], int]]:
-    """Serve a registry over HTTP until the test is over; the port."""
-    servers = []
-
-    def serve(registry: CollectorRegistry) -> int:
-        server, _ = start_http_server(0, "127.0.0.1", registry)
-        servers.append(server)
-        return server.server_port
-
-    yield serve
-    for server in servers:
-        server.shutdown()
-        server.server_close()
 
 
 def test_every_alert_reaches_the_channel_and_is_told_to_be_over(channel, serve, tmp_path):

@@ -1,19 +1,19 @@
 """A real Prometheus with the committed configuration: what it scrapes, evaluates and would tell."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry
 
 from bike_assets.exporter.names import Sample, families_of
 from bike_assets.exporter.server import metrics_of
 from bike_assets.settings import Settings
 from bike_assets_tests.conftest import claim, poll
 from bike_assets_tests.dashboards.rules import rules
-from bike_assets_tests.dashboards.servers import Server, hurried_prometheus, prometheus, target
-from bike_assets_tests.whole.conftest import free_ports
+from bike_assets_tests.dashboards.servers import hurried_prometheus, prometheus, target
+from bike_assets_tests.servers import Server, free_ports
 
 pytestmark = pytest.mark.slow
 
@@ -28,23 +28,11 @@ class Figures:
         return families_of(self._samples)
 
 
-@pytest.fixture
-def serve_figures() -> Iterator[Callable[..., int]]:
-    """Serve samples, or what a registry has, over HTTP until the test is over; the port."""
-    servers = []
-
-    def serve(*samples: Sample, registry: CollectorRegistry | None = None) -> int:
-        if registry is None:
-            registry = CollectorRegistry(auto_describe=False)
-            registry.register(Figures(*samples))
-        server, _ = start_http_server(0, "127.0.0.1", registry)
-        servers.append(server)
-        return server.server_port
-
-    yield serve
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+def telling(*samples: Sample) -> CollectorRegistry:
+    """A registry that has these samples."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Figures(*samples))
+    return registry
 
 
 @pytest.fixture
@@ -52,13 +40,13 @@ def prometheus_folder(tmp_path: Path) -> Path:
     return hurried_prometheus(tmp_path / "prometheus")
 
 
-def test_prometheus_scrapes_what_the_targets_say_and_evaluates_every_rule(prometheus_folder, serve_figures):
-    exporter = serve_figures(
+def test_prometheus_scrapes_what_the_targets_say_and_evaluates_every_rule(prometheus_folder, serve):
+    exporter = telling(
         Sample("bike_champion_version", 3),
         Sample("bike_run_last_duration_seconds", 12, ("daily",)),
         Sample("bike_exporter_part_readable", 0, ("drift",)),
     )
-    with prometheus(prometheus_folder, exporter, serve_figures()) as server:
+    with prometheus(prometheus_folder, serve(exporter), serve(telling())) as server:
         poll(lambda: server.query("bike_run_duration_seconds"), 30, "a rule has recorded")
         [duration] = server.query("bike_run_last_duration_seconds")
         assert duration["metric"]["job"] == "daily"
@@ -78,9 +66,9 @@ def test_prometheus_scrapes_what_the_targets_say_and_evaluates_every_rule(promet
         assert manager["url"].startswith("http://127.0.0.1:9093/")
 
 
-def test_home_with_nothing_in_it_is_silent(prometheus_folder, serve_figures, tmp_path):
+def test_home_with_nothing_in_it_is_silent(prometheus_folder, serve, tmp_path):
     registry = metrics_of(Settings(home=claim(tmp_path / "home").folder))
-    with prometheus(prometheus_folder, serve_figures(registry=registry), serve_figures()) as server:
+    with prometheus(prometheus_folder, serve(registry), serve(telling())) as server:
         poll(lambda: server.query('count(up{job=~"bike_.+"} == 1) == 2'), 30, "both are scraped")
         poll(lambda: all_healthy(server), 30, "every rule was evaluated")
         poll(lambda: server.query("bike:no_champion_yet"), 30, "that there is no champion")

@@ -1,25 +1,18 @@
 """BigQuery for tests: the emulator as a process of its own on free ports, datasets of a test's own, and faults."""
 
-import json
-import subprocess
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 
-from bike_assets.full_pass import REPOSITORY
 from bike_assets.gcp_settings import GcpSettings
+from bike_assets_tests.emulators.process import FOR_EVER, running
 
 if TYPE_CHECKING:
     from bike_assets.resources.bigquery_warehouse import BigQueryWarehouse
-
-PYTHON = REPOSITORY / ".venv-emulators" / "bin" / "python"
-SERVER = Path(__file__).parent / "bigquery_server.py"
-FOR_EVER = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -79,16 +72,6 @@ class BigQueryEmulator:
 
 @contextmanager
 def running_bigquery() -> Iterator[BigQueryEmulator]:
-    """Run the emulator while the body does; it ends with this process, however that ends."""
-    if not PYTHON.exists():
-        raise FileNotFoundError(f"{PYTHON} is missing: make test installs the emulators")
-    process = subprocess.Popen(
-        [PYTHON, "-W", "ignore", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        ports = next((line for line in process.stdout if line.startswith("{")), None)
-        if ports is None:
-            raise ChildProcessError("the emulator of BigQuery did not start; what it said is above")
-        yield BigQueryEmulator(**json.loads(ports))
-    finally:
-        process.communicate(timeout=30)
+    """Run the emulator while the body does."""
+    with running("bigquery_server.py") as ports:
+        yield BigQueryEmulator(**ports)

@@ -1,19 +1,13 @@
 """Cloud Storage for tests: the emulator as a process of its own on a free port, its buckets and its faults."""
 
-import subprocess
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 
-from bike_assets.full_pass import REPOSITORY
-
-PYTHON = REPOSITORY / ".venv-emulators" / "bin" / "python"
-SERVER = Path(__file__).parent / "gcs_server.py"
-FOR_EVER = 1_000_000
+from bike_assets_tests.emulators.process import FOR_EVER, running
 
 
 @dataclass(frozen=True)
@@ -47,14 +41,6 @@ class GcsEmulator:
 
 @contextmanager
 def running_gcs() -> Iterator[GcsEmulator]:
-    """Run the emulator while the body does; it ends with this process, however that ends."""
-    if not PYTHON.exists():
-        raise FileNotFoundError(f"{PYTHON} is missing: make test installs the emulators")
-    process = subprocess.Popen([PYTHON, SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try:
-        port = process.stdout.readline().strip()
-        if not port:
-            raise ChildProcessError("the emulator of Cloud Storage did not start; what it said is above")
-        yield GcsEmulator(f"http://127.0.0.1:{port}")
-    finally:
-        process.communicate(timeout=10)
+    """Run the emulator while the body does."""
+    with running("gcs_server.py") as ports:
+        yield GcsEmulator(f"http://127.0.0.1:{ports['rest']}")

@@ -143,7 +143,7 @@ def serve() -> None:
     # One request at a time: nothing comes between a check and the insert that it is for.
     with HTTPServer(("127.0.0.1", 0), partial(RequestHandler, faults, Storage(use_memory_fs=True))) as http:
         threading.Thread(target=http.serve_forever, daemon=True).start()
-        print(http.server_port, flush=True)
+        print(json.dumps({"rest": http.server_port}), flush=True)
         with suppress(EOFError):
             input()
         http.shutdown()

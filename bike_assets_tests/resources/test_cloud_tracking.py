@@ -1,9 +1,6 @@
 """MLflow with artifacts in a bucket: on PostgreSQL, named by its address or behind the server that compose starts."""
 
-import os
 import re
-import socket
-import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
@@ -21,10 +18,9 @@ from bike_assets.resources.gcs import BucketFolder
 from bike_assets.resources.tracking import CHAMPION, MODEL, Tracking, open_tracking
 from bike_assets.settings import Settings
 from bike_assets.supervision import services
-from bike_assets_tests.conftest import claim, poll
+from bike_assets_tests.conftest import claim
 from bike_assets_tests.resources.test_tracking import identity, record
-
-READY_WITHIN_SECONDS = 60
+from bike_assets_tests.servers import free_ports, started
 
 
 @pytest.fixture(scope="module")
@@ -36,37 +32,18 @@ def bucket(gcs) -> str:
 def server(postgres, gcs, bucket, tmp_path_factory) -> Iterator[str]:
     """MLflow as compose.yaml starts it, on a port of this machine; its address."""
     service = yaml.safe_load((REPOSITORY / "deploy" / "compose.yaml").read_text())["services"]["mlflow"]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    [port] = free_ports(1)
     instead = {"--host=0.0.0.0": "--host=127.0.0.1", "--port=5000": f"--port={port}"}
     command = [re.sub(r"\$\{BIKE_GCP__BUCKET\}", bucket, instead.get(part, part)) for part in service["command"]]
+    command[0] = str(Path(sys.executable).parent / command[0])
     given = {
         "MLFLOW_BACKEND_STORE_URI": postgres.make_database(f"mlflow_{uuid.uuid4().hex[:8]}"),
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "STORAGE_EMULATOR_HOST": gcs.endpoint,
     }
-    log = tmp_path_factory.mktemp("server") / "log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [Path(sys.executable).parent / command[0], *command[1:]],
-            env=os.environ | given,
-            stdout=output,
-            stderr=output,
-        )
-    try:
-        poll(lambda: process.poll() is None and answers(port), READY_WITHIN_SECONDS, f"MLflow's server ({log})")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def answers(port: int) -> bool:
-    try:
-        return httpx.get(f"http://127.0.0.1:{port}/health", timeout=5).is_success
-    except httpx.HTTPError:
-        return False
+    folder = tmp_path_factory.mktemp("server")
+    with started(f"http://127.0.0.1:{port}", folder, *command, ready="/health", **given) as mlflow_server:
+        yield mlflow_server.address
 
 
 @pytest.fixture(params=["database", "server"])

@@ -4,7 +4,6 @@ import time
 
 import pytest
 
-from bike_assets.core.summary import Summary
 from bike_assets.errors import BikeError, StepFailedError
 from bike_assets.resources import gcs as client
 from bike_assets.resources.gcs import BucketFolder
@@ -116,30 +115,19 @@ def test_when_others_are_always_quicker_the_change_is_given_up_and_told(gcs, pla
     assert registry.read().entry(3)
 
 
-def test_a_change_that_comes_in_between_is_kept(place, registry, monkeypatch):
-    read, others = GcsRegistry.read, [entry(7)]
+@pytest.mark.parametrize(
+    ("of", "step"), [(GcsRegistry, "read"), (BucketFolder, "generation")], ids=["after reading", "before reading"]
+)
+def test_a_change_that_comes_in_between_is_kept(place, registry, monkeypatch, of, step):
+    ours, others = getattr(of, step), [entry(7)]
 
-    def read_slowly(self) -> Summary:
-        found = read(self)
+    def slowly(*arguments: object) -> object:
+        found = ours(*arguments)
         while others:
             place.registry().add(others.pop())
         return found
 
-    monkeypatch.setattr(GcsRegistry, "read", read_slowly)
-    registry.add(entry(3))
-    assert [each.version for each in registry.read().models] == [1, 2, 7, 3]
-
-
-def test_a_summary_that_is_replaced_while_it_is_read_is_the_old_one_or_the_new(place, registry, monkeypatch):
-    generation, others = BucketFolder.generation, [entry(7)]
-
-    def generation_and_more(objects, name):
-        found = generation(objects, name)
-        while others:
-            place.registry().add(others.pop())
-        return found
-
-    monkeypatch.setattr(BucketFolder, "generation", generation_and_more)
+    monkeypatch.setattr(of, step, slowly)
     registry.add(entry(3))
     assert [each.version for each in registry.read().models] == [1, 2, 7, 3]
 

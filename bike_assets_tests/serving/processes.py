@@ -12,7 +12,8 @@ from uuid import uuid4
 import httpx
 
 from bike_assets_tests.conftest import poll
-from bike_assets_tests.whole.conftest import REPOSITORY, free_ports
+from bike_assets_tests.servers import free_ports
+from bike_assets_tests.whole.conftest import REPOSITORY
 
 
 class ServedApi:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bike_assets_tests.conftest import poll
+from bike_assets_tests.servers import free_ports
 
 QUICK = {
     "BIKE_SOURCE": "simulator",
@@ -26,17 +26,6 @@ def environment(home: Path, **settings: str) -> dict[str, str]:
     """Return the environment of a process of that home."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("BIKE_", "DAGSTER_"))}
     return {**plain, **QUICK, "BIKE_HOME": str(home), "NO_COLOR": "1", "COLUMNS": "200", **settings}
-
-
-def free_ports(number: int) -> list[int]:
-    """Return ports that nobody listens on."""
-    sockets = [socket.socket() for _ in range(number)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 class Running:

@@ -20,7 +20,8 @@ from bike_assets.simulator.scenarios import parse_scenarios
 from bike_assets.simulator.server import PortalSimulator
 from bike_assets_tests.conftest import poll
 from bike_assets_tests.resources.portal_homes import serving
-from bike_assets_tests.whole.conftest import REPOSITORY, environment, free_ports
+from bike_assets_tests.servers import free_ports
+from bike_assets_tests.whole.conftest import REPOSITORY, environment
 
 pytestmark = pytest.mark.slow
 BIKE = [sys.executable, "-m", "bike_assets.cli"]

@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from bike_assets_tests.conftest import claim, poll, system_program
-from bike_assets_tests.whole.conftest import REPOSITORY, environment, free_ports
+from bike_assets_tests.servers import free_ports
+from bike_assets_tests.whole.conftest import REPOSITORY, environment
 
 pytestmark = pytest.mark.slow
 PORTS = ("BIKE_PROMETHEUS_PORT", "BIKE_ALERTMANAGER_PORT", "BIKE_GRAFANA_PORT")

@@ -9,8 +9,8 @@ import yaml
 from bike_assets.settings import Settings
 from bike_assets.watching import watchers, write_configuration
 from bike_assets_tests.conftest import system_program
-from bike_assets_tests.dashboards.servers import Server, started
-from bike_assets_tests.whole.conftest import Running, free_ports
+from bike_assets_tests.servers import Server, free_ports, started
+from bike_assets_tests.whole.conftest import Running
 
 
 @contextmanager
