@@ -28,6 +28,8 @@ from bike_assets.resources.warehouse import open_warehouse
 from bike_assets.settings import Settings, load_settings
 
 OWNERS = ["team:mobility"]
+FILES = "parquet"
+"""The kind of assets that fill tables; in the UI they are of the engine that the profile has."""
 MADE_DAILY = {"raw_counts", "weather", "features", "predictions", "monitoring"}
 """Groups that the job daily makes; the others follow the monthly challenge."""
 DAILY_FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=30))
@@ -80,7 +82,8 @@ def default_resources(home: Home, settings: Settings) -> dict[str, Any]:
 
 
 def _policy(home: Home, settings: Settings) -> Callable[[dg.AssetSpec], dg.AssetSpec]:
-    """What holds for every asset: who owns it, how old it may be, and where else to look."""
+    """What holds for every asset: who owns it, how old it may be, where its rows are, and where else to look."""
+    engine = {"local": FILES, "gcp": "bigquery"}[settings.profile]
     pages = {
         "models": {"mlflow": dg.MetadataValue.url(settings.mlflow_address)},
         "champion": {"champion": dg.MetadataValue.url(f"{settings.api_address}/champion")},
@@ -92,6 +95,7 @@ def _policy(home: Home, settings: Settings) -> Callable[[dg.AssetSpec], dg.Asset
         made_daily = DAILY_FRESHNESS if home.last_day is None else None  # A file's days come to an end.
         return spec.replace_attributes(
             owners=OWNERS,
+            kinds={engine if kind == FILES else kind for kind in spec.kinds},
             freshness_policy=made_daily if group in MADE_DAILY else MONTHLY_FRESHNESS,
             metadata={**spec.metadata, **pages.get(group, {})},
         )

@@ -108,6 +108,9 @@ class Settings(BaseSettings):
     training_window_months: int | None = Field(
         None, ge=3, le=120, description="Newest months of the training days that models are fitted on; all by default."
     )
+    training_rows: int = Field(
+        6_000_000, ge=10_000, description="Rows, of all sets and horizons, that a training reads; of more, a share."
+    )
     counters_left_out: str = Field(
         "", description="Counter ids, with commas between: nothing is learned from them, and no score counts them."
     )

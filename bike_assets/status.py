@@ -1,10 +1,11 @@
 """What a home holds, as `bike status` and the summary after a pass tell it. Only reads; imports no Dagster."""
 
+from datetime import date
 from typing import Any
 
 from bike_assets.core.local_time import as_date
 from bike_assets.core.summary import ModelEntry, champion_card
-from bike_assets.home import recorded_home
+from bike_assets.home import Home, recorded_home
 from bike_assets.resources.registry import open_registry
 from bike_assets.resources.table_rows import one_row
 from bike_assets.resources.warehouse import Warehouse, open_warehouse
@@ -26,37 +27,41 @@ def collect_status(settings: Settings) -> dict[str, Any]:
     champion = open_registry(settings).read().champion
     return {
         "source": home.source,
-        "raw_counts": _raw_counts(warehouse),
-        "weather": _weather(warehouse),
+        "raw_counts": _raw_counts(warehouse, home),
+        "weather": _weather(warehouse, home),
         "champion": champion_card(champion) if champion else None,
-        "predictions": _predictions(warehouse),
+        "predictions": _predictions(warehouse, home),
         "performance": _performance(warehouse),
         "drift": _drift(warehouse),
         "decision": _decision(warehouse),
     }
 
 
-def _raw_counts(warehouse: Warehouse) -> dict[str, Any] | None:
+def _raw_counts(warehouse: Warehouse, home: Home) -> dict[str, Any] | None:
     row = _row(
         warehouse,
         "SELECT COUNT(*) AS `rows`, COUNT(DISTINCT day) AS days, MIN(day) AS first_day, MAX(day) AS last_day, "
-        "COUNT(DISTINCT counter_id) AS counters FROM bike_traffic_raw.comptage_velo",
+        "COUNT(DISTINCT counter_id) AS counters FROM bike_traffic_raw.comptage_velo WHERE day >= @first",
+        first=home.first_day,
     )
     return row if row and row["rows"] else None
 
 
-def _weather(warehouse: Warehouse) -> dict[str, Any] | None:
+def _weather(warehouse: Warehouse, home: Home) -> dict[str, Any] | None:
     return _row(
         warehouse,
         "SELECT day AS last_day, MAX(source) AS source FROM bike_traffic_raw.weather "
-        "WHERE lead_days = 0 GROUP BY day ORDER BY day DESC LIMIT 1",
+        "WHERE day >= @first AND lead_days = 0 GROUP BY day ORDER BY day DESC LIMIT 1",
+        first=home.first_day,
     )
 
 
-def _predictions(warehouse: Warehouse) -> dict[str, Any] | None:
+def _predictions(warehouse: Warehouse, home: Home) -> dict[str, Any] | None:
     row = _row(
         warehouse,
-        "SELECT COUNT(*) AS `rows`, MAX(issued_on) AS last_issued_on FROM bike_traffic_predictions.predictions",
+        "SELECT COUNT(*) AS `rows`, MAX(issued_on) AS last_issued_on FROM bike_traffic_predictions.predictions "
+        "WHERE issued_on >= @first",
+        first=home.first_day,
     )
     return row if row and row["rows"] else None
 
@@ -132,13 +137,21 @@ def busiest_forecasts(settings: Settings, counters: int = 3) -> dict[str, Any] |
     if found is None:
         return None
     champion, warehouse = found
+    newest = warehouse.query(
+        "SELECT MAX(issued_on) AS day FROM bike_traffic_predictions.predictions "
+        "WHERE issued_on >= @trained AND model_version = @version HAVING MAX(issued_on) IS NOT NULL",
+        trained=date.fromisoformat(champion.trained_until),
+        version=champion.version,
+    )
+    if newest.empty:
+        return None
     rows = warehouse.query(
         "SELECT p.day, c.counter_name, p.counter_id, SUM(p.predicted_count) AS bikes, "
         "MAX(p.predicted_count) AS busiest_hour FROM bike_traffic_predictions.predictions AS p "
         "JOIN bike_traffic_raw.counters AS c ON c.counter_id = p.counter_id "
-        "WHERE p.model_version = @version AND p.horizon_days = 1 AND p.issued_on = "
-        "(SELECT MAX(issued_on) FROM bike_traffic_predictions.predictions WHERE model_version = @version) "
+        "WHERE p.issued_on = @newest AND p.model_version = @version AND p.horizon_days = 1 "
         "GROUP BY p.day, c.counter_name, p.counter_id ORDER BY bikes DESC LIMIT @counters",
+        newest=as_date(newest["day"].iloc[0]),
         version=champion.version,
         counters=counters,
     )

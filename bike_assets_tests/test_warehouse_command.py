@@ -7,7 +7,7 @@ from google.cloud import bigquery as google
 from typer.testing import CliRunner
 
 from bike_assets.cli import app
-from bike_assets.core.schemas import COMPTAGE_VELO, HOURLY_FEATURES, TABLES, Table
+from bike_assets.core.schemas import COMPTAGE_VELO, TABLES, Table
 from bike_assets.errors import BikeError
 from bike_assets.resources.bigquery_lease import LEASES
 from bike_assets.resources.bigquery_warehouse import BigQueryWarehouse
@@ -74,13 +74,15 @@ def test_tables_have_partitions_clusters_descriptions_and_labels(init, client, s
         assert made.clustering_fields == (["counter_id"] if "counter_id" in table.columns else None)
 
 
-def test_only_a_table_that_is_always_asked_by_day_insists_on_it(settings, monkeypatch):
+def test_a_table_with_partitions_insists_on_being_asked_for_some_of_them(settings, monkeypatch):
     made = {}
     monkeypatch.setattr(google.Client, "create_table", lambda _, table, **__: made.update({table.table_id: table}))
     monkeypatch.setattr(google.Client, "create_dataset", lambda *_, **__: None)
     for change in BigQueryWarehouse(settings).tables.missing()[:-1]:
         change.make()
-    assert [name for name, table in made.items() if table.require_partition_filter] == [HOURLY_FEATURES.name]
+    assert [name for name, table in made.items() if table.require_partition_filter] == [
+        table.name for table in TABLES if table.partition
+    ]
 
 
 def test_a_column_that_is_missing_is_added_and_rows_stay(init, client, settings):

@@ -67,8 +67,9 @@ def counters(warehouse: dg.ResourceParam[Warehouse], home: dg.ResourceParam[Home
           MIN(day) AS first_day, MAX(day) AS last_day,
           MAX(IF(bike_count > 0, day, NULL)) AS last_counting_day,
           COUNT(*) AS hours, AVG(bike_count) AS mean_count
-        FROM bike_traffic_raw.comptage_velo GROUP BY counter_id ORDER BY counter_id
-        """
+        FROM bike_traffic_raw.comptage_velo WHERE day >= @first GROUP BY counter_id ORDER BY counter_id
+        """,
+        first=home.first_day,
     )
     rows["state"] = counter_states(rows, home.first_day, as_date(rows["last_day"].max())) if len(rows) else []
     warehouse.merge(COUNTERS, rows)

@@ -18,12 +18,11 @@ class Table:
         columns: BigQuery type by column name, in order.
         key: columns that identify a row.
         description: one sentence.
-        partition: the DATE column that partitions it, if any.
+        partition: the DATE column that partitions it, if any: every question says which of these days it is about.
         write_once: rows that exist are never changed.
         entity: for a table that is appended to, columns that say what a row is about: the newest row of each counts.
         ignored: columns in which alone a difference is no change.
         single_precision: FLOAT64 columns hold float32 values, which an engine may store as such.
-        asked_by_day: every question names partitions, so that an engine may insist on it.
     """
 
     dataset: str
@@ -36,7 +35,6 @@ class Table:
     entity: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     single_precision: bool = False
-    asked_by_day: bool = False
 
     @property
     def full_name(self) -> str:
@@ -353,7 +351,6 @@ HOURLY_FEATURES = Table(
     "What a model knew of each counted hour, at each horizon; made by the one feature function.",
     partition="day",
     single_precision=True,
-    asked_by_day=True,
 )
 
 TABLES = (

@@ -3,8 +3,9 @@
 Every score is made with the served file, so that what was judged is what serves.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,9 @@ from bike_assets.core.families.served import ServedModel
 from bike_assets.core.features import HORIZONS, SEASONAL
 from bike_assets.core.scoring import Scores, score
 from bike_assets.core.splits import Span
+
+Part = tuple[tuple[str, int], pd.DataFrame]
+"""Rows of a set at a horizon (days ahead)."""
 
 
 @dataclass(frozen=True)
@@ -59,15 +63,16 @@ def train_and_score(
     trained = Trained(family.to_onnx(), family.counters)
     served = ServedModel(trained.onnx, trained.sha256, trained.counters)
     family.tell(f"{family.name}: scoring it on {len(train_sets) + len(tests)} sets")
-    learned = {name: rows[_within(rows, span)] for name, span in train_sets.items()}
     held_out = list(tests.values())[-1]
     ahead = held_out[held_out["horizon_days"] == 1]
     ahead = ahead.assign(predicted_count=served.predict(ahead), naive_count=ahead[SEASONAL])
     return Training(
         trained=trained,
         parity=parity(family, served, held_out),
-        scores={key: _scored(part, served.predict(part)) for key, part in _by_horizon({**learned, **tests}).items()},
-        naive_scores={key: _scored(part, part[SEASONAL].to_numpy()) for key, part in _by_horizon(tests).items()},
+        scores={
+            key: _scored(part, served.predict(part)) for key, part in chain(_learned(rows, train_sets), _tested(tests))
+        },
+        naive_scores={key: _scored(part, part[SEASONAL].to_numpy()) for key, part in _tested(tests)},
         sides={side: scores_by(ahead, column) for side, column in SIDES.items()},
         newest_week=ahead[ahead["day"] > ahead["day"].max() - pd.Timedelta(days=7)],
     )
@@ -97,10 +102,18 @@ def _within(rows: pd.DataFrame, span: Span) -> "pd.Series[bool]":
     return rows["day"].between(pd.Timestamp(span.first), pd.Timestamp(span.last))
 
 
-def _by_horizon(sets: Mapping[str, pd.DataFrame]) -> dict[tuple[str, int], pd.DataFrame]:
-    return {
-        (name, horizon): rows[rows["horizon_days"] == horizon] for name, rows in sets.items() for horizon in HORIZONS
-    }
+def _learned(rows: pd.DataFrame, train_sets: Mapping[str, Span]) -> Iterator[Part]:
+    """Give the training rows by set and horizon, one part at a time: together they would be all rows once more."""
+    for name, span in train_sets.items():
+        within = _within(rows, span)
+        for horizon in HORIZONS:
+            yield (name, horizon), rows[within & (rows["horizon_days"] == horizon)]
+
+
+def _tested(tests: Mapping[str, pd.DataFrame]) -> Iterator[Part]:
+    for name, rows in tests.items():
+        for horizon in HORIZONS:
+            yield (name, horizon), rows[rows["horizon_days"] == horizon]
 
 
 def _scored(rows: pd.DataFrame, predicted: np.ndarray) -> Scores:

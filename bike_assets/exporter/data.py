@@ -1,6 +1,7 @@
 """What came in and what was forecast: rows, days, counters, forecasts."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from bike_assets.core.schemas import COUNTERS, INGESTIONS, PREDICTIONS, WEATHER
 from bike_assets.exporter.names import Sample
@@ -27,9 +28,11 @@ _READINGS = (
     "COUNTIF(unread IS NULL) AS `read`, COUNTIF(unread IS NOT NULL) AS not_read FROM monitoring_audit.ingestions"
 )
 _COUNTERS = "SELECT state, COUNT(*) AS number FROM bike_traffic_raw.counters GROUP BY state"
-_WEATHER = "SELECT MAX(day) AS day FROM bike_traffic_raw.weather WHERE lead_days = 0"
-_FORECASTS = "SELECT kind, COUNT(*) AS number FROM bike_traffic_predictions.predictions GROUP BY kind"
-_ISSUED_ON = "SELECT MAX(issued_on) AS day FROM bike_traffic_predictions.predictions"
+_WEATHER = "SELECT MAX(day) AS day FROM bike_traffic_raw.weather WHERE day >= @first AND lead_days = 0"
+_FORECASTS = (
+    "SELECT kind, COUNT(*) AS number, MAX(issued_on) AS newest FROM bike_traffic_predictions.predictions "
+    "WHERE issued_on >= @first GROUP BY kind"
+)
 _AHEAD = (
     "SELECT p.counter_id, MAX(c.counter_name) AS counter_name, MAX(IF(p.known_counter, 1, 0)) AS known, "
     "SUM(p.predicted_count) AS bikes FROM bike_traffic_predictions.predictions AS p "
@@ -39,8 +42,9 @@ _AHEAD = (
 _DAY = (
     "SELECT c.counter_id, MAX(c.counter_name) AS counter_name, SUM(c.bike_count) AS counted, "
     "SUM(p.predicted_count) AS forecast, SUM(p.naive_count) AS naive FROM bike_traffic_raw.comptage_velo AS c "
-    "LEFT JOIN bike_traffic_predictions.predictions AS p ON p.counter_id = c.counter_id "
-    "AND p.counted_at = c.counted_at AND p.day = @day AND p.horizon_days = 1 AND p.model_version = @version "
+    "LEFT JOIN (SELECT counter_id, counted_at, predicted_count, naive_count FROM bike_traffic_predictions.predictions "
+    "WHERE issued_on = @eve AND day = @day AND model_version = @version) AS p "
+    "ON p.counter_id = c.counter_id AND p.counted_at = c.counted_at "
     "WHERE c.day = @day AND NOT c.is_outlier GROUP BY c.counter_id"
 )
 
@@ -59,7 +63,7 @@ def read_data(sources: Sources) -> Iterator[Sample]:
     for state in STATES if states else ():
         yield Sample("bike_counters", states.get(state, 0), (state,))
     span = whole_days(sources.warehouse, sources.home.timezone)
-    ends = {"counts": span and span.last, "weather": sources.rows(_WEATHER)[0]["day"]}
+    ends = {"counts": span and span.last, "weather": sources.rows(_WEATHER, first=sources.home.first_day)[0]["day"]}
     for data, day in ends.items():
         if day is not None:
             yield Sample("bike_data_end_timestamp_seconds", sources.end_of(day), (data,))
@@ -67,9 +71,10 @@ def read_data(sources: Sources) -> Iterator[Sample]:
 
 def read_forecasts(sources: Sources) -> Iterator[Sample]:
     """Return the figures of the forecasts, the newest ones counter by counter."""
-    for row in sources.rows(_FORECASTS):
+    made, champion = sources.rows(_FORECASTS, first=sources.home.first_day), sources.registry.read().champion
+    for row in made:
         yield Sample("bike_forecasts_total", row["number"], (row["kind"],))
-    day, champion = sources.rows(_ISSUED_ON)[0]["day"], sources.registry.read().champion
+    day = max((row["newest"] for row in made), default=None)
     if day is None or champion is None:
         return
     yield Sample("bike_data_end_timestamp_seconds", sources.end_of(day), ("forecasts",))
@@ -78,7 +83,7 @@ def read_forecasts(sources: Sources) -> Iterator[Sample]:
     yield Sample("bike_forecast_unknown_counters", sum(not row["known"] for row in ahead))
     for row in ahead:
         yield Sample("bike_next_day_bikes", row["bikes"], (row["counter_id"], row["counter_name"]))
-    for row in sources.rows(_DAY, day=day, version=champion.version):
+    for row in sources.rows(_DAY, day=day, eve=day - timedelta(days=1), version=champion.version):
         for kind in ("counted", "forecast", "naive"):
             if row[kind] is not None:
                 yield Sample("bike_day_bikes", row[kind], (row["counter_id"], row["counter_name"], kind))

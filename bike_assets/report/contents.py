@@ -33,10 +33,12 @@ _DEPLOYMENTS = (
     "ORDER BY recorded_at DESC LIMIT @newest"
 )
 _WEEK = (
-    "SELECT c.counted_at, c.bike_count, p.predicted_count, p.naive_count FROM bike_traffic_raw.comptage_velo AS c "
+    "SELECT c.counted_at, SUM(c.bike_count) AS bike_count, SUM(p.predicted_count) AS predicted_count, "
+    "SUM(p.naive_count) AS naive_count FROM bike_traffic_raw.comptage_velo AS c "
     "JOIN bike_traffic_predictions.predictions AS p ON p.counter_id = c.counter_id AND p.counted_at = c.counted_at "
-    "WHERE c.day BETWEEN @first AND @last AND p.day BETWEEN @first AND @last AND p.horizon_days = 1 "
-    "AND p.model_version = @version AND NOT c.is_outlier"
+    "WHERE c.day BETWEEN @first AND @last AND p.issued_on BETWEEN @issued_first AND @last "
+    "AND p.day BETWEEN @first AND @last AND p.horizon_days = 1 AND p.model_version = @version AND NOT c.is_outlier "
+    "GROUP BY c.counted_at"
 )
 
 
@@ -109,7 +111,10 @@ def _days(sources: Sources, last: date) -> list[TimelineDay]:
 
 def week_of(sources: Sources, day: date, version: int) -> Picture | None:
     """Return the whole city's last week: counted, forecast the day before, and by the seasonal naive."""
-    rows = sources.warehouse.query(_WEEK, first=day - timedelta(days=6), last=day, version=version)
+    first = day - timedelta(days=6)
+    rows = sources.warehouse.query(
+        _WEEK, first=first, last=day, issued_first=first - timedelta(days=1), version=version
+    )
     if rows.empty:
         return None
     rows["counted_at"] = rows["counted_at"].dt.tz_convert(sources.home.timezone).dt.tz_localize(None)

@@ -137,7 +137,7 @@ class BigQueryTables:
         made.description, made.labels = table.description, LABELS
         if table.partition:
             made.time_partitioning = bigquery.TimePartitioning(field=table.partition)
-            made.require_partition_filter = table.asked_by_day
+            made.require_partition_filter = True
         if CLUSTERED_BY in table.columns:
             made.clustering_fields = [CLUSTERED_BY]
         with told_plainly(f"making the table {self.name(table)}"), self._jobs.connection.get_client() as client:

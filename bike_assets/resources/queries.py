@@ -17,6 +17,7 @@ from bike_assets.settings import Settings
 
 TRAIN_BASELINE, TEST_BASELINE = "train_baseline", "test_baseline"
 TRAIN_CURRENT, TEST_CURRENT = "train_current", "test_current"
+_DRAWN = "AND SUBSTR(TO_HEX(MD5(CONCAT(counter_id, FORMAT_TIMESTAMP('%Y%m%d%H', counted_at)))), 1, 8) < @below "
 NEWEST_READINGS = (
     "SELECT * FROM monitoring_audit.ingestions WHERE day BETWEEN @first AND @last "
     "QUALIFY ROW_NUMBER() OVER (PARTITION BY day ORDER BY ingested_at DESC) = 1 ORDER BY day"
@@ -80,24 +81,55 @@ def read_weather_cube(warehouse: Warehouse, span: Span, timezone: str) -> Weathe
 
 
 def read_features(
-    warehouse: Warehouse, spans: Iterable[Span], left_out: Sequence[str], horizon: int | None = None
+    warehouse: Warehouse,
+    spans: Iterable[Span],
+    left_out: Sequence[str],
+    horizon: int | None = None,
+    share: float = 1.0,
 ) -> pd.DataFrame:
-    """Return the feature rows of some spans, of every horizon or of one, without the counters that are left out."""
-    wanted = [span for span in spans if span.days]
+    """Return the feature rows of some spans without the counters that are left out.
+
+    Args:
+        warehouse: where they are.
+        spans: local days.
+        left_out: ids of counters.
+        horizon: days ahead; of every horizon by default.
+        share: of the counted hours, drawn by a digest of counter and hour: the same ones each time, and on any engine.
+    """
+    drawn = _DRAWN if share < 1 else ""
+    below = {"below": f"{round(share * 16**8):08x}"} if drawn else {}
     parts = [
         warehouse.query(
             "SELECT * FROM bike_traffic_raw.hourly_features "
             "WHERE day BETWEEN @first AND @last AND (@horizon = 0 OR horizon_days = @horizon) "
-            "AND STRPOS(@left_out, CONCAT(',', counter_id, ',')) = 0 "
+            f"AND STRPOS(@left_out, CONCAT(',', counter_id, ',')) = 0 {drawn}"
             "ORDER BY counted_at, counter_id, horizon_days",
             first=span.first,
             last=span.last,
             horizon=horizon or 0,
             left_out=as_list(left_out),
+            **below,
         )
-        for span in wanted
+        for span in spans
+        if span.days
     ]
     return pd.concat(parts, ignore_index=True) if parts else frame(HOURLY_FEATURES, [])
+
+
+def count_features(warehouse: Warehouse, spans: Iterable[Span], left_out: Sequence[str]) -> int:
+    """Return how many rows `read_features` would return of every horizon."""
+    counted = [
+        warehouse.query(
+            "SELECT COUNT(*) AS n FROM bike_traffic_raw.hourly_features "
+            "WHERE day BETWEEN @first AND @last AND STRPOS(@left_out, CONCAT(',', counter_id, ',')) = 0",
+            first=span.first,
+            last=span.last,
+            left_out=as_list(left_out),
+        )
+        for span in spans
+        if span.days
+    ]
+    return sum(int(each["n"].iloc[0]) for each in counted)
 
 
 def as_list(names: Sequence[str]) -> str:

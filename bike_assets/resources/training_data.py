@@ -19,6 +19,7 @@ from bike_assets.resources.queries import (
     TEST_CURRENT,
     TRAIN_BASELINE,
     TRAIN_CURRENT,
+    count_features,
     read_features,
     read_weather_cube,
     recorded_split,
@@ -37,6 +38,7 @@ class TrainingData:
         hashes: content of the recorded sets and of the weather, by name.
         cut_on: newest whole local day when test_current was cut.
         left_out: ids of counters that nothing is learned from.
+        share: of the counted hours that are read, of every set; below 1 where all would be too many.
         weather: of the days to learn from and of the weeks before them, where there is any.
     """
 
@@ -46,6 +48,7 @@ class TrainingData:
     hashes: dict[str, str]
     cut_on: date
     left_out: list[str]
+    share: float
     weather: WeatherCube | None
 
     @property
@@ -53,7 +56,8 @@ class TrainingData:
         """What decides which rows there are to learn from."""
         learned = [self.hashes[name] for name in (TRAIN_BASELINE, TRAIN_CURRENT)]
         days = [f"{name} {span.first} {span.last}" for name, span in self.spans.items()]
-        return [*learned, *days, f"weather {self.hashes['weather']}", *self.left_out]
+        drawn = [f"share {self.share}"] if self.share < 1 else []
+        return [*learned, *days, f"weather {self.hashes['weather']}", *drawn, *self.left_out]
 
     @property
     def last_day(self) -> date:
@@ -63,12 +67,15 @@ class TrainingData:
     @cached_property
     def rows(self) -> pd.DataFrame:
         """Training rows of every horizon."""
-        return read_features(self.warehouse, self.spans.values(), self.left_out)
+        return self._read(self.spans.values())
 
     @cached_property
     def tests(self) -> dict[str, pd.DataFrame]:
         """Test rows of every horizon, by set, oldest set first."""
-        return {name: read_features(self.warehouse, [span], self.left_out) for name, span in self.test_spans.items()}
+        return {name: self._read([span]) for name, span in self.test_spans.items()}
+
+    def _read(self, spans: Iterable[Span]) -> pd.DataFrame:
+        return read_features(self.warehouse, spans, self.left_out, share=self.share)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -76,6 +83,7 @@ class TrainingData:
         seen = self.rows["counter_id"].nunique()
         return {
             "rows_seen": len(self.rows),
+            "share_of_rows": self.share,
             "days_seen": sum(span.days for span in self.spans.values()),
             "counters_seen": seen,
             "first_day": str(min(span.first for span in self.spans.values())),
@@ -111,13 +119,16 @@ def read_training_data(warehouse: Warehouse, settings: Settings) -> TrainingData
         learned = newest_months(learned, settings.training_window_months)
     weather = read_weather_cube(warehouse, _hull(learned.values()), settings.timezone)
     hashes = {name: record["content_hash"] for name, record in records.items()}
+    tests = {name: spans[name] for name in (TEST_BASELINE, TEST_CURRENT)}
+    there = count_features(warehouse, [*learned.values(), *tests.values()], settings.left_out)
     return TrainingData(
         warehouse,
         learned,
-        {name: spans[name] for name in (TEST_BASELINE, TEST_CURRENT)},
+        tests,
         {**hashes, "weather": weather.digest if weather else "none"},
         records[TEST_CURRENT]["cut_on"],
         settings.left_out,
+        min(1.0, round(settings.training_rows / max(there, 1), 4)),
         weather,
     )
 

@@ -148,7 +148,11 @@ class LocalWarehouse:
             if table.full_name in duckdb_sql:
                 duckdb_sql = _in_place_of(table.full_name, duckdb_sql, self._source(table))
         with self._connect() as connection:
-            return connection.execute(duckdb_sql, parameters or None).df()
+            answer = connection.execute(duckdb_sql, parameters or None)
+            wide = [name for name, kind, *_ in answer.description if str(kind) == "HUGEINT"]
+            rows = answer.df()
+        # A sum of whole numbers is an INT64 in BigQuery; DuckDB's is wider, and would arrive as a floating one.
+        return rows.astype({name: "int64" if rows[name].notna().all() else "Int64" for name in wide})
 
     def _current_files(self, table: Table) -> list[Path]:
         folder = self._folder(table)

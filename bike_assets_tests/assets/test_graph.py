@@ -7,6 +7,7 @@ import yaml
 from bike_assets.assets import PIPELINE
 from bike_assets.build import DAILY_FRESHNESS, MADE_DAILY, MONTHLY_FRESHNESS, build_defs
 from bike_assets.full_pass import REPOSITORY
+from bike_assets.gcp_settings import GcpSettings
 from bike_assets.home import Home
 from bike_assets.settings import Settings
 from bike_assets_tests.conftest import FIRST_DAY, LAST_DAY
@@ -43,6 +44,15 @@ def test_every_asset_stands_in_the_group_of_its_step(specs):
 def test_every_asset_says_what_it_is_and_whose(specs):
     unnamed = [name for name, spec in specs.items() if not spec.description or not spec.owners or not spec.kinds]
     assert not unnamed
+
+
+def test_kinds_name_the_engine_of_the_profile(specs, tmp_path):
+    gcp = Settings(home=tmp_path, profile="gcp", gcp=GcpSettings(project="bikes", bucket="bikes"))
+    there = {spec.key.to_user_string(): spec for spec in build_defs(settings=gcp).resolve_all_asset_specs()}
+    tables = {name for name, spec in specs.items() if "parquet" in spec.kinds}
+    assert tables >= {"raw_counts", "predictions", "retrain_decision"}
+    assert {name for name, spec in there.items() if "bigquery" in spec.kinds} == tables
+    assert not {name for name, spec in there.items() if "parquet" in spec.kinds}
 
 
 def test_what_is_made_daily_is_called_late_after_a_day_and_a_half_and_the_rest_after_a_month(specs):

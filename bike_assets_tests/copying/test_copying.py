@@ -3,17 +3,27 @@
 import json
 import re
 import shutil
+import uuid
 from dataclasses import replace
 
+import dagster as dg
 import pandas as pd
 import pytest
 from mlflow.tracking import MlflowClient
 
 from bike_assets.copying import tables
 from bike_assets.copying.run import run_copy
-from bike_assets.core.schemas import COMPTAGE_VELO, COUNTERS, INGESTIONS, PREDICTIONS, TABLES, TRAINING_RUNS
+from bike_assets.core.schemas import (
+    COMPTAGE_VELO,
+    COUNTERS,
+    HOURLY_FEATURES,
+    INGESTIONS,
+    PREDICTIONS,
+    TABLES,
+    TRAINING_RUNS,
+)
 from bike_assets.errors import BikeError, StepFailedError
-from bike_assets.full_pass import only_one
+from bike_assets.full_pass import REPOSITORY, only_one
 from bike_assets.resources.bigquery_warehouse import BigQueryWarehouse
 from bike_assets.resources.gcs import folder_of
 from bike_assets.resources.local_registry import LocalRegistry
@@ -26,7 +36,7 @@ from bike_assets_tests.copying.conftest import FILLED, READ_AT, forecasts
 from bike_assets_tests.resources.engines import states
 from bike_assets_tests.resources.merged_counts import DAYS, counts
 
-ASKED_FOR_AS_A_WHOLE = [table for table in TABLES if not table.asked_by_day]
+ASKED_FOR_AS_A_WHOLE = [table for table in TABLES if table is not HOURLY_FEATURES]
 
 
 @pytest.fixture
@@ -155,6 +165,16 @@ def test_while_a_pass_is_at_work_on_the_home_nothing_is_copied(settings, home):
         run_copy(settings)
 
 
+def test_while_a_run_is_at_work_in_the_home_nothing_is_copied(settings, home, there):
+    home.dagster.mkdir(exist_ok=True)
+    shutil.copyfile(REPOSITORY / "dagster.yaml", home.dagster / "dagster.yaml")
+    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+        run = instance.run_storage.add_run(dg.DagsterRun("daily", status=dg.DagsterRunStatus.STARTED))
+    with pytest.raises(BikeError, match=f"1 runs are under way .*such as {run.run_id}"):
+        run_copy(settings)
+    assert {rows for rows, _ in contents(there).values()} == {0}
+
+
 def test_without_tables_it_says_what_makes_them(settings, bigquery, gcs):
     nowhere = bigquery.settings(bucket=settings.gcp.bucket, storage_endpoint=gcs.endpoint)
     with pytest.raises(BikeError, match="type bike warehouse init"):
@@ -193,8 +213,8 @@ def test_a_platform_that_has_gone_on_there_is_not_set_back(settings, cloud, ther
     assert open_registry(cloud).read().champion.version == 2
 
 
-def test_the_numbers_of_versions_go_on_in_another_mlflow(settings, cloud, tmp_path, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/other.db")
+def test_the_numbers_of_versions_go_on_in_another_mlflow(settings, cloud, postgres, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", postgres.make_database(f"mlflow_{uuid.uuid4().hex[:8]}"))
     run_copy(settings)
     run_copy(settings)
     client = MlflowClient(open_tracking(cloud).uri, open_tracking(cloud).uri)

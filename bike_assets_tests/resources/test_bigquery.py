@@ -214,7 +214,8 @@ def test_answers_have_the_types_that_the_embedded_engine_gives(warehouse, tmp_pa
         "SELECT * FROM bike_traffic_raw.hourly_features ORDER BY counted_at",
         "SELECT base, AVG(base) AS mean FROM bike_traffic_raw.hourly_features GROUP BY base",
         "SELECT MIN(day) AS day, MAX(counted_at) AS last, COUNT(*) AS n, AVG(bike_count) AS mean, MAX(bike_count) AS "
-        "most, LOGICAL_OR(is_outlier) AS any_odd FROM bike_traffic_raw.comptage_velo",
+        "most, LOGICAL_OR(is_outlier) AS any_odd, SUM(bike_count) AS `all`, COUNTIF(bike_count > 0) AS some, "
+        "SUM(IF(bike_count < 0, bike_count, NULL)) AS none FROM bike_traffic_raw.comptage_velo",
         "SELECT CAST(NULL AS INT64) AS n, DATE_SUB(day, INTERVAL 1 DAY) AS before, EXTRACT(HOUR FROM counted_at) AS "
         "hour FROM bike_traffic_raw.comptage_velo ORDER BY counted_at, counter_id LIMIT 3",
         *(f"SELECT * FROM {table.full_name} WHERE FALSE" for table in TABLES),

@@ -13,6 +13,7 @@ import dagster as dg
 import httpx
 import pandas as pd
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from bike_assets.core.schemas import TABLES, Table
 from bike_assets.core.summary import Summary
@@ -26,11 +27,12 @@ from bike_assets_tests.conftest import system_program
 from bike_assets_tests.emulators.bigquery import BigQueryEmulator
 from bike_assets_tests.emulators.gcs import GcsEmulator
 from bike_assets_tests.emulators.postgres import Postgres, installed, running_postgres
+from bike_assets_tests.servers import free_ports, started
 from bike_assets_tests.serving.processes import ServedApi
 from bike_assets_tests.whole.conftest import QUICK, REPOSITORY, environment
 from bike_assets_tests.whole.test_materialize import BIKE, UNTIL, claim_past_home
 
-pytestmark = pytest.mark.verify
+pytestmark = pytest.mark.slow
 
 UNIQUE = {"run_id", "mlflow_run_id"}
 """Dagster and MLflow draw them by lot."""
@@ -53,14 +55,17 @@ class Place:
     settings: dict[str, str] = field(default_factory=dict)
     gcp: GcpSettings | None = None
 
-    def start_pass(self) -> subprocess.Popen:
+    @property
+    def environment(self) -> dict[str, str]:
+        return environment(self.home, **ENOUGH, **self.settings)
+
+    def start(self, *command: str) -> subprocess.Popen:
         return subprocess.Popen(
-            [*BIKE, "materialize", *UNTIL],
-            env=environment(self.home, **ENOUGH, **self.settings),
-            cwd=REPOSITORY,
-            stdout=subprocess.PIPE,
-            text=True,
+            [*BIKE, *command], env=self.environment, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
         )
+
+    def start_pass(self) -> subprocess.Popen:
+        return self.start("materialize", *UNTIL)
 
     def serve(self) -> ServedApi:
         return ServedApi(self.home, **QUICK, **ENOUGH, **self.settings)
@@ -203,6 +208,36 @@ def test_the_api_of_both_answers_the_same(places):
     assert min(here["predictions"]) > 0
     assert here["model_metadata"].pop("run_id") != cloud["model_metadata"].pop("run_id")
     assert cloud == here
+
+
+def test_the_exporter_of_both_tells_the_same(places, tmp_path):
+    here, cloud = (figures_of(place, tmp_path) for place in places)
+    assert here.keys() == cloud.keys()
+    assert {value for (name, _), value in cloud.items() if name == "bike_exporter_part_readable"} == {1.0}
+    assert without_the_clock(cloud) == pytest.approx(without_the_clock(here))
+    assert len(without_the_clock(cloud)) > 100
+
+
+def figures_of(place: Place, folder: Path) -> dict[tuple[str, str], float]:
+    """What a scrape of a place's exporter tells, by name and labels."""
+    [port] = free_ports(1)
+    command = (*BIKE, "exporter", "--port", str(port))
+    with started(f"http://127.0.0.1:{port}", folder, *command, ready="/metrics", **place.environment) as exporter:
+        told = httpx.get(f"{exporter.address}/metrics", timeout=60).text
+    samples = [each for family in text_string_to_metric_families(told) for each in family.samples]
+    return {(each.name, str(sorted(each.labels.items()))): each.value for each in samples}
+
+
+def without_the_clock(figures: dict[tuple[str, str], float]) -> dict[tuple[str, str], float]:
+    """The figures that do not say when something happened, or how long it took."""
+    return {(name, of): value for (name, of), value in figures.items() if not name.endswith("_seconds")}
+
+
+def test_the_status_of_both_is_the_same(places):
+    here, cloud = (place.start("status", "--json") for place in places)
+    told = [json.loads(each.communicate()[0]) for each in (here, cloud)]
+    assert told[0]["champion"].pop("run_id") != told[1]["champion"].pop("run_id")
+    assert told[0] == told[1]
 
 
 def answer_of(place: Place, asked: dict) -> dict:
