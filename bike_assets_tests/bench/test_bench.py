@@ -17,6 +17,7 @@ from bike_assets_tests.bench.figures import (
     DAILY_WITHOUT_DRIFT,
     EMPTY,
     FEATURES,
+    TRAINING,
     Measurement,
     summarise,
 )
@@ -224,14 +225,15 @@ def test_scrapes_are_held_against_the_aim_by_their_median_and_the_slowest_is_tol
 
 def test_ten_times_the_counters_may_take_as_many_times_as_there_are_rows():
     def size(rows: int, *seconds: float, peak: float) -> Measured:
-        parts = zip((BACKFILL, FEATURES, DAILY_WITH_DRIFT), seconds, strict=True)
+        parts = zip((BACKFILL, FEATURES, DAILY_WITH_DRIFT, TRAINING), seconds, strict=True)
         return Measured([measurement(name, each, peak=peak) for name, each in parts], DAY, DAY, rows)
 
-    scale = Scale((size(1000, 10, 20, 5, peak=500), size(9500, 60, 200, 10, peak=5000)))
+    scale = Scale((size(1000, 10, 20, 5, 30, peak=500), size(9500, 60, 200, 10, 40, peak=5000)))
     found = {each.name: (each.value, each.met) for each in summarise_scale(scale)}
     assert found["ten times Paris / Paris, backfill, run"] == (6.0, True)
     assert found["ten times Paris / Paris, features, run"] == (10.0, False)
     assert found["ten times Paris, daily_with_drift, peak MiB"] == (5000.0, False)
+    assert found["ten times Paris, training, peak MiB"] == (5000.0, None)
 
 
 def test_a_server_that_does_not_start_is_quoted(tmp_path):

@@ -21,10 +21,7 @@ from bike_assets_tests.whole.retrained import (
 pytestmark = pytest.mark.slow
 WEAK, DECIDED = "weak", "decided"
 DIE_WITH_BIKE_RUN = ("bike run", "everything")
-SERIES = [
-    [("in training", "run"), ("promoted", "run")],
-    [("in training", "everything")],
-]
+TWICE = [("in training", "run"), ("promoted", "run")]
 ALONE = [
     ("in training", "run"),
     ("promoted", "run"),
@@ -147,9 +144,8 @@ def killed(decided: Kept, *kills: tuple[str, str]) -> list[Ending]:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("kills", SERIES, ids=["its run twice", "everything"])
-def test_a_retrain_that_is_killed_is_neither_lost_nor_doubled(decided, kills):
-    endings = killed(decided, *kills)
+def test_a_retrain_that_is_killed_twice_is_neither_lost_nor_doubled(decided):
+    endings = killed(decided, *TWICE)
     assert all(ending.killed for ending in endings)
     assert not endings[-1].faults, endings
 
