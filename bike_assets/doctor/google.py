@@ -85,7 +85,7 @@ class _Project:
         """Try dry what a merge does: make a table for the new rows, and change the rows of one that is there."""
         doing = f"a dry run of writing {self._tables.dataset(name)}"
         table = next(table for table in TABLES if table.dataset == name)
-        nothing = f"{table.partition} = DATE '1970-01-01' AND FALSE" if table.partition else "FALSE"
+        nothing = f"{table.partition} = DATE '1970-01-01'" if table.partition else "FALSE"
         self._jobs.estimate(f"CREATE TABLE `{self._tables.dataset(name)}.{NEVER_MADE}` (n INT64)", {}, doing)
         self._jobs.estimate(f"DELETE FROM {self._tables.in_sql(table)} WHERE {nothing}", {}, doing)
         return "making tables and changing rows is permitted (tried dry)"

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
+from bike_assets.core.local_time import as_date
 from bike_assets.core.schemas import COUNTERS, INGESTIONS, PREDICTIONS, WEATHER
 from bike_assets.exporter.names import Sample
 from bike_assets.exporter.sources import Sources
@@ -74,7 +75,7 @@ def read_forecasts(sources: Sources) -> Iterator[Sample]:
     made, champion = sources.rows(_FORECASTS, first=sources.home.first_day), sources.registry.read().champion
     for row in made:
         yield Sample("bike_forecasts_total", row["number"], (row["kind"],))
-    day = max((row["newest"] for row in made), default=None)
+    day = max((as_date(row["newest"]) for row in made), default=None)
     if day is None or champion is None:
         return
     yield Sample("bike_data_end_timestamp_seconds", sources.end_of(day), ("forecasts",))

@@ -11,7 +11,7 @@ from typing import Any
 import requests
 from google.api_core import exceptions, retry
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
-from google.cloud.bigquery import DEFAULT_RETRY
+from google.cloud.bigquery import DEFAULT_RETRY, QueryJob
 
 from bike_assets.errors import BikeError, StepFailedError
 
@@ -43,6 +43,13 @@ def _begins_again(error: BaseException) -> bool:
     return isinstance(error, exceptions.GoogleAPICallError) and (
         OVERTAKEN in str(error) or reason(error) in BEGUN_AGAIN
     )
+
+
+def raise_as_ended(job: QueryJob) -> None:
+    """Raise what a job failed with, if it has: who asks for its rows is told of that as if the service were busy."""
+    job.reload(retry=request_retry(), timeout=REQUEST_TIMEOUT_SECONDS)
+    if job.error_result:
+        raise job.exception(timeout=REQUEST_TIMEOUT_SECONDS)
 
 
 def reason(error: BaseException) -> str:

@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from google.api_core.exceptions import RetryError
 from google.cloud import bigquery
 
 from bike_assets.gcp_settings import GcpSettings
 from bike_assets.resources.bigquery import BigQueryConnection, connect
 from bike_assets.resources.bigquery_errors import (
     REQUEST_TIMEOUT_SECONDS,
+    raise_as_ended,
     request_retry,
     statement_retry,
     told_plainly,
@@ -120,9 +122,19 @@ class BigQueryJobs:
 
     def _run(self, sql: str, parameters: Mapping[str, Any]) -> tuple[bigquery.QueryJob, Any]:
         config = bigquery.QueryJobConfig(
-            query_parameters=typed_parameters(parameters), maximum_bytes_billed=self.settings.max_bytes_billed
+            query_parameters=typed_parameters(parameters),
+            maximum_bytes_billed=self.settings.max_bytes_billed,
+            job_timeout_ms=round(STATEMENT_SECONDS * 1000),
         )
         retry = request_retry()
         with self.connection.get_client() as client:
             job = client.query(sql, job_config=config, retry=retry, timeout=REQUEST_TIMEOUT_SECONDS, job_retry=None)
-            return job, job.result(retry=retry, timeout=STATEMENT_SECONDS, job_retry=None)
+            try:
+                return job, job.result(retry=retry, timeout=STATEMENT_SECONDS, job_retry=None)
+            except RetryError:
+                raise_as_ended(job)
+                raise
+            except TimeoutError:
+                # Given up here, it is not to change rows later, when somebody else may be writing.
+                job.cancel(retry=retry, timeout=REQUEST_TIMEOUT_SECONDS)
+                raise

@@ -4,7 +4,7 @@ Rows on their way into a table are made by `table_rows`, for every engine.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ Parameter = bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter
 
 
 def typed_parameters(values: Mapping[str, Any]) -> list[Parameter]:
-    """Return @named parameters with the types that their values have; a time without a zone is in UTC.
+    """Return @named parameters with the types that their values have.
 
     Raises:
         TypeError: BigQuery has no type for a value, or the values of a list have several.
@@ -43,7 +43,7 @@ def _type_of(name: str, value: Any) -> str:
         ((bool, np.bool_), "BOOL"),
         ((int, np.integer), "INT64"),
         ((float, np.floating), "FLOAT64"),
-        ((datetime, np.datetime64), "TIMESTAMP"),
+        ((datetime,), "TIMESTAMP"),
         ((date,), "DATE"),
         ((str, type(None)), "STRING"),
     ]
@@ -54,9 +54,8 @@ def _type_of(name: str, value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, (datetime, np.datetime64)):
-        at = pd.Timestamp(value)
-        return (at.tz_localize(UTC) if at.tzinfo is None else at).to_pydatetime()
+    if isinstance(value, pd.Timestamp):
+        return value.to_pydatetime()
     return value.item() if isinstance(value, np.generic) else value
 
 

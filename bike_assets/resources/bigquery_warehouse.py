@@ -29,7 +29,7 @@ from bike_assets.resources.bigquery_merge import POSITION, MergeStatements
 from bike_assets.resources.bigquery_tables import BigQueryTables
 from bike_assets.resources.bigquery_values import frame_of, single_precision_columns
 from bike_assets.resources.partition_merge import MergeResult
-from bike_assets.resources.table_rows import refuse_unfit_rows, to_arrow
+from bike_assets.resources.table_rows import refuse_unfit_parameters, refuse_unfit_rows, to_arrow
 from bike_assets.resources.warehouse import with_views
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ class BigQueryWarehouse:
             StepFailedError: BigQuery failed, a table is missing or of an older version, or the statement would be
                 billed for more than the limit.
         """
+        refuse_unfit_parameters(parameters)
         try:
             rows = self.jobs.rows(self._in_project(sql), parameters, f"reading {_asked(sql)}")
         except BikeError as failure:

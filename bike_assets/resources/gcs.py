@@ -137,6 +137,9 @@ class BucketFolder:
             with self._told(name):
                 self._blob(name).upload_from_string(content, kind, if_generation_match=generation, **self._patience())
         except PreconditionFailed:
+            # A try whose answer got lost is repeated, and then finds what it stored itself.
+            if self.read(name) == content:
+                return
             raise ObjectChangedError(f"{self.address(name)} was replaced by somebody else.") from None
 
     def names(self) -> list[str]:

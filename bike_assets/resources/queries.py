@@ -17,6 +17,8 @@ from bike_assets.settings import Settings
 
 TRAIN_BASELINE, TEST_BASELINE = "train_baseline", "test_baseline"
 TRAIN_CURRENT, TEST_CURRENT = "train_current", "test_current"
+SORTED_DAYS = 31
+"""Days of features that one statement puts in order: BigQuery sorts an answer on a single machine."""
 _DRAWN = "AND SUBSTR(TO_HEX(MD5(CONCAT(counter_id, FORMAT_TIMESTAMP('%Y%m%d%H', counted_at)))), 1, 8) < @below "
 NEWEST_READINGS = (
     "SELECT * FROM monitoring_audit.ingestions WHERE day BETWEEN @first AND @last "
@@ -110,8 +112,8 @@ def read_features(
             left_out=as_list(left_out),
             **below,
         )
-        for span in spans
-        if span.days
+        for whole in spans
+        for span in whole.chunks(SORTED_DAYS)
     ]
     return pd.concat(parts, ignore_index=True) if parts else frame(HOURLY_FEATURES, [])
 

@@ -1,6 +1,7 @@
 """Rows on their way into and out of a warehouse: frames, Arrow tables and plain values. Engines are in `warehouse`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -39,6 +40,17 @@ def refuse_unfit_rows(table: Table, rows: pd.DataFrame) -> None:
     identifying = [*table.key, *([table.partition] if table.partition else [])]
     if rows[identifying].isna().any(axis=None):
         raise ValueError(f"{table.full_name}: a row has no value in one of {', '.join(identifying)}")
+
+
+def refuse_unfit_parameters(parameters: Mapping[str, Any]) -> None:
+    """Refuse a time without a zone: it would be a TIMESTAMP to BigQuery, which is not comparable with a DATE.
+
+    Raises:
+        TypeError: it names the parameter.
+    """
+    for name, value in parameters.items():
+        if isinstance(value, datetime) and value.tzinfo is None:
+            raise TypeError(f"@{name} is a time without a zone: {value!r}; a day has to be a date")
 
 
 def to_arrow(table: Table, rows: pd.DataFrame) -> "pa.Table":

@@ -24,7 +24,7 @@ from bike_assets.core.schemas import TABLES, Table
 from bike_assets.errors import StepFailedError
 from bike_assets.resources.partition_files import current_file
 from bike_assets.resources.partition_merge import MergeResult, PartitionMerge, quoted
-from bike_assets.resources.table_rows import refuse_unfit_rows
+from bike_assets.resources.table_rows import refuse_unfit_parameters, refuse_unfit_rows
 from bike_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -54,7 +54,11 @@ class Warehouse(Protocol):
         ...
 
     def query(self, sql: str, **parameters: Any) -> pd.DataFrame:
-        """Run one SELECT in BigQuery's dialect, with @named parameters; times come back in UTC."""
+        """Run one SELECT in BigQuery's dialect, with @named parameters; times come back in UTC.
+
+        Raises:
+            TypeError: a parameter is a time without a zone; a day has to be a date.
+        """
         ...
 
     def state(self, table: Table) -> tuple[str, ...]:
@@ -129,9 +133,10 @@ class LocalWarehouse:
             lock.release()
 
     def query(self, sql: str, **parameters: Any) -> pd.DataFrame:
-        """Run a SELECT over the files as they stand now."""
+        """Run a SELECT over the files as they stand now; see `Warehouse.query`."""
         import duckdb
 
+        refuse_unfit_parameters(parameters)
         for _ in range(READ_ATTEMPTS - 1):
             # A file may be removed between listing and reading: it had been superseded a minute before.
             with suppress(duckdb.IOException):
@@ -152,7 +157,9 @@ class LocalWarehouse:
             wide = [name for name, kind, *_ in answer.description if str(kind) == "HUGEINT"]
             rows = answer.df()
         # A sum of whole numbers is an INT64 in BigQuery; DuckDB's is wider, and would arrive as a floating one.
-        return rows.astype({name: "int64" if rows[name].notna().all() else "Int64" for name in wide})
+        for name in wide:
+            rows[name] = rows[name].astype("int64" if rows[name].notna().all() else "Int64")
+        return rows
 
     def _current_files(self, table: Table) -> list[Path]:
         folder = self._folder(table)

@@ -72,13 +72,14 @@ def test_of_more_rows_than_the_settings_allow_a_share_is_read(city: City):
     everything = read_training_data(city.resource("warehouse"), city.settings)
     there = len(everything.rows) + sum(map(len, everything.tests.values()))
     assert everything.share == everything.facts["share_of_rows"] == 1
-    fewer = city.settings.model_copy(update={"training_rows": there // 4})
+    fewer = city.settings.model_copy(update={"training_rows": there // 4 + 1})
     drawn = read_training_data(city.resource("warehouse"), fewer)
-    assert drawn.share == pytest.approx(0.25, abs=0.001)
+    assert drawn.share == 0.25
     assert len(drawn.rows) + sum(map(len, drawn.tests.values())) == pytest.approx(there / 4, rel=0.05)
     assert set(drawn.tests) == set(everything.tests)
     assert drawn.facts["rows_seen"] == len(drawn.rows)
     assert drawn.identity != everything.identity
+    assert drawn.hashes == {**everything.hashes, "share": "0.25"}
     assert read_training_data(city.resource("warehouse"), fewer).identity == drawn.identity
 
 

@@ -1,6 +1,7 @@
 """deploy/ without Docker: what compose.yaml starts is there, with its options; nothing is root, open or secret."""
 
 import re
+import shlex
 import shutil
 import subprocess
 from typing import Any
@@ -64,9 +65,23 @@ def test_every_process_of_make_run_has_a_service_and_so_have_what_they_need(tmp_
 @pytest.mark.parametrize("name", OURS)
 def test_a_command_is_one_of_the_environment_with_options_that_it_knows(name, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
-    program, *arguments = [VARIABLE.sub("value", part) for part in SERVICES[name]["command"]]
+    program, *arguments = [VARIABLE.sub("value", part) for part in program_of(SERVICES[name]["command"])]
     assert (REPOSITORY / ".venv" / "bin" / program).exists()
     refuse_unknown_options(command_of(program), arguments)
+
+
+def program_of(command: list[str]) -> list[str]:
+    """A command without the shell that says what its end means."""
+    return shlex.split(command[2].partition("||")[0]) if command[:2] == ["sh", "-c"] else command
+
+
+@pytest.mark.parametrize(("code", "ends"), [(0, 0), (1, 0), (2, 1), (130, 1)])
+def test_a_first_pass_of_which_a_step_failed_lets_the_daemon_start_and_wrong_settings_do_not(tmp_path, code, ends):
+    bike = tmp_path / "bike"
+    bike.write_text(f"#!/bin/sh\nexit {code}\n")
+    bike.chmod(0o755)
+    command = [part.replace("$$", "$") for part in SERVICES["first-pass"]["command"]]
+    assert subprocess.run(command, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, check=False).returncode == ends
 
 
 def test_an_option_that_a_program_does_not_have_would_be_seen():

@@ -2,10 +2,12 @@
 
 import threading
 
-import google.oauth2.credentials
 import numpy as np
 import pandas as pd
 import pytest
+from google.api_core.exceptions import RetryError, ServiceUnavailable
+from google.cloud import bigquery as google
+from google.oauth2.credentials import Credentials
 
 from bike_assets.build import build_defs
 from bike_assets.core.schemas import COMPTAGE_VELO, COUNTERS, HOURLY_FEATURES, TABLES
@@ -97,7 +99,7 @@ def test_what_no_other_try_can_help_is_not_tried_again(bigquery, warehouse, stat
 
 
 def test_credentials_that_expired_are_told_of(bigquery, warehouse, monkeypatch):
-    expired = google.oauth2.credentials.Credentials(
+    expired = Credentials(
         "old",
         refresh_token="old",
         token_uri=f"{warehouse.settings.bigquery_endpoint}/token",
@@ -118,6 +120,38 @@ def test_a_statement_that_another_writer_overtook_is_begun_again(bigquery, wareh
     with bigquery.fault(400, "invalidQuery", times=2, message=told, text="MERGE"):
         assert figures(warehouse.merge(COMPTAGE_VELO, counts())) == (len(counts()), 0, 0)
     assert warehouse.query(HOW_MANY)["n"].tolist() == [len(counts())]
+
+
+def test_a_job_that_failed_while_its_rows_were_waited_for_is_begun_again(warehouse, monkeypatch):
+    ended = {"state": "DONE", "errorResult": {"reason": "jobBackendError", "message": "Job failed; try again."}}
+    tries = []
+
+    def fails_once(job: google.QueryJob, **_: object) -> object:
+        tries.append(job.job_id)
+        if len(tries) > 1:
+            return result(job)
+        job._result_set = False  # The emulator has run it by now; BigQuery would still be at it.
+        raise RetryError("asked again and again", ServiceUnavailable("as told"))
+
+    result = google.QueryJob.result
+    monkeypatch.setattr(google.QueryJob, "result", fails_once)
+    monkeypatch.setattr(
+        google.QueryJob, "reload", lambda job, **_: job._set_properties({**job._properties, "status": ended})
+    )
+    assert warehouse.query(HOW_MANY)["n"].tolist() == [0]
+    assert len(set(tries)) == 2
+
+
+def test_a_statement_that_is_given_up_is_cancelled(warehouse, monkeypatch):
+    def never_ends(_: google.QueryJob, **__: object) -> None:
+        raise TimeoutError
+
+    cancelled = []
+    monkeypatch.setattr(google.QueryJob, "result", never_ends)
+    monkeypatch.setattr(google.QueryJob, "cancel", lambda job, **_: cancelled.append(job.job_id))
+    with pytest.raises(StepFailedError, match="BigQuery did not do it"):
+        warehouse.query(HOW_MANY)
+    assert len(cancelled) == 1
 
 
 def test_where_nobody_answers_it_is_told(bigquery, impatient, deaf_address):
@@ -151,8 +185,6 @@ def test_a_missing_dataset_or_table_names_the_command_that_makes_it(bigquery, wa
 
 def test_a_table_of_an_older_version_is_named_with_what_it_lacks(bigquery):
     from dataclasses import replace
-
-    from google.cloud import bigquery as google
 
     warehouse = BigQueryWarehouse(bigquery.settings())
     older = replace(COUNTERS, columns={name: kind for name, kind in COUNTERS.columns.items() if name != "state"})

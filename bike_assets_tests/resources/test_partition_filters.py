@@ -5,6 +5,7 @@ BigQuery refuses any other, as it bills for all that a statement reads.
 
 import ast
 from collections.abc import Iterator
+from datetime import date
 
 import pytest
 import sqlglot
@@ -12,6 +13,7 @@ from sqlglot import exp
 
 from bike_assets.core.schemas import TABLES
 from bike_assets.full_pass import REPOSITORY
+from bike_assets.resources.bigquery_merge import MergeStatements
 from bike_assets.resources.warehouse import with_views
 
 PARTITIONED = {table.full_name: table.partition for table in TABLES if table.partition}
@@ -61,6 +63,20 @@ def test_the_questions_are_found():
 @pytest.mark.parametrize(("place", "sql"), ASKED, ids=[place for place, _ in ASKED])
 def test_a_question_says_which_days_it_is_about(place, sql):
     assert unbounded(sql) == [], place
+
+
+@pytest.mark.parametrize("whole", [(), (date(2025, 1, 2),)], ids=["some rows", "whole days"])
+@pytest.mark.parametrize("table", [table for table in TABLES if table.partition], ids=lambda table: table.full_name)
+def test_a_write_says_which_days_it_is_about(table, whole):
+    made = MergeStatements(table, table.full_name, "staging.rows", (date(2025, 1, 1), date(2025, 1, 3)), whole)
+    assert unbounded(made.statuses) == []
+    assert unbounded(made.withdrawn) == []
+    merge = sqlglot.parse_one(made.merge, read="bigquery")
+    deleting = [each.args["condition"] for each in merge.find_all(exp.When) if each.args.get("source")]
+    assert len(deleting) == len(whole)
+    for condition in (merge.args["on"], *deleting):
+        bounds = [each for each in condition.flatten() if isinstance(each, exp.Between)]
+        assert [(each.this.table, each.this.name) for each in bounds] == [("old", table.partition)]
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,14 @@ def fill(place: Place, days: int) -> None:
         place.write(report_name(FIRST + timedelta(days=number)), b"report")
 
 
+def test_a_report_whose_answer_got_lost_is_there(place, reports, monkeypatch):
+    write_one(reports, FIRST)
+    # What a client finds that repeats a write: the report that it stored itself, with another generation.
+    monkeypatch.setattr("bike_assets.resources.gcs.BucketFolder.generation", lambda *_: None)
+    write_one(reports, FIRST)
+    assert reports.read("drift-2025-01-01.html") == b"report"
+
+
 def test_a_day_has_one_report(place, reports):
     write_one(reports, FIRST)
     write_one(reports, FIRST, "again")

@@ -4,6 +4,7 @@ import os
 import pickle
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
@@ -40,6 +41,12 @@ def test_date_arithmetic_with_a_date_parameter(filled):
         day=DAYS[2],
     )
     assert [each.date() for each in days["day"]] == [DAYS[1], DAYS[2]]
+
+
+@pytest.mark.parametrize("day", [pd.Timestamp(DAYS[0]), datetime(2025, 3, 29)])
+def test_a_day_has_to_be_a_date(filled, day):
+    with pytest.raises(TypeError, match="@day is a time without a zone"):
+        filled.query("SELECT COUNT(*) AS n FROM bike_traffic_raw.comptage_velo WHERE day = @day", day=day)
 
 
 def test_qualify_keeps_the_newest_row_of_each_counter(filled):
