@@ -8,10 +8,8 @@ PIP := $(BIN)/pip install --quiet --no-deps
 # Whole processes wait for one another much of the time: two more than there are cores keep these busy.
 WORKERS ?= $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) + 2 )))
 
-TESTS := $(BIN)/python -m pytest -m "not verify" -n $(WORKERS) --maxprocesses 6 --dist loadfile --no-loadscope-reorder
-
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run materialize test coverage lint verify bench demo dashboards clean
+.PHONY: help setup setup-dev run materialize test lint verify bench demo dashboards clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,11 +24,8 @@ run: setup ## Start everything, do the first pass, and stay until Ctrl-C
 materialize: setup ## Do one full pass, then exit
 	@$(BIN)/bike materialize
 
-test: setup-dev ## Run the tests
-	@$(TESTS)
-
-coverage: setup-dev ## Run the tests and print the branch coverage, which takes a quarter more
-	@$(TESTS) --cov --cov-report=term --cov-fail-under=80
+test: setup-dev ## Run the tests and print the branch coverage
+	@$(BIN)/python -m pytest -m "not verify" -n $(WORKERS) --maxprocesses 6 --dist loadfile --no-loadscope-reorder --cov --cov-report=term --cov-fail-under=80
 
 lint: setup-dev ## ruff (lint and format), mypy, dagster definitions validate
 	@$(BIN)/ruff check .

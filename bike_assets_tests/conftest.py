@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from bike_assets_tests.fake_discord import Channel
 
 SHARED_DATA = Path(__file__).parent.parent.parent / "shared" / "data"
+RUN_DAGSTER = {
+    "assets", "automation", "checks", "copying", "whole", "test_ingestion_properties.py", "test_plan.py",
+    "test_replay.py", "test_simulated_time.py",
+}  # fmt: skip
 FIRST_DAY, LAST_DAY = date(2021, 1, 1), date(2021, 10, 7)
 
 for _name in [name for name in os.environ if name.startswith("BIKE_")]:
@@ -108,8 +112,15 @@ def poll(condition: Callable[[], object], seconds: float, what: str) -> object:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with whole processes: they take minutes each, and nobody should wait for one alone at the end."""
+    """Begin with whole processes: they take minutes each, and nobody should wait for one alone at the end.
+
+    Tests that run Dagster are not traced for the branch coverage, which would take a quarter of all processor time: the
+    coverage is that of the other tests, and of the first pass that they stand on.
+    """
     items.sort(key=lambda item: "whole" not in item.path.parts)
+    for item in items:
+        if RUN_DAGSTER & {*item.path.parts}:
+            item.add_marker(pytest.mark.no_cover)
 
 
 @pytest.fixture(scope="session")
