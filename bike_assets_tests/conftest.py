@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 
 SHARED_DATA = Path(__file__).parent.parent.parent / "shared" / "data"
 RUN_DAGSTER = {
-    "assets", "automation", "checks", "copying", "whole", "test_ingestion_properties.py", "test_plan.py",
-    "test_replay.py", "test_simulated_time.py",
+    "assets", "automation", "checks", "copying", "whole", "test_plan.py", "test_replay.py", "test_simulated_time.py",
 }  # fmt: skip
 FIRST_DAY, LAST_DAY = date(2021, 1, 1), date(2021, 10, 7)
 

@@ -31,14 +31,6 @@ class Server:
 
 
 @contextmanager
-def serving(folder: Path, *command: str) -> Iterator[Server]:
-    """Run a server on a free port for the time of the body."""
-    [port] = free_ports(1)
-    with started(f"http://127.0.0.1:{port}", folder, *command, f"--web.listen-address=127.0.0.1:{port}") as server:
-        yield server
-
-
-@contextmanager
 def started(address: str, folder: Path, *command: str, ready: str = READY, **variables: str) -> Iterator[Server]:
     """Run a server at an address for the time of the body; what it says goes into the folder."""
     log = folder / f"{Path(command[0]).name}.log"

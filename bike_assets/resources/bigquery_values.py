@@ -54,8 +54,6 @@ def _type_of(name: str, value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, pd.Timestamp):
-        return value.to_pydatetime()
     return value.item() if isinstance(value, np.generic) else value
 
 

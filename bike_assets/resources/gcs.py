@@ -118,7 +118,7 @@ class BucketFolder:
                 return None
 
     def replace(self, name: str, content: bytes, generation: int, kind: str = "application/octet-stream") -> None:
-        """Replace the object that has a generation; 0 means that there is none yet.
+        """Replace the object that has a generation, 0 where there is none yet; one of this very content may be any.
 
         Args:
             name: of the object.
@@ -127,7 +127,7 @@ class BucketFolder:
             kind: its media type, for whoever opens it in a browser.
 
         Raises:
-            ObjectChangedError: it has another one by now.
+            ObjectChangedError: it has another one by now, and other content.
             BikeError: there is no such bucket, or the service refuses.
             StepFailedError: the service does not answer.
         """

@@ -3,7 +3,6 @@
 What a registry offers belongs to `registry`, what a summary is to `core.summary`, talking to the service to `gcs`.
 """
 
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -50,8 +49,7 @@ class GcsRegistry:
         """Store a served file under its content and return its place, relative to the registry."""
         relative = model_place(family, sha256)
         if self.objects.generation(relative) is None:
-            with suppress(ObjectChangedError):  # Another process stored the same bytes.
-                self.objects.replace(relative, content, generation=0)
+            self.objects.replace(relative, content, generation=0)
         return relative
 
     def add(self, entry: ModelEntry) -> None:

@@ -35,7 +35,7 @@ class TrainingData:
     Attributes:
         spans: days to learn from, by training set.
         test_spans: days to score, by test set.
-        hashes: content of the recorded sets and of the weather, by name.
+        hashes: content of the recorded sets and of the weather, by name; and the share, where some rows are left out.
         cut_on: newest whole local day when test_current was cut.
         left_out: ids of counters that nothing is learned from.
         share: of the counted hours that are read, of every set; below 1 where all would be too many.
@@ -118,15 +118,18 @@ def read_training_data(warehouse: Warehouse, settings: Settings) -> TrainingData
     if settings.training_window_months is not None:
         learned = newest_months(learned, settings.training_window_months)
     weather = read_weather_cube(warehouse, _hull(learned.values()), settings.timezone)
-    hashes = {name: record["content_hash"] for name, record in records.items()}
     tests = {name: spans[name] for name in (TEST_BASELINE, TEST_CURRENT)}
     there = count_features(warehouse, [*learned.values(), *tests.values()], settings.left_out)
     share = _share(settings.training_rows, there)
+    hashes = {name: record["content_hash"] for name, record in records.items()}
+    hashes["weather"] = weather.digest if weather else "none"
+    if share < 1:
+        hashes["share"] = str(share)
     return TrainingData(
         warehouse,
         learned,
         tests,
-        {**hashes, "weather": weather.digest if weather else "none", **({"share": str(share)} if share < 1 else {})},
+        hashes,
         records[TEST_CURRENT]["cut_on"],
         settings.left_out,
         share,

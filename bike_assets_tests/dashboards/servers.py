@@ -12,8 +12,16 @@ from pathlib import Path
 
 from bike_assets_tests.conftest import system_program
 from bike_assets_tests.dashboards.rules import PROMETHEUS
-from bike_assets_tests.servers import Server, serving
+from bike_assets_tests.servers import Server, free_ports, started
 from dashboards.alertmanager import render
+
+
+@contextmanager
+def serving(folder: Path, *command: str) -> Iterator[Server]:
+    """Run a server on a free port for the time of the body."""
+    [port] = free_ports(1)
+    with started(f"http://127.0.0.1:{port}", folder, *command, f"--web.listen-address=127.0.0.1:{port}") as server:
+        yield server
 
 
 def hurried_prometheus(folder: Path) -> Path:
