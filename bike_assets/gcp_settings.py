@@ -4,6 +4,8 @@ Credentials do not belong here: Google's libraries find them. All other settings
 `settings`.
 """
 
+from importlib.util import find_spec
+
 from pydantic import BaseModel, ConfigDict, Field
 
 NAMES = r"^\w*$"
@@ -40,5 +42,6 @@ class GcpSettings(BaseModel):
     )
 
     def missing(self) -> list[str]:
-        """Names of the variables that the profile gcp needs and that are not set."""
-        return [f"BIKE_GCP__{name.upper()}" for name in ("project", "bucket") if not getattr(self, name)]
+        """Return what the profile gcp needs and lacks: names of unset variables, and the packages of its clients."""
+        unset = [f"BIKE_GCP__{name.upper()}" for name in ("project", "bucket") if not getattr(self, name)]
+        return unset if find_spec("dagster_gcp") else [*unset, "the packages that make setup-gcp installs"]

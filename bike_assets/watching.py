@@ -104,6 +104,17 @@ def watchers(folder: Path, settings: Settings) -> list[Service]:
     return running
 
 
+GRAFANA_STAYS_HERE = {
+    "GF_ANALYTICS_REPORTING_ENABLED": "false",
+    "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
+    "GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES": "false",
+    "GF_NEWS_NEWS_FEED_ENABLED": "false",
+    "GF_PLUGINS_PREINSTALL_DISABLED": "true",
+    "GF_SECURITY_DISABLE_GRAVATAR": "true",
+}
+"""Grafana reports usage, asks for updates and loads plugins, news and pictures of users from other hosts."""
+
+
 def environment(folder: Path, settings: Settings) -> dict[str, str]:
     """Return the environment of what watches: Grafana reads all of its settings, and ours, from there."""
     return os.environ | {
@@ -112,7 +123,7 @@ def environment(folder: Path, settings: Settings) -> dict[str, str]:
         "GF_PATHS_DATA": str(folder / "grafana"),
         "GF_PATHS_LOGS": str(folder / "grafana"),
         "GF_PATHS_PROVISIONING": str(DASHBOARDS / "grafana" / "provisioning"),
-        "GF_ANALYTICS_REPORTING_ENABLED": "false",
+        **GRAFANA_STAYS_HERE,
         "GF_AUTH_ANONYMOUS_ENABLED": "true",
         "BIKE_PROMETHEUS_URL": f"http://{settings.host}:{settings.prometheus_port}",
         "BIKE_GRAFANA_DASHBOARDS": str(DASHBOARDS / "grafana"),

@@ -129,7 +129,7 @@ def make_features(
     level_1, level_7, level_28 = (history.level(known, window)[:, None, :] for window in (1, 7, 28))
     weekday = np.array([day.weekday() for day in days], dtype=np.float32)[:, None, None]
     hour = np.arange(24, dtype=np.float32)[None, :, None]
-    columns = {
+    columns: dict[str, np.ndarray | np.float32] = {
         "horizon_days": np.float32(horizon),
         "hour": hour,
         "weekday": weekday,

@@ -35,7 +35,7 @@ class SimulatedCity:
     def __init__(self, seed: int, counters: int, timezone: str, country: str) -> None:
         self.seed, self.timezone, self.country = seed, timezone, country
         random = np.random.default_rng([seed, 0])
-        sites = np.arange(counters) // 2
+        sites: np.ndarray = np.arange(counters) // 2
         levels = random.lognormal(4.2, 0.75, size=sites.max() + 1)
         self.level = levels[sites] * random.uniform(0.75, 1.25, size=counters)
         self.commute_share = random.uniform(0.35, 0.95, size=sites.max() + 1)[sites]

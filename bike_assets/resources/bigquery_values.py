@@ -13,6 +13,7 @@ import pyarrow as pa
 from google.cloud import bigquery
 
 from bike_assets.core.schemas import TABLES
+from bike_assets.resources.duckdb_engine import open_engine
 
 Parameter = bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter
 
@@ -64,12 +65,9 @@ def frame_of(rows: pa.Table, single_precision: set[str]) -> pd.DataFrame:
         rows: what BigQuery answered.
         single_precision: FLOAT64 columns that hold float32 values.
     """
-    import duckdb
-
     kinds = [pa.float32() if each.name in single_precision else each.type for each in rows.schema]
     narrowed = rows.cast(pa.schema(zip(rows.column_names, kinds, strict=True)))
-    with duckdb.connect() as engine:
-        engine.execute("SET TimeZone = 'UTC'")
+    with open_engine(threads=2) as engine:
         return engine.from_arrow(narrowed).df()
 
 

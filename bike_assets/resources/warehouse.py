@@ -22,6 +22,7 @@ import pandas as pd
 
 from bike_assets.core.schemas import TABLES, Table
 from bike_assets.errors import StepFailedError
+from bike_assets.resources.duckdb_engine import open_engine
 from bike_assets.resources.partition_files import current_file
 from bike_assets.resources.partition_merge import MergeResult, PartitionMerge, quoted
 from bike_assets.resources.table_rows import refuse_unfit_parameters, refuse_unfit_rows
@@ -167,12 +168,9 @@ class LocalWarehouse:
         return [file for each in folders if (file := current_file(each))]
 
     def _connect(self) -> "duckdb.DuckDBPyConnection":
-        import duckdb
-
         with self._opening:
             if self._database is None:
-                self._database = duckdb.connect(config={"threads": self.threads})
-                self._database.execute("SET GLOBAL TimeZone = 'UTC'")
+                self._database = open_engine(self.threads)
                 atexit.register(self.close)
         return self._database.cursor()
 

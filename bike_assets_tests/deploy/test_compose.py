@@ -12,6 +12,7 @@ import yaml
 from bike_assets.full_pass import REPOSITORY
 from bike_assets.settings import Settings
 from bike_assets.supervision import services
+from bike_assets.watching import GRAFANA_STAYS_HERE
 from bike_assets_tests.conftest import claim
 
 DEPLOY = REPOSITORY / "deploy"
@@ -207,3 +208,7 @@ def test_docker_compose_takes_the_file():
     asked = [docker, "compose", "-f", DEPLOY / "compose.yaml", "--profile", "monitoring", "config", "--quiet"]
     ended = subprocess.run(asked, env={"PATH": "/usr/bin:/bin"} | given, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
+
+
+def test_grafana_asks_and_reports_nothing_elsewhere():
+    assert GRAFANA_STAYS_HERE.items() <= SERVICES["grafana"]["environment"].items()

@@ -25,7 +25,7 @@ def lines_of(dockerfile: Path) -> list[list[str]]:
 def test_the_image_is_made_by_the_commands_that_ci_runs_and_of_files_that_are_there():
     lines = lines_of(DEPLOY / "Dockerfile")
     runs = [" ".join(words[1:]) for words in lines if words[0] == "RUN"]
-    assert any(run.endswith("&& make setup") for run in runs)
+    assert any(run.endswith("&& make setup-gcp") for run in runs)
     assert not any("pip install" in run or "curl" in run or "wget" in run for run in runs)
     stages = [words for words in lines if words[0] == "FROM"]
     assert len(stages) == 2
@@ -40,10 +40,13 @@ def test_the_environments_layer_finds_the_code_that_comes_after_it(tmp_path):
     first = first[: max(n for n, words in enumerate(first) if words[0] == "FROM")]
     for words in first:
         for source in words[1:-1] if words[0] == "COPY" else []:
-            target = tmp_path / words[-1] / Path(source).name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(REPOSITORY / source, target)
-    prepared = " ".join(first[-1][1:]).removesuffix("&& make setup").rstrip("& ")
+            copied = REPOSITORY / source
+            if copied.is_dir():
+                shutil.copytree(copied, tmp_path / words[-1])
+            else:
+                shutil.copyfile(copied, tmp_path / words[-1] / copied.name)
+    [setup] = [words[1:] for words in first if words[-1] == "setup-gcp"]
+    prepared = " ".join(setup).removesuffix("&& make setup-gcp").rstrip("& ")
     subprocess.run(["sh", "-c", prepared], cwd=tmp_path, check=True)
     build = "import hatchling.build; print(hatchling.build.build_editable('.'))"
     subprocess.run([sys.executable, "-c", build], cwd=tmp_path, check=True, capture_output=True)

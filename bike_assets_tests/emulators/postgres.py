@@ -41,7 +41,9 @@ class Postgres:
 
 
 def installed() -> Path | None:
-    """Return the folder of the newest PostgreSQL's programs, if there is one."""
+    """Return the folder of the newest PostgreSQL's programs, if Debian's package is there and its tools are found."""
+    if shutil.which("pg_ctlcluster") is None:
+        return None
     found = sorted(glob.glob(INSTALLED), key=lambda path: int(path.split("/")[4]))
     return Path(found[-1]).parent if found else None
 

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -29,16 +29,22 @@ def environment(home: Path, **settings: str) -> dict[str, str]:
 
 
 class Running:
-    """A `bike run` of a test."""
+    """A `bike run` of a test.
 
-    def __init__(self, home: Path, **settings: str) -> None:
+    Args:
+        home: the home, which need not exist.
+        before: a command that the run's own command is appended to.
+        settings: variables of its environment.
+    """
+
+    def __init__(self, home: Path, before: Sequence[str] = (), **settings: str) -> None:
         self.home, self.output = home, home.parent / f"{home.name}.log"
         ports = free_ports(4)
         names = ("BIKE_DAGSTER_PORT", "BIKE_API_PORT", "BIKE_MLFLOW_PORT", "BIKE_EXPORTER_PORT")
         self.dagster, self.api, self.mlflow, self.exporter = (f"http://127.0.0.1:{port}" for port in ports)
         self.environment = environment(home, **dict(zip(names, map(str, ports), strict=True)), **settings)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "bike_assets.cli", "run"],
+            [*before, sys.executable, "-m", "bike_assets.cli", "run"],
             env=self.environment,
             cwd=REPOSITORY,
             stdin=subprocess.DEVNULL,

@@ -1,11 +1,15 @@
-"""`make run` as a user sees it: what it prints, what answers, and that Ctrl-C leaves nothing behind."""
+"""`make run` as a user sees it: what it prints, what answers, what it touches, and that Ctrl-C ends everything."""
 
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
 
 import duckdb
 import httpx
@@ -15,9 +19,10 @@ import yaml
 
 from bike_assets.core.families import FAMILIES
 from bike_assets.watching import DASHBOARDS
-from bike_assets_tests.conftest import poll
+from bike_assets_tests.conftest import poll, system_program
 from bike_assets_tests.whole.conftest import REPOSITORY, Running, environment
 from bike_assets_tests.whole.kills import of_home
+from bike_assets_tests.whole.traced import addresses, strace, written
 from bike_assets_tests.whole.watched import watched
 from dashboards.committed import may_be_empty, queries
 
@@ -59,20 +64,85 @@ CHROMIUM = (
 )
 
 
-def test_it_shows_itself_works_on_request_and_ends_with_all_its_processes(start):
-    running = start(BIKE_API_KEYS=f"alice:{KEY}")
-    running.until("Ctrl-C ends everything")
-    positions = [running.said.index(text) for text in ORDER]
-    assert positions == sorted(positions)
-    assert "synthetic" in running.said
-    assert httpx.get(f"{running.dagster}/server_info").is_success
-    assert httpx.get(f"{running.mlflow}/health").is_success
-    champion = httpx.get(f"{running.api}/champion").json()
-    assert champion["family"] in FAMILIES
-    poll(lambda: _daemon_is_healthy(running), 90, "the daemon's heartbeats")
-    _work_on_request(running, champion["version"])
-    assert running.interrupt() == 130
+@dataclass(frozen=True)
+class Worked:
+    """A platform that did all it does on request and was ended.
+
+    Attributes:
+        running: the run.
+        user: the folder that was the user's own.
+        temporary: the folder for temporary files.
+        trace: what strace saw of all its processes, if it is installed.
+    """
+
+    running: Running
+    user: Path
+    temporary: Path
+    trace: Path
+
+
+@pytest.fixture(scope="module")
+def worked(tmp_path_factory: pytest.TempPathFactory) -> Worked:
+    """A run of a new home: it shows itself, does every job that the API starts, serves, and ends with Ctrl-C."""
+    folder = tmp_path_factory.mktemp("worked")
+    user, temporary, trace = folder / "user", folder / "temporary", folder / "trace"
+    user.mkdir()
+    temporary.mkdir()
+    program = shutil.which("strace")
+    before = strace(program, trace) if program else ()
+    variables = {"HOME": str(user), "TMPDIR": str(temporary), "BIKE_API_KEYS": f"alice:{KEY}"}
+    running = Running(folder / "home", before, **variables)
+    try:
+        running.until("Ctrl-C ends everything")
+        assert httpx.get(f"{running.dagster}/server_info").is_success
+        assert httpx.get(f"{running.mlflow}/health").is_success
+        assert httpx.get(f"{running.mlflow}/ajax-api/3.0/mlflow/ui-telemetry").json()["disable_ui_telemetry"]
+        champion = httpx.get(f"{running.api}/champion").json()
+        assert champion["family"] in FAMILIES
+        poll(lambda: _daemon_is_healthy(running), 90, "the daemon's heartbeats")
+        _serve(running, champion["first_hour"])
+        _work_on_request(running, champion["version"])
+    finally:
+        code = running.interrupt()
+    assert code == 130
     assert not of_home(running)
+    return Worked(running, user, temporary, trace)
+
+
+def test_it_shows_itself_and_its_steps_in_their_order(worked):
+    said = worked.running.said
+    positions = [said.index(text) for text in ORDER]
+    assert positions == sorted(positions)
+    assert "synthetic" in said
+
+
+def test_a_whole_run_leaves_nothing_in_the_users_own_folder(worked):
+    assert not list(worked.user.iterdir())
+
+
+def test_a_whole_run_connects_to_this_machine_alone(worked):
+    system_program("strace")
+    seen = addresses(worked.trace)
+    assert "127.0.0.1" in seen
+    assert {address for address in seen if not ip_address(address).is_loopback} == set()
+
+
+def test_a_whole_run_writes_into_its_home_and_temporary_folders_alone(worked):
+    system_program("strace")
+    paths = written(worked.trace, REPOSITORY)
+    home = str(worked.running.home)
+    allowed = (home, str(worked.temporary), "/dev/", "/proc/self/", "pipe:", "socket:", "/memfd:", "anon_inode:")
+    assert f"{home}/home.json" in paths
+    # Python keeps compiled modules beside their sources: part of the installation, not of a run.
+    elsewhere = {path for path in paths if not path.startswith(allowed) and "/__pycache__" not in path}
+    assert elsewhere == set()
+
+
+def _serve(running: Running, hour: str) -> None:
+    """Ask for a forecast of some counter."""
+    with httpx.Client(base_url=running.api) as api:
+        record = {"counter_id": api.get("/counters").json()[0]["counter_id"], "at": hour}
+        assert api.post("/predict", json={"records": [record]}).is_success
 
 
 def _work_on_request(running: Running, champion: int) -> None:

