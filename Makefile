@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --no-deps --no-compile
 WORKERS ?= $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) + 2 )))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-gcp setup-dev run materialize test lint verify bench demo dashboards clean
+.PHONY: help setup setup-gcp setup-dev run materialize test test-bare lint verify bench demo dashboards clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ materialize: setup ## Do one full pass, then exit
 
 test: setup-dev ## Run the tests and print the branch coverage
 	@$(BIN)/python -m pytest -m "not verify" -n $(WORKERS) --maxprocesses 6 --dist loadfile --no-loadscope-reorder --cov --cov-report=term --cov-fail-under=80
+
+test-bare: setup-dev ## The fast tests, with none of the optional programs on the path
+	@$(BIN)/python -m bike_assets_tests.programs $(BIN)/python -m pytest -m "not slow and not verify" -n $(WORKERS) --maxprocesses 6 --dist loadfile
 
 lint: setup-dev ## ruff (lint and format), mypy, dagster definitions validate
 	@$(BIN)/ruff check .
@@ -62,7 +65,7 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "make: $(PYTHON) cannot make a virtual environment: install its venv module (Debian: python3-venv)" >&2; exit 1; }
 
 $(VENV)/.runtime: requirements.lock requirements-setup.lock pyproject.toml | $(VENV)/bin/python
-	@echo "Installing the pinned requirements into $(VENV) (SIZE; one to two minutes the first time)"
+	@echo "Installing the pinned requirements into $(VENV) (1.5 GB; about a minute the first time)"
 	@$(BIN)/python scripts/install.py "the platform" requirements.lock
 	@tools=$$(mktemp -d) && $(PIP) --require-hashes --target $$tools -r requirements-setup.lock \
 		&& PYTHONPATH=$$tools $(PIP) --no-build-isolation --editable . \

@@ -30,6 +30,7 @@ SHARED_DATA = Path(__file__).parent.parent.parent / "shared" / "data"
 RUN_DAGSTER = {
     "assets", "automation", "checks", "copying", "whole", "test_plan.py", "test_replay.py", "test_simulated_time.py",
 }  # fmt: skip
+SLOW_FIXTURES = {"bootstrapped_folder", "bigquery", "gcs", "postgres", "chromium"}
 FIRST_DAY, LAST_DAY = date(2021, 1, 1), date(2021, 10, 7)
 
 for _name in [name for name in os.environ if name.startswith("BIKE_")]:
@@ -41,6 +42,7 @@ import dagster as dg  # noqa: E402
 
 from bike_assets.home import Home  # noqa: E402
 from bike_assets.settings import Settings  # noqa: E402
+from bike_assets_tests.programs import system_program  # noqa: E402
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -110,16 +112,20 @@ def poll(condition: Callable[[], object], seconds: float, what: str) -> object:
     raise AssertionError(f"{what}: not within {seconds} s")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with whole processes: they take minutes each, and nobody should wait for one alone at the end.
+    """Begin with whole processes, which take minutes each: no worker should run one of them alone at the end.
 
-    Tests that run Dagster are not traced for the branch coverage, which would take a quarter of all processor time: the
-    coverage is that of the other tests, and of the first pass that they stand on.
+    Tests that stand on a whole pass or an emulator are slow. Tests that run Dagster are not traced for the branch
+    coverage, which would take a quarter of all processor time: the coverage is that of the other tests, and of the
+    first pass that they stand on.
     """
     items.sort(key=lambda item: "whole" not in item.path.parts)
     for item in items:
         if RUN_DAGSTER & {*item.path.parts}:
             item.add_marker(pytest.mark.no_cover)
+        if SLOW_FIXTURES & {*item.fixturenames}:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")
@@ -216,7 +222,7 @@ def postgres() -> "Iterator[Postgres]":
     """PostgreSQL on this machine, of this test process."""
     from bike_assets_tests.emulators.postgres import installed, running_postgres
 
-    with running_postgres(installed() or Path(system_program("postgresql", "postgres")).parent) as server:
+    with running_postgres(installed() or Path(system_program("postgresql")).parent) as server:
         yield server
 
 
@@ -235,19 +241,6 @@ def bigquery() -> "Iterator[BigQueryEmulator]":
 
     with running_bigquery() as emulator:
         yield emulator
-
-
-def system_program(package: str, *names: str) -> str:
-    """Return where a program is, under the first of its names that there is.
-
-    CI installs the packages and takes their absence for a failure; elsewhere the test is skipped with its reason.
-    """
-    found = next((path for name in names or (package,) if (path := shutil.which(name))), None)
-    if found is None and os.environ.get("REQUIRE_SYSTEM_PACKAGES"):
-        pytest.fail(f"the system package {package} is not installed, and REQUIRE_SYSTEM_PACKAGES is set")
-    if found is None:
-        pytest.skip(f"needs the system package {package}")
-    return found
 
 
 @pytest.fixture(scope="session")

@@ -36,7 +36,7 @@ def test_libraries_keep_their_files_in_the_home(name, tmp_path):
 
 
 def test_a_kept_model_file_is_opened_without_a_report(tmp_path):
-    """onnxruntime reads its variable when it is imported: a later import of the package would come too late."""
+    """Onnxruntime reads its variable when it is imported: a later import of the package would come too late."""
     code = "import bike_assets.core.families.served, sys; print('onnxruntime' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "False"

@@ -30,7 +30,7 @@ from bike_assets_tests.bench.servers import ServerFailedError, started
 from bike_assets_tests.bench.serving import CLIENTS, EMPTY_ROUTE, Case, Served, ServingFigures, summarise_serving
 from bike_assets_tests.bench.serving_work import API, CHAMPION, MLFLOW, RECORDS
 from bike_assets_tests.bench.watching import WatchingFigures, summarise_watching
-from bike_assets_tests.conftest import system_program
+from bike_assets_tests.programs import system_program
 
 DAY = date(2026, 10, 1)
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bike_assets_tests.conftest import system_program
 from bike_assets_tests.dashboards.rules import PROMETHEUS
+from bike_assets_tests.programs import system_program
 from bike_assets_tests.servers import Server, free_ports, started
 from dashboards.alertmanager import render
 

@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 from bike_assets.exporter.names import METRICS, NAMES
-from bike_assets_tests.conftest import system_program
 from bike_assets_tests.dashboards.rules import ALERTMANAGER, ALERTS, PROMETHEUS, RECORDED, ROOT, read, rules, rules_of
+from bike_assets_tests.programs import system_program
 from dashboards.alertmanager import render
 from serving.metrics import Metrics
 

@@ -23,10 +23,10 @@ from bike_assets.resources.registry import open_registry
 from bike_assets.resources.step_bill import BYTES_BILLED
 from bike_assets.resources.warehouse import LocalWarehouse, Warehouse, open_warehouse
 from bike_assets.settings import Settings
-from bike_assets_tests.conftest import system_program
 from bike_assets_tests.emulators.bigquery import BigQueryEmulator
 from bike_assets_tests.emulators.gcs import GcsEmulator
 from bike_assets_tests.emulators.postgres import Postgres, installed, running_postgres
+from bike_assets_tests.programs import system_program
 from bike_assets_tests.servers import free_ports, started
 from bike_assets_tests.serving.processes import ServedApi
 from bike_assets_tests.whole.conftest import QUICK, REPOSITORY, environment
@@ -91,7 +91,7 @@ class Place:
 @pytest.fixture(scope="module")
 def postgres():
     """PostgreSQL that nobody else has: what was materialized is told from its event log."""
-    with running_postgres(installed() or Path(system_program("postgresql", "postgres")).parent) as server:
+    with running_postgres(installed() or Path(system_program("postgresql")).parent) as server:
         yield server
 
 

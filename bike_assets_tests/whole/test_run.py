@@ -19,7 +19,8 @@ import yaml
 
 from bike_assets.core.families import FAMILIES
 from bike_assets.watching import DASHBOARDS
-from bike_assets_tests.conftest import poll, system_program
+from bike_assets_tests.conftest import poll
+from bike_assets_tests.programs import system_program
 from bike_assets_tests.whole.conftest import REPOSITORY, Running, environment
 from bike_assets_tests.whole.kills import of_home
 from bike_assets_tests.whole.traced import addresses, strace, written

@@ -8,7 +8,7 @@ import yaml
 
 from bike_assets.settings import Settings
 from bike_assets.watching import watchers, write_configuration
-from bike_assets_tests.conftest import system_program
+from bike_assets_tests.programs import system_program
 from bike_assets_tests.servers import Server, free_ports, started
 from bike_assets_tests.whole.conftest import Running
 
