@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import duckdb
 import httpx
@@ -244,6 +245,23 @@ def test_the_lineage_page_shows_every_group_in_the_order_of_the_flow_and_nothing
         assert left == sorted(left)
         assert page.get_by_text("Failed", exact=True).count() == 0
         browser.close()
+
+
+def test_the_pages_of_every_server_ask_nothing_of_other_machines(taken_over, chromium):
+    from playwright.sync_api import sync_playwright
+
+    running, _ = taken_over
+    pages = (f"{running.dagster}/overview", f"{running.mlflow}/#/", f"{running.api}/", f"{running.api}/docs")
+    asked: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM))
+        page = browser.new_page()
+        page.on("request", lambda request: asked.append(request.url))
+        for address in pages:
+            page.goto(address, wait_until="networkidle")
+        browser.close()
+    hosts = {urlsplit(url).hostname for url in asked if not url.startswith(("data:", "blob:"))}
+    assert hosts == {"127.0.0.1"}
 
 
 def test_prometheus_finds_something_for_every_panel_and_recording_rule(taken_over, tmp_path):
