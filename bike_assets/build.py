@@ -12,19 +12,17 @@ import dagster as dg
 from bike_assets.assets import PIPELINE
 from bike_assets.automation.announcements import ANNOUNCEMENTS
 from bike_assets.automation.jobs import JOBS
-from bike_assets.automation.schedules import SCHEDULES
+from bike_assets.automation.schedules import schedules
 from bike_assets.automation.sensors import SENSORS
 from bike_assets.automation.trial import try_training
 from bike_assets.checks import CHECKS
-from bike_assets.home import Home
+from bike_assets.home.record import Home
+from bike_assets.partitions import daily_partitions
 from bike_assets.resources.counts_source import open_source
 from bike_assets.resources.home_source import claim_home, outline_home
-from bike_assets.resources.home_weather import open_weather
 from bike_assets.resources.notifier import Notifier
-from bike_assets.resources.registry import open_registry
-from bike_assets.resources.reports import open_reports
-from bike_assets.resources.tracking import open_tracking
-from bike_assets.resources.warehouse import open_warehouse
+from bike_assets.resources.profiles import open_registry, open_reports, open_tracking, open_warehouse
+from bike_assets.resources.weather_source import open_weather
 from bike_assets.settings import Settings, load_settings
 
 OWNERS = ["team:mobility"]
@@ -56,14 +54,26 @@ def build_defs(
         for asset in dg.load_assets_from_modules([module], group_name=module.__name__.rpartition(".")[2])
     ]
     return dg.Definitions(
-        assets=dg.map_asset_specs(_policy(home, settings), assets),
+        assets=dg.map_asset_specs(_policy(home, settings), _with_partitions(assets, home)),
         asset_checks=dg.load_asset_checks_from_modules(list(CHECKS)),
         jobs=[*JOBS, try_training],
-        schedules=list(SCHEDULES),
+        schedules=schedules(home.timezone),
         sensors=[*SENSORS, *ANNOUNCEMENTS],
         executor=dg.in_process_executor,
         resources={**default_resources(home, settings), **(resource_overrides or {})},
     )
+
+
+def _with_partitions(assets: list[Any], home: Home) -> list[Any]:
+    """Give the home's days to every asset that is made by day: those whose backfill is a single run."""
+    days = daily_partitions(home)
+
+    def by_day(spec: dg.AssetSpec) -> dg.AssetSpec:
+        return spec.replace_attributes(partitions_def=days)
+
+    daily = [asset for asset in assets if asset.backfill_policy is not None]
+    others = [asset for asset in assets if asset.backfill_policy is None]
+    return [*dg.map_asset_specs(by_day, daily), *others]
 
 
 def default_resources(home: Home, settings: Settings) -> dict[str, Any]:

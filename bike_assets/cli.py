@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from bike_assets.commands.warehouse import warehouse
 from bike_assets.errors import BikeError
 from bike_assets.settings import load_settings
 from bike_assets.simulator.catalogue import FAULTS, SCENARIOS
-from bike_assets.warehouse_command import warehouse
 
 INTERRUPTED = 130
 
@@ -61,7 +61,7 @@ def materialize(
     A pass that was interrupted is taken up where it was; a second one on the same home finds nothing to do. With
     `--until`, a new home is made as if DAY were the last day, and later passes go on from there day by day.
     """
-    from bike_assets.full_pass import run_full_pass
+    from bike_assets.commands.materialize.full_pass import run_full_pass
 
     run_full_pass(load_settings(), until.date() if until else None, alone)
 
@@ -69,7 +69,7 @@ def materialize(
 @app.command()
 def run() -> None:
     """Start everything and do the first pass: Dagster, MLflow and the API, until Ctrl-C ends them all."""
-    from bike_assets.supervision import run_everything
+    from bike_assets.commands.run.everything import run_everything
 
     run_everything(load_settings())
 
@@ -77,14 +77,15 @@ def run() -> None:
 @app.command()
 def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON alone.")] = False) -> None:
     """Tell what the home holds: counts, champion, forecasts, performance, drift, decision."""
-    from bike_assets.status import busiest_forecasts, collect_status, naive_scores
+    from bike_assets.commands.status import busiest_forecasts, collect_status, naive_scores
 
     settings = load_settings()
     collected = collect_status(settings)
     if as_json:
         print(json.dumps(collected, indent=2, allow_nan=False))
         return
-    from bike_assets.terminal import console, print_summary
+    from bike_assets.commands.status import print_summary
+    from bike_assets.terminal import console
 
     if collected["source"] is None:
         told = f"{settings.home_folder} holds nothing yet: type make run, or bike materialize."
@@ -126,7 +127,7 @@ def exporter(
 @app.command()
 def dashboards() -> None:
     """Start Prometheus and Alertmanager (and Grafana, where it is installed) beside a platform that runs."""
-    from bike_assets.watching import run_dashboards
+    from bike_assets.commands.run.dashboards import run_dashboards
 
     run_dashboards(load_settings())
 
@@ -141,7 +142,7 @@ def report(
     from bike_assets.terminal import console, without_beta_warnings
 
     with without_beta_warnings():
-        from bike_assets.report.page import write_report
+        from bike_assets.commands.report.page import write_report
 
     path = write_report(load_settings(), output)
     console.print(f"Report     {path}", markup=False, emoji=False, soft_wrap=True)
@@ -162,7 +163,7 @@ def simulator(
     quota: Annotated[int | None, typer.Option(min=0, help="Requests in a UTC day; any number by default.")] = None,
 ) -> None:
     """Serve a simulated portal."""
-    from bike_assets.simulator.command import SimulatorOptions, run_simulator
+    from bike_assets.commands.simulator import SimulatorOptions, run_simulator
 
     settings = load_settings()
     moment = clock.replace(tzinfo=clock.tzinfo or UTC) if clock else None
@@ -189,7 +190,7 @@ def backtest(
     Prints R², RMSE and MAE for each family, the blend and the seasonal naive: overall, by horizon, for counters that
     the training never saw, and on public holidays. It needs no home and no server.
     """
-    from bike_assets.backtesting import backtest as run
+    from bike_assets.commands.backtest import backtest as run
     from bike_assets.core.splits import Span
 
     names = [name.strip() for name in families.split(",") if name.strip()]
@@ -216,7 +217,7 @@ def replay(
     its runs, ticks and alarms. The scenarios are those of `bike simulator`, with the number of the replay's day after
     the @. Messages go where BIKE_DISCORD_WEBHOOK_URL says.
     """
-    from bike_assets.replay import ReplayOptions, run_replay
+    from bike_assets.commands.replay.run import ReplayOptions, run_replay
 
     run_replay(ReplayOptions(days, scenario, home, counts, until.date() if until else None, anew))
 
@@ -231,7 +232,7 @@ def copy(
     BIKE_GCP__PROJECT and BIKE_GCP__BUCKET say where to; `bike warehouse init` makes the tables first. The home stays
     as it is. A copy that was interrupted goes on where it was, and one that is done is found to be equal.
     """
-    from bike_assets.copying.run import run_copy
+    from bike_assets.commands.copy.run import run_copy
 
     run_copy(load_settings(), compare)
 
@@ -242,7 +243,7 @@ def doctor() -> None:
 
     Exit code 0 only where nothing that is needed is missing.
     """
-    from bike_assets.doctor.run import run_doctor
+    from bike_assets.commands.doctor.run import run_doctor
 
     run_doctor(load_settings())
 

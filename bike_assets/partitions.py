@@ -1,28 +1,19 @@
-"""DAILY: the local days of the home's counts, and the days that a run is for."""
+"""The local days of a home as Dagster's partitions, and the days that a run is for."""
 
 from datetime import date, timedelta
 
 import dagster as dg
 
 from bike_assets.core.local_time import as_date
-from bike_assets.resources.home_source import outline_home
-from bike_assets.settings import load_settings
+from bike_assets.home.record import Home
 
 
-def daily_partitions() -> dg.DailyPartitionsDefinition:
-    """Return the days of the home that the settings name, or of the one that they would make.
-
-    Raises:
-        BikeError: the settings, the home or its export cannot be used.
-    """
-    home = outline_home(load_settings())
+def daily_partitions(home: Home) -> dg.DailyPartitionsDefinition:
+    """Return a home's days, in its own zone: without an end, unless its source has one."""
     end = home.last_day + timedelta(days=1) if home.last_day else None
     return dg.DailyPartitionsDefinition(
         start_date=home.first_day.isoformat(), end_date=end.isoformat() if end else None, timezone=home.timezone
     )
-
-
-DAILY = daily_partitions()
 
 
 def days_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> list[date]:

@@ -1,7 +1,8 @@
 """Typed settings and thresholds: the only reader of the environment (prefix BIKE_).
 
-What a city brings along (its portal, its zone) are defaults in a file of `cities`. What a home records of itself (its
-source, its first day) belongs to `home`.
+docs/settings.md lists every setting. The command `python -m bike_assets_tests.settings_page` writes that page from the
+fields below. The defaults of a city (its portal, its time zone) belong to a file in `cities`. The facts that a home
+records about itself (its source, its first day) belong to `home`.
 """
 
 import os
@@ -33,11 +34,11 @@ from bike_assets.gcp_settings import GcpSettings
 PARIS = Path(__file__).parent / "cities" / "paris.toml"
 _WEB_ADDRESS = re.compile(r"https?://[\w.-]+(:\d{1,5})?(/\S*)?")
 MOST_BASELINE = 0.98
-"""Train and test baseline together: what is left is current, and something has to be."""
+"""Maximum of both baseline shares together. The rest of the days is current, and must not be empty."""
 
 
 class Settings(BaseSettings):
-    """Everything that can be set, each from BIKE_<NAME>, and by default from the city's file."""
+    """All settings. BIKE_<NAME> sets a field. Without it, the city's file or the default below applies."""
 
     model_config = SettingsConfigDict(
         env_prefix="BIKE_",
@@ -49,117 +50,267 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    home: Path = Field(Path(".bike"), description="Folder of everything that runs leave behind.")
-    profile: Literal["local", "gcp"] = Field("local", description="Where tables and files lie: here, or with Google.")
-    gcp: GcpSettings = Field(GcpSettings(), description="Project, bucket and names, for BIKE_PROFILE=gcp.")
+    home: Path = Field(
+        Path(".bike"), description="Folder of everything that runs store: databases, tables, models, reports and logs."
+    )
+    profile: Literal["local", "gcp"] = Field(
+        "local", description="Where the platform stores tables and files: on this machine, or in Google Cloud."
+    )
+    gcp: GcpSettings = Field(
+        GcpSettings(), description="Project, bucket and names in Google Cloud. Only BIKE_PROFILE=gcp uses them."
+    )
     postgres_host: str | None = Field(
-        None, description="Host of the PostgreSQL that keeps Dagster's runs, for BIKE_PROFILE=gcp; else they stay here."
+        None,
+        description="Host of the PostgreSQL server that stores Dagster's runs. Only BIKE_PROFILE=gcp uses it. "
+        "Without a host, the runs stay in BIKE_HOME.",
     )
-    postgres_port: int = Field(5432, ge=1, le=65535)
-    postgres_password: SecretStr | None = Field(None, description="Password of its user bike.")
+    postgres_port: int = Field(5432, ge=1, le=65535, description="Port of that PostgreSQL server.")
+    postgres_password: SecretStr | None = Field(
+        None, description="Password of the user bike on that PostgreSQL server."
+    )
     source: Literal["auto", "paris", "portal", "simulator", "file"] = Field(
-        "auto", description="Where counts come from; portal is that of the city's file, and paris that of Paris."
+        "auto",
+        description="Where counts come from. paris is the portal of Paris, portal is the portal of BIKE_CITY_FILE, "
+        "simulator is a simulated city, file is BIKE_COUNTS_FILE. auto keeps the source of an existing home. For a "
+        "new home, auto takes the portal if it answers within seconds, else the simulator.",
     )
-    counts_file: Path | None = Field(None, description="A portal export (Parquet or CSV), for BIKE_SOURCE=file.")
-    city_file: Path = Field(PARIS, description="A city's defaults (TOML): its portal, dataset, fields, zone, holidays.")
-    timezone: str = Field(description="Zone of the local days; fixed once a home exists.")
-    holidays_country: str = Field(description="ISO code of the country whose public holidays count.")
-    history_months: int = Field(13, ge=3, le=120, description="Months of history asked of a source without an end.")
-    quick: bool = Field(False, description="Train on a sample, in seconds; scores are worse.")
+    counts_file: Path | None = Field(
+        None, description="Export from a portal (Parquet or CSV). BIKE_SOURCE=file requires it."
+    )
+    city_file: Path = Field(
+        PARIS,
+        description="A city's defaults (TOML): its portal, dataset, fields, time zone and holidays. Any other setting "
+        "may be in the file too. The environment takes precedence.",
+    )
+    timezone: str = Field(description="Time zone of the local days. It cannot change once a home exists.")
+    holidays_country: str = Field(description="ISO code of the country whose public holidays the features use.")
+    history_months: int = Field(
+        13, ge=3, le=120, description="Months of history that the first pass requests from a portal or the simulator."
+    )
+    quick: bool = Field(False, description="Train on a sample of the rows, in seconds. The scores are worse.")
     seed: int = Field(20, ge=0, description="Seed of training and of the simulator.")
-    simulator_counters: int = Field(64, ge=4, le=2000, description="Counters in the simulated city.")
-    simulator_scenarios: str = Field("", description="Scenarios of the simulated portal, such as late_rows,outliers.")
-
-    portal_url: str = Field(description="Scheme, host and port of the portal; several, apart by spaces, are one.")
-    portal_dataset: str = Field(description="The dataset's identifier on the portal.")
-    portal_fields: PortalFields = Field(description="The portal's field for each of our columns.")
-    portal_labels: PortalFields | None = Field(None, description="Titles of these fields in a CSV export with labels.")
-    portal_api_key: SecretStr | None = Field(None, description="Key for the portal's larger quota; none is needed.")
-    portal_timeout_seconds: float = Field(
-        60, gt=0, le=600, description="Silence after which a request is given up; of the weather's service, too."
+    simulator_counters: int = Field(64, ge=4, le=2000, description="Number of counters in the simulated city.")
+    simulator_scenarios: str = Field(
+        "",
+        description="Scenarios of the simulated city, separated by commas, such as late_rows,outliers. The command "
+        "bike simulator --help lists them.",
     )
-    portal_attempts: int = Field(5, ge=1, le=20, description="How often a request is tried; the weather's, too.")
-    portal_backoff_seconds: float = Field(1, gt=0, le=60, description="Wait before the second try; it then doubles.")
-    portal_quota_wait_seconds: float = Field(120, ge=0, le=3600, description="Longest wait for a quota's reset.")
+
+    portal_url: str = Field(
+        description="Scheme, host and port of the portal. Several addresses of one portal are separated by spaces. If "
+        "the name of one does not resolve, the client uses the next."
+    )
+    portal_dataset: str = Field(description="Identifier of the dataset on the portal.")
+    portal_fields: PortalFields = Field(
+        description="The portal's field for each column of the platform. Only counter_id, bike_count and counted_at "
+        "are required."
+    )
+    portal_labels: PortalFields | None = Field(
+        None, description="Titles of these fields in a CSV export that has labels in place of field names."
+    )
+    portal_api_key: SecretStr | None = Field(
+        None, description="Key for the portal's larger quota. The platform works without a key."
+    )
+    portal_timeout_seconds: float = Field(
+        60,
+        gt=0,
+        le=600,
+        description="Seconds of silence after which a request to the portal or the weather service fails. A whole "
+        "response may take ten times as long.",
+    )
+    portal_attempts: int = Field(
+        5, ge=1, le=20, description="Maximum number of attempts for one request to the portal or the weather service."
+    )
+    portal_backoff_seconds: float = Field(
+        1,
+        gt=0,
+        le=60,
+        description="Seconds before the second attempt. The wait then doubles with each attempt, up to 30 seconds.",
+    )
+    portal_quota_wait_seconds: float = Field(
+        120,
+        ge=0,
+        le=3600,
+        description="Maximum wait for the portal to reset a spent quota. If the reset is later, the run fails at once.",
+    )
 
     weather: Literal["auto", "off", "open_meteo", "file", "simulator"] = Field(
-        "auto", description="Where weather comes from; auto follows the source of the counts."
+        "auto",
+        description="Where weather comes from. Weather is optional. auto takes BIKE_WEATHER_FILE if it is set. "
+        "Otherwise auto follows the source of the counts: Open-Meteo for a portal, the simulator for the simulator, "
+        "no weather for a file.",
     )
-    weather_file: Path | None = Field(None, description="Hourly or three-hourly weather (CSV or Parquet).")
-    weather_latitude: float | None = Field(None, ge=-90, le=90, description="Degrees north of the city's middle.")
-    weather_longitude: float | None = Field(None, ge=-180, le=180, description="Degrees east of the city's middle.")
+    weather_file: Path | None = Field(
+        None, description="File of hourly or three-hourly weather (CSV or Parquet). BIKE_WEATHER=file requires it."
+    )
+    weather_latitude: float | None = Field(
+        None, ge=-90, le=90, description="Degrees north of the city's centre. Open-Meteo needs both coordinates."
+    )
+    weather_longitude: float | None = Field(
+        None, ge=-180, le=180, description="Degrees east of the city's centre. Open-Meteo needs both coordinates."
+    )
     weather_archive_url: str = Field(
         "https://archive-api.open-meteo.com", description="Scheme, host and port of Open-Meteo's past weather."
     )
     weather_forecast_url: str = Field(
-        "https://api.open-meteo.com", description="Scheme, host and port of Open-Meteo's forecasts and last days."
+        "https://api.open-meteo.com", description="Scheme, host and port of Open-Meteo's forecasts and newest days."
     )
 
-    threads: int = Field(2, ge=1, description="Threads for training, queries and serving.")
+    threads: int = Field(2, ge=1, description="Number of threads for training, queries and the API.")
 
     max_share_incomplete: float = Field(
-        0.10, ge=0, le=1, description="Share of a day's rows without counter, count or time above which it is an error."
+        0.10,
+        ge=0,
+        le=1,
+        description="Maximum share of a day's rows without counter, count or time. Above it, an asset check reports "
+        "an error.",
     )
-    outlier_factor: float = Field(6.0, gt=1, description="A count is an outlier above so many times the usual maximum.")
-    outlier_floor: float = Field(300.0, ge=0, description="Bikes an hour below which no count is an outlier.")
+    outlier_factor: float = Field(
+        6.0, gt=1, description="A count is an outlier if it exceeds the counter's usual maximum by this factor."
+    )
+    outlier_floor: float = Field(
+        300.0, ge=0, description="Bikes an hour. A count that does not exceed this number is never an outlier."
+    )
 
-    train_share: float = Field(0.65, gt=0, lt=1, description="Share of the first whole days in train_baseline.")
-    test_share: float = Field(0.15, gt=0, lt=1, description="Share of the days after them in test_baseline.")
+    train_share: float = Field(
+        0.65,
+        gt=0,
+        lt=1,
+        description="Share of a new home's whole days that becomes the frozen set train_baseline: the first days.",
+    )
+    test_share: float = Field(
+        0.15,
+        gt=0,
+        lt=1,
+        description="Share of the whole days that becomes the frozen set test_baseline: the days after train_baseline. "
+        "The rest is current. Both shares together are at most 0.98.",
+    )
     training_window_months: int | None = Field(
-        None, ge=3, le=120, description="Newest months of the training days that models are fitted on; all by default."
+        None,
+        ge=3,
+        le=120,
+        description="Number of newest months of the training days that models are fitted on. By default, models are "
+        "fitted on all training days.",
     )
     training_rows: int = Field(
-        6_000_000, ge=10_000, description="Rows, of all sets and horizons, that a training reads; of more, a share."
+        6_000_000,
+        ge=10_000,
+        description="Maximum number of rows, of all sets and horizons, that a training reads. A million rows need "
+        "about 1 GB of memory. If there are more rows, the run draws a share of them and reports it.",
     )
     counters_left_out: str = Field(
-        "", description="Counter ids, with commas between: nothing is learned from them, and no score counts them."
+        "",
+        description="Ids of counters, separated by commas. Models do not learn from these counters, and scores ignore "
+        "them.",
     )
-    min_training_days: int = Field(84, ge=35, description="Whole days that a home needs before a model is trained.")
+    min_training_days: int = Field(
+        84, ge=35, description="Minimum number of whole days in a home before the platform trains a model."
+    )
 
-    r2_floor: float = Field(0.60, description="R2 on test_baseline below which a challenger is rejected.")
-    min_gain: float = Field(0.02, ge=0, description="R2 on test_current by which a challenger has to win.")
+    r2_floor: float = Field(
+        0.60, description="Minimum R² on test_baseline. The double evaluation rejects a challenger below it."
+    )
+    min_gain: float = Field(
+        0.02,
+        ge=0,
+        description="Gain in R² on test_current that a challenger has to exceed. Then it replaces the champion.",
+    )
     min_residual_share: float | None = Field(
-        None, ge=0, lt=1, description="In place of BIKE_MIN_GAIN: share of the champion's 1 - R2 that has to be gained."
+        None,
+        ge=0,
+        lt=1,
+        description="Share of the champion's residual 1 - R² that the gain has to exceed. If it is set, it replaces "
+        "BIKE_MIN_GAIN.",
     )
-    certain_gain: bool = Field(False, description="Deploy only where the interval of the gain lies above zero as well.")
-    r2_critical: float = Field(0.65, description="Recent R2 below which a retrain is reactive.")
-    r2_warning: float = Field(0.70, description="Recent R2 from which the model is healthy.")
-    drift_critical: float = Field(0.5, ge=0, le=1, description="Drift share from which a weak model is retrained.")
-    drift_warning: float = Field(0.3, ge=0, le=1, description="Drift share from which a healthy model is watched.")
-    rmse_limit: float = Field(60.0, gt=0, description="Recent RMSE (bikes an hour) above which a retrain is reactive.")
-    min_scored_rows: int = Field(1000, ge=1, description="Forecasts with counts needed to speak of performance.")
+    certain_gain: bool = Field(
+        False, description="Deploy a challenger only if the 95 % interval of its gain is above zero as well."
+    )
+    r2_critical: float = Field(
+        0.65,
+        description="Bound on R² over the newest 7 days. Below it, the decision is RETRAIN_REACTIVE. It is at most "
+        "BIKE_R2_WARNING.",
+    )
+    r2_warning: float = Field(
+        0.70, description="Bound on R² over the newest 7 days. From this value on, the champion is healthy."
+    )
+    drift_critical: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Bound on the share of drifted columns. From this value on, the decision for a weak champion is "
+        "RETRAIN_PROACTIVE.",
+    )
+    drift_warning: float = Field(
+        0.3,
+        ge=0,
+        le=1,
+        description="Bound on the share of drifted columns. From this value on, the decision for a healthy champion is "
+        "WAIT. It is at most BIKE_DRIFT_CRITICAL.",
+    )
+    rmse_limit: float = Field(
+        60.0,
+        gt=0,
+        description="Bound on RMSE over the newest 7 days, in bikes an hour. Above it, the decision is "
+        "RETRAIN_REACTIVE.",
+    )
+    min_scored_rows: int = Field(
+        1000,
+        ge=1,
+        description="Minimum number of forecasts with counts. Below it, the decision is NOT_ENOUGH_DATA.",
+    )
     naive_alarm_days: int = Field(
-        3, ge=1, le=30, description="Days in a row on which being worse than the seasonal naive is an alarm."
+        3,
+        ge=1,
+        le=30,
+        description="Number of days in a row on which the champion is worse than the seasonal naive forecast. From "
+        "this number on, the platform raises an alarm.",
     )
-    naive_is_cause: bool = Field(False, description="Whether these days are a cause to retrain as well.")
+    naive_is_cause: bool = Field(False, description="Whether these days cause a retrain as well.")
     cooldown_days: int = Field(
-        3, ge=0, description="Days that the next automatic retrain waits after one without a new champion."
+        3,
+        ge=0,
+        description="Days that the next automatic retrain waits after a retrain that brought no new champion.",
     )
-    cooldown_later_days: int = Field(7, ge=0, description="The same after a second one, and after each further one.")
+    cooldown_later_days: int = Field(
+        7, ge=0, description="Days that it waits after a second such retrain, and after each further one."
+    )
 
     discord_webhook_url: SecretStr | None = Field(
-        None, description="The secret address of a Discord channel's webhook; without it messages are only logged."
+        None, description="Address of a Discord channel's webhook. Without it, the platform only logs its messages."
     )
-    discord_timeout_seconds: float = Field(3, gt=0, le=30, description="Silence after which a message is given up.")
+    discord_timeout_seconds: float = Field(
+        3, gt=0, le=30, description="Seconds of silence after which the platform gives up a message to Discord."
+    )
 
     host: str = Field("127.0.0.1", description="Address that every server binds to.")
-    dagster_port: int = Field(3000, ge=1, le=65535)
-    api_port: int = Field(8000, ge=1, le=65535)
-    mlflow_port: int = Field(5000, ge=1, le=65535)
-    exporter_port: int = Field(9101, ge=1, le=65535)
-    prometheus_port: int = Field(9090, ge=1, le=65535)
-    alertmanager_port: int = Field(9093, ge=1, le=65535)
-    grafana_port: int = Field(3001, ge=1, le=65535)
-    api_workers: int = Field(1, ge=1, le=64, description="Processes that serve the API; each has the champion itself.")
+    dagster_port: int = Field(3000, ge=1, le=65535, description="Port of the Dagster UI.")
+    api_port: int = Field(8000, ge=1, le=65535, description="Port of the API and its page.")
+    mlflow_port: int = Field(5000, ge=1, le=65535, description="Port of MLflow.")
+    exporter_port: int = Field(9101, ge=1, le=65535, description="Port of the metrics exporter.")
+    prometheus_port: int = Field(9090, ge=1, le=65535, description="Port of Prometheus (make dashboards).")
+    alertmanager_port: int = Field(9093, ge=1, le=65535, description="Port of Alertmanager (make dashboards).")
+    grafana_port: int = Field(3001, ge=1, le=65535, description="Port of Grafana (make dashboards).")
+    api_workers: int = Field(
+        1, ge=1, le=64, description="Number of processes that serve the API. Each process loads the champion itself."
+    )
     api_keys: SecretStr | None = Field(
-        None, description="Who may start runs through the API: name:key pairs with commas between, each key 16 signs."
+        None,
+        description="Keys that start runs through the API: name:key pairs, separated by commas. A key has at least 16 "
+        "ASCII characters. Without keys, the API starts no runs.",
     )
-    api_timeout_seconds: float = Field(30, gt=0, le=600, description="Longest that a request's body or answer takes.")
-    api_max_body_bytes: int = Field(4_000_000, ge=1000, description="Largest body that the API takes.")
-    api_cors_origins: str = Field(
-        "", description="Sites whose pages may read the API's answers, with spaces between; none by default."
+    api_timeout_seconds: float = Field(
+        30,
+        gt=0,
+        le=600,
+        description="Maximum time for a request's body to arrive, and for the API to answer a prediction.",
     )
-    log_format: Literal["text", "json"] = Field("text", description="How the API writes its log.")
+    api_max_body_bytes: int = Field(
+        4_000_000, ge=1000, description="Maximum size of a request's body. The API answers a larger body with 413."
+    )
+    api_cors_origins: str = Field("", description="Sites whose pages may read the API's answers, separated by spaces.")
+    log_format: Literal["text", "json"] = Field(
+        "text", description="Format of the API's log. json writes one object a line."
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -170,7 +321,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """What is passed wins over the environment, and the environment over the city's file."""
+        """Order the sources: arguments take precedence over the environment, the environment over the city's file."""
         named = init_settings().get("city_file") or os.environ.get("BIKE_CITY_FILE") or PARIS
         city = InitSettingsSource(settings_cls, init_kwargs=read_city(Path(named)))
         return init_settings, env_settings, city
@@ -263,37 +414,37 @@ class Settings(BaseSettings):
 
     @property
     def runs_are_on_postgres(self) -> bool:
-        """Whether Dagster's runs are kept by a PostgreSQL, and their logs in the bucket."""
+        """Whether PostgreSQL stores Dagster's runs, and the bucket stores their logs."""
         return self.profile == "gcp" and self.postgres_host is not None
 
     @property
     def is_paris(self) -> bool:
-        """Whether the city's file is that of Paris."""
+        """Whether BIKE_CITY_FILE is the file of Paris."""
         return self.city_file.expanduser().resolve() == PARIS.resolve()
 
     @property
     def named_portal(self) -> str | None:
-        """The portal's addresses where they are not those of the city's file."""
+        """The portal's addresses, or None if they are those of the city's file."""
         return None if self.portal_url == read_city(self.city_file).get("portal_url") else self.portal_url
 
     @property
     def named_dataset(self) -> str | None:
-        """The dataset where it is not that of the city's file."""
+        """The portal's dataset, or None if it is that of the city's file."""
         return None if self.portal_dataset == read_city(self.city_file).get("portal_dataset") else self.portal_dataset
 
     @property
     def left_out(self) -> list[str]:
-        """Ids of the counters to leave out, sorted."""
+        """Ids of the counters in BIKE_COUNTERS_LEFT_OUT, sorted."""
         return sorted({name.strip() for name in self.counters_left_out.split(",")} - {""})
 
     @property
     def outlier_rule(self) -> OutlierRule:
-        """What an outlier is."""
+        """The bounds above which a count is an outlier."""
         return OutlierRule(self.outlier_factor, self.outlier_floor)
 
     @property
     def split_rule(self) -> SplitRule:
-        """How a home's days are cut."""
+        """The shares that split a home's days into baseline and current."""
         return SplitRule(self.train_share, self.test_share, self.min_training_days)
 
     @property
@@ -317,12 +468,12 @@ class Settings(BaseSettings):
 
     @property
     def cooldown_rule(self) -> CooldownRule:
-        """How long a retrain waits after one in vain."""
+        """How long a retrain waits after one that brought no new champion."""
         return CooldownRule(self.cooldown_days, self.cooldown_later_days)
 
     @property
     def thresholds(self) -> dict[str, float | int | bool | None]:
-        """Every bound of the rules, by name."""
+        """All bounds of the three rules, by name, such as `evaluation.r2_floor`."""
         rules: dict[str, Any] = {
             "evaluation": self.evaluation_rule,
             "retrain": self.retrain_rule,
@@ -332,22 +483,22 @@ class Settings(BaseSettings):
 
     @property
     def keys_by_name(self) -> dict[str, str]:
-        """The API's keys by the name of who has them; none where none is set."""
+        """The API's keys, by the name of their owner. Empty if no key is set."""
         return read_api_keys(self.api_keys.get_secret_value()) if self.api_keys else {}
 
     @property
     def dagster_address(self) -> str:
-        """Where Dagster's pages and its GraphQL API are."""
+        """Address of the Dagster UI and its GraphQL API."""
         return f"http://{self.host}:{self.dagster_port}"
 
     @property
     def mlflow_address(self) -> str:
-        """Where MLflow's pages are."""
+        """Address of MLflow's pages."""
         return f"http://{self.host}:{self.mlflow_port}"
 
     @property
     def api_address(self) -> str:
-        """Where the API is."""
+        """Address of the API."""
         return f"http://{self.host}:{self.api_port}"
 
     @property
@@ -357,7 +508,7 @@ class Settings(BaseSettings):
 
 
 def _is_address(url: str) -> bool:
-    """Whether a text is scheme, host and perhaps port, and nothing else."""
+    """Whether a text is a scheme, a host and an optional port, and nothing else."""
     parts = urlsplit(url)
     try:
         known_port = parts.port is None or parts.port > 0
@@ -372,10 +523,10 @@ def _is_secret(name: str) -> bool:
 
 
 def read_city(path: Path) -> dict[str, Any]:
-    """Read a city's defaults.
+    """Read a city's defaults from its TOML file.
 
     Raises:
-        BikeError: the file cannot be read, is not TOML, or has a line that is no setting.
+        BikeError: the file cannot be read, is not TOML, or has a key that is no setting.
     """
     try:
         values = tomllib.loads(path.expanduser().read_text(encoding="utf-8"))
@@ -389,14 +540,17 @@ def read_city(path: Path) -> dict[str, Any]:
     return values
 
 
-def load_settings() -> Settings:
-    """Read the settings.
+def load_settings(**chosen: Any) -> Settings:
+    """Read the settings from the environment and the city's file.
+
+    Args:
+        chosen: settings by field, which go before the environment.
 
     Raises:
-        BikeError: a setting is not what it has to be; the message names it.
+        BikeError: a setting is not valid. The message names the setting.
     """
     try:
-        return Settings()
+        return Settings(**chosen)
     except SettingsError as error:
         found = re.search(r'field "(\w+)"', str(error))
         raise BikeError(f"BIKE_{found[1].upper() if found else '...'} has to be JSON, such as an object.") from None

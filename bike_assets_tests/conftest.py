@@ -1,7 +1,4 @@
-"""What every test shares: a small synthetic home, claimed before the package is imported, and the real data if any.
-
-The days of DAILY are read when the package is imported, so every home of these tests has the same first day.
-"""
+"""What every test shares: a small home after its first pass, servers on this machine, and the real data if any."""
 
 import atexit
 import os
@@ -28,19 +25,19 @@ if TYPE_CHECKING:
 
 SHARED_DATA = Path(__file__).parent.parent.parent / "shared" / "data"
 RUN_DAGSTER = {
-    "assets", "automation", "checks", "copying", "whole", "test_plan.py", "test_replay.py", "test_simulated_time.py",
+    "assets", "automation", "checks", "copy", "materialize", "replay", "whole",
 }  # fmt: skip
 SLOW_FIXTURES = {"bootstrapped_folder", "bigquery", "gcs", "postgres", "chromium"}
 FIRST_DAY, LAST_DAY = date(2021, 1, 1), date(2021, 10, 7)
 
 for _name in [name for name in os.environ if name.startswith("BIKE_")]:
     del os.environ[_name]
-_IMPORT_HOME = Path(tempfile.mkdtemp(prefix="bike-tests-"))
-os.environ["BIKE_HOME"] = str(_IMPORT_HOME)
+_DEFAULT_HOME = Path(tempfile.mkdtemp(prefix="bike-tests-"))
+os.environ["BIKE_HOME"] = str(_DEFAULT_HOME)
 
 import dagster as dg  # noqa: E402
 
-from bike_assets.home import Home  # noqa: E402
+from bike_assets.home.record import Home  # noqa: E402
 from bike_assets.settings import Settings  # noqa: E402
 from bike_assets_tests.programs import system_program  # noqa: E402
 
@@ -58,8 +55,7 @@ def claim(folder: Path) -> Home:
     return home
 
 
-claim(_IMPORT_HOME)
-atexit.register(shutil.rmtree, _IMPORT_HOME, ignore_errors=True)
+atexit.register(shutil.rmtree, _DEFAULT_HOME, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -133,7 +129,7 @@ def bootstrapped_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home after its first pass to LAST_DAY, the same for all processes of a test run; nobody changes it."""
     from filelock import FileLock
 
-    from bike_assets.full_pass import run_full_pass
+    from bike_assets.commands.materialize.full_pass import run_full_pass
 
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "bootstrapped"
@@ -149,7 +145,7 @@ def bootstrapped_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def open_city() -> Iterator[Callable[..., City]]:
     """Open homes with their instances, and close these afterwards."""
-    from bike_assets.full_pass import dagster_instance
+    from bike_assets.instance.home_instance import dagster_instance
 
     # The last to open is the first to close: Dagster remembers which instance was there before.
     with ExitStack() as opened:
@@ -164,7 +160,7 @@ def open_city() -> Iterator[Callable[..., City]]:
 
 def claim_or_read(folder: Path) -> Home:
     """Return the test home of a folder."""
-    from bike_assets.home import recorded_home
+    from bike_assets.home.record import recorded_home
 
     return recorded_home(Settings(home=folder)) or claim(folder)
 

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from bike_assets.home import Home
+from bike_assets.home.record import Home
 from bike_assets.resources.home_source import claim_home
 from bike_assets.settings import Settings
 from bike_assets_tests.export_files import ZONE, city_counts, write_export
+
+pytestmark = pytest.mark.dated
 
 ROOT = Path(__file__).parents[1]
 FIRST, LAST = date(2025, 3, 29), date(2025, 3, 31)

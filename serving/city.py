@@ -19,7 +19,7 @@ from bike_assets.core.local_time import as_date, day_numbers, days_between
 from bike_assets.core.schemas import COUNTERS, INGESTIONS, WEATHER
 from bike_assets.core.splits import Span
 from bike_assets.core.weather_cube import WeatherCube
-from bike_assets.home import Home
+from bike_assets.home.record import Home
 from bike_assets.resources.queries import read_counts, read_weather_cube, whole_days
 from bike_assets.resources.table_rows import plain_rows
 from bike_assets.resources.warehouse import Warehouse

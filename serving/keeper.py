@@ -13,9 +13,8 @@ from datetime import UTC, datetime
 
 from bike_assets.core.summary import ModelEntry, Summary
 from bike_assets.errors import BikeError
-from bike_assets.home import recorded_home
-from bike_assets.resources.registry import open_registry
-from bike_assets.resources.warehouse import open_warehouse
+from bike_assets.home.record import recorded_home
+from bike_assets.resources.profiles import open_registry, open_warehouse
 from bike_assets.settings import Settings
 from serving.answers import Serving, Version, ready_version
 from serving.city import City, read_city, state_of

@@ -10,7 +10,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp
 
-from bike_assets.resources.reports import open_reports
+from bike_assets.resources.profiles import open_reports
 from bike_assets.settings import Settings, load_settings
 from serving.frame import Frame
 from serving.keeper import Keeper

@@ -20,8 +20,8 @@ from bike_assets.resources.queries import TEST_BASELINE, TEST_CURRENT, read_feat
 from bike_assets.resources.registry import Registry
 from bike_assets.resources.tracking import CHALLENGER, Tracking
 from bike_assets.resources.warehouse import Warehouse
+from bike_assets.run_tags import trigger_of
 from bike_assets.settings import Settings
-from bike_assets.triggers import trigger_of
 
 SETS = {"baseline": TEST_BASELINE, "current": TEST_CURRENT}
 

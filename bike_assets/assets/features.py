@@ -8,7 +8,7 @@ from bike_assets.core.local_time import days_between
 from bike_assets.core.schemas import HOURLY_FEATURES
 from bike_assets.core.splits import Span
 from bike_assets.core.weather_cube import WEATHER_FEATURES
-from bike_assets.partitions import DAILY, days_of
+from bike_assets.partitions import days_of
 from bike_assets.resources.queries import read_counts, read_cube, read_weather_cube
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
@@ -18,7 +18,6 @@ CHUNK_DAYS = 31
 
 
 @dg.asset(
-    partitions_def=DAILY,
     backfill_policy=dg.BackfillPolicy.single_run(),
     deps=["raw_counts", "weather"],
     kinds={"parquet", "numpy"},

@@ -22,8 +22,8 @@ from bike_assets.resources.registry import Registry
 from bike_assets.resources.tracking import Tracking, TrainingIdentity
 from bike_assets.resources.training_data import TrainingData, read_training_data
 from bike_assets.resources.warehouse import Warehouse
+from bike_assets.run_tags import trigger_of
 from bike_assets.settings import Settings
-from bike_assets.triggers import trigger_of
 
 TEST_SETS = (TEST_BASELINE, TEST_CURRENT)
 

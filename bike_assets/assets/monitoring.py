@@ -21,15 +21,15 @@ from bike_assets.core.local_time import as_date
 from bike_assets.core.performance import days_behind, scores_by_role
 from bike_assets.core.schemas import DRIFT, PERFORMANCE, RETRAIN_DECISIONS
 from bike_assets.core.summary import Summary
-from bike_assets.partitions import DAILY, days_of
+from bike_assets.partitions import days_of
 from bike_assets.resources.audit import append, rows_digest
 from bike_assets.resources.queries import as_list, bootstrapped_on, read_features, recorded_baseline, whole_days
 from bike_assets.resources.registry import Registry
 from bike_assets.resources.reports import DriftReports
 from bike_assets.resources.table_rows import one_row
 from bike_assets.resources.warehouse import Warehouse
+from bike_assets.run_tags import Trigger
 from bike_assets.settings import Settings
-from bike_assets.triggers import Trigger
 
 FORECASTS_AND_COUNTS = """
 SELECT p.day, p.counter_id, p.counted_at, p.horizon_days, p.model_version, p.kind, p.predicted_count, p.naive_count,
@@ -47,7 +47,6 @@ _SCORED = ("model_version", "r2", "rmse", "mae", "n")
 
 
 @dg.asset(
-    partitions_def=DAILY,
     backfill_policy=dg.BackfillPolicy.single_run(),
     deps=["predictions", "raw_counts"],
     kinds={"parquet"},
@@ -113,7 +112,6 @@ def _as_table(rows: pd.DataFrame) -> str:
 
 
 @dg.asset(
-    partitions_def=DAILY,
     backfill_policy=dg.BackfillPolicy.single_run(),
     deps=["hourly_features", "champion"],
     kinds={"evidently", "parquet"},
@@ -194,7 +192,6 @@ class Force(dg.Config):
 
 
 @dg.asset(
-    partitions_def=DAILY,
     backfill_policy=dg.BackfillPolicy.single_run(),
     deps=["champion_performance", "drift_report"],
     kinds={"parquet"},

@@ -14,7 +14,7 @@ from bike_assets.core.schemas import PREDICTIONS
 from bike_assets.core.splits import Span
 from bike_assets.core.summary import ModelEntry
 from bike_assets.core.weather_cube import WeatherCube
-from bike_assets.partitions import DAILY, days_of
+from bike_assets.partitions import days_of
 from bike_assets.resources.queries import read_cube, read_weather_cube, whole_days
 from bike_assets.resources.registry import Registry
 from bike_assets.resources.warehouse import Warehouse
@@ -26,7 +26,6 @@ LOOKED_BACK_DAYS = 6 + max(HORIZONS)
 
 
 @dg.asset(
-    partitions_def=DAILY,
     backfill_policy=dg.BackfillPolicy.single_run(),
     deps=["champion", "raw_counts", "weather"],
     kinds={"onnx", "parquet"},

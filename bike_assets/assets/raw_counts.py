@@ -1,4 +1,7 @@
-"""Counts as published, and the counters that they come from. Judging belongs to `checks`, ingesting to `ingestion`."""
+"""Counts as published, and the counters that they come from.
+
+Judging them belongs to `checks`, ingesting them to `ingestion.counts`.
+"""
 
 import dagster as dg
 import pandas as pd
@@ -8,9 +11,9 @@ from bike_assets.core.plausibility import CounterState, counter_states
 from bike_assets.core.plots import as_markdown, rows_by_day
 from bike_assets.core.schemas import COMPTAGE_VELO, COUNTERS
 from bike_assets.core.splits import Span
-from bike_assets.home import Home
-from bike_assets.ingestion import Ingestion
-from bike_assets.partitions import DAILY, days_of
+from bike_assets.home.record import Home
+from bike_assets.ingestion.counts import Ingestion
+from bike_assets.partitions import days_of
 from bike_assets.resources.counts_source import CountsSource
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
@@ -21,7 +24,7 @@ SUMMED = (
 )  # fmt: skip
 
 
-@dg.asset(partitions_def=DAILY, backfill_policy=dg.BackfillPolicy.single_run(), kinds={"parquet"}, pool="ingestion")
+@dg.asset(backfill_policy=dg.BackfillPolicy.single_run(), kinds={"parquet"}, pool="ingestion")
 def raw_counts(
     context: dg.AssetExecutionContext,
     counts_source: dg.ResourceParam[CountsSource],

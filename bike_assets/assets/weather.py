@@ -1,17 +1,17 @@
-"""Weather by local day, an input that may be missing. Asking and merging belong to `weather_ingestion`."""
+"""Weather by local day, an input that may be missing. Asking and merging belong to `ingestion.weather`."""
 
 import dagster as dg
 
 from bike_assets.core.schemas import WEATHER
 from bike_assets.core.splits import Span
-from bike_assets.home import Home
-from bike_assets.partitions import DAILY, days_of
-from bike_assets.resources.home_weather import NoWeather, WeatherSource
+from bike_assets.home.record import Home
+from bike_assets.ingestion.weather import WeatherIngestion
+from bike_assets.partitions import days_of
 from bike_assets.resources.warehouse import Warehouse
-from bike_assets.weather_ingestion import WeatherIngestion
+from bike_assets.resources.weather_source import NoWeather, WeatherSource
 
 
-@dg.asset(partitions_def=DAILY, backfill_policy=dg.BackfillPolicy.single_run(), kinds={"parquet"})
+@dg.asset(backfill_policy=dg.BackfillPolicy.single_run(), kinds={"parquet"})
 def weather(
     context: dg.AssetExecutionContext,
     weather_source: dg.ResourceParam[WeatherSource],

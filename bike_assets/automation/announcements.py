@@ -21,8 +21,8 @@ from bike_assets.resources.notifier import Notifier
 from bike_assets.resources.registry import Registry
 from bike_assets.resources.table_rows import one_row
 from bike_assets.resources.warehouse import Warehouse
+from bike_assets.run_tags import PARTITION_TAG, RANGE_START_TAG
 from bike_assets.settings import Settings
-from bike_assets.triggers import PARTITION_TAG, RANGE_START_TAG
 
 REGRESSION = dg.AssetCheckKey(dg.AssetKey("double_evaluation"), "baseline_is_not_regressed")
 PARTITION_TAGS = (PARTITION_TAG, RANGE_START_TAG)

@@ -7,7 +7,7 @@ from bike_assets.assets import evaluation, features, models, monitoring, predict
 from bike_assets.assets.splits import Recut
 from bike_assets.automation.hooks import end_mlflow_on_run_finished
 from bike_assets.resources.queries import TEST_BASELINE, TRAIN_BASELINE
-from bike_assets.triggers import TRIGGER_TAG, Trigger
+from bike_assets.run_tags import TRIGGER_TAG, Trigger
 
 DAILY_ASSETS = dg.AssetSelection.assets(
     raw_counts.raw_counts,

@@ -1,6 +1,9 @@
 """When the jobs run by the clock."""
 
-from datetime import date, timedelta
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -8,27 +11,19 @@ import dagster as dg
 from bike_assets.automation.jobs import daily, ingest, rebaseline, retrain
 from bike_assets.automation.sensors import UNDER_WAY
 from bike_assets.core.local_time import days_between
-from bike_assets.core.splits import Span
-from bike_assets.home import Home
-from bike_assets.partitions import DAILY
-from bike_assets.plan import CORRECTED_DAYS, new_days, spans_of
+from bike_assets.core.splits import Span, spans_of
+from bike_assets.home.record import Home
+from bike_assets.instance.materialized import CORRECTED_DAYS, new_days
 from bike_assets.resources.counts_source import CountsSource
 from bike_assets.resources.queries import days_to_read_again, days_tried, recorded_split
 from bike_assets.resources.warehouse import Warehouse
+from bike_assets.run_tags import CAUSE_TAG, PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG, TRIGGER_TAG, Trigger
 from bike_assets.settings import Settings
-from bike_assets.triggers import CAUSE_TAG, PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG, TRIGGER_TAG, Trigger
 
 FIRST_HOUR = 10
 HOURLY_DAYS = 2
 
 
-@dg.schedule(
-    job=daily,
-    cron_schedule=f"30 {FIRST_HOUR}-22 * * *",
-    execution_timezone=DAILY.timezone,
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="The daily job for every published day that is not done yet, oldest first: mostly for yesterday.",
-)
 def daily_refresh(
     context: dg.ScheduleEvaluationContext,
     home: dg.ResourceParam[Home],
@@ -43,12 +38,13 @@ def daily_refresh(
         return dg.SkipReason("the source has published nothing lately")
     if recorded_split(warehouse, "train_baseline") is None:
         return dg.SkipReason("this home has no champion yet: bike materialize does the first pass")
-    last = min(newest, _day_before(context))
+    local = _local_time(context, home)
+    last = min(newest, (local - timedelta(days=1)).date())
     under_way = {
         run.tags.get(PARTITION_TAG)
         for run in context.instance.get_runs(dg.RunsFilter(job_name=daily.name, statuses=UNDER_WAY))
     }
-    wanted = _worth_asking(new_days(context.instance, warehouse, last), warehouse, last, _is_first_tick(context))
+    wanted = _worth_asking(new_days(context.instance, warehouse, last), warehouse, last, local.hour == FIRST_HOUR)
     requests = [
         dg.RunRequest(run_key=f"{day}, asked for at {tick:%Y-%m-%d %H:%M}", partition_key=day.isoformat())
         for day in wanted
@@ -70,13 +66,6 @@ def _worth_asking(days: list[date], warehouse: Warehouse, last: date, first_tick
     ]
 
 
-@dg.schedule(
-    job=ingest,
-    cron_schedule="0 10 * * *",
-    execution_timezone=DAILY.timezone,
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description=f"Reads the last {CORRECTED_DAYS} days that are in, and days that could not be read, once more.",
-)
 def daily_corrections(
     context: dg.ScheduleEvaluationContext,
     home: dg.ResourceParam[Home],
@@ -101,13 +90,6 @@ def daily_corrections(
     ]
 
 
-@dg.schedule(
-    job=retrain,
-    cron_schedule="0 14 1 * *",
-    execution_timezone=DAILY.timezone,
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="A retrain through the same gate on the first of the month: a healthy champion must not age unseen.",
-)
 def monthly_challenge(
     context: dg.ScheduleEvaluationContext, home: dg.ResourceParam[Home], warehouse: dg.ResourceParam[Warehouse]
 ) -> dg.RunRequest | dg.SkipReason:
@@ -121,13 +103,6 @@ def monthly_challenge(
     )
 
 
-@dg.schedule(
-    job=rebaseline,
-    cron_schedule="0 16 1 1,4,7,10 *",
-    execution_timezone=DAILY.timezone,
-    default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="Cuts both frozen sets anew each quarter; off, because challengers then wait 28 days.",
-)
 def quarterly_rebaseline(
     context: dg.ScheduleEvaluationContext, home: dg.ResourceParam[Home], warehouse: dg.ResourceParam[Warehouse]
 ) -> dg.RunRequest | dg.SkipReason:
@@ -143,12 +118,68 @@ def _cannot_train(home: Home, warehouse: Warehouse) -> str | None:
     return None if recorded_split(warehouse, "train_baseline") else "this home has no champion yet"
 
 
-def _is_first_tick(context: dg.ScheduleEvaluationContext) -> bool:
-    return context.scheduled_execution_time.astimezone(ZoneInfo(DAILY.timezone)).hour == FIRST_HOUR
+def _local_time(context: dg.ScheduleEvaluationContext, home: Home) -> datetime:
+    return context.scheduled_execution_time.astimezone(ZoneInfo(home.timezone))
 
 
-def _day_before(context: dg.ScheduleEvaluationContext) -> date:
-    return (context.scheduled_execution_time.astimezone(ZoneInfo(DAILY.timezone)) - timedelta(days=1)).date()
+@dataclass(frozen=True)
+class Cadence:
+    """A schedule without its zone, which is the home's.
+
+    Attributes:
+        decide: what a tick asks for; the schedule has its name.
+        job: the job that the tick launches.
+        cron: when it ticks, in local time.
+        description: what it is for, as the UI shows it.
+        is_on: whether it runs unless a person turns it off.
+    """
+
+    decide: Callable[..., Any]
+    job: Any
+    cron: str
+    description: str
+    is_on: bool = True
 
 
-SCHEDULES = (daily_refresh, daily_corrections, monthly_challenge, quarterly_rebaseline)
+CADENCES = (
+    Cadence(
+        daily_refresh,
+        daily,
+        f"30 {FIRST_HOUR}-22 * * *",
+        "The daily job for every published day that is not done yet, oldest first: mostly for yesterday.",
+    ),
+    Cadence(
+        daily_corrections,
+        ingest,
+        "0 10 * * *",
+        f"Reads the last {CORRECTED_DAYS} days that are in, and days that could not be read, once more.",
+    ),
+    Cadence(
+        monthly_challenge,
+        retrain,
+        "0 14 1 * *",
+        "A retrain through the same gate on the first of the month: a healthy champion must not age unseen.",
+    ),
+    Cadence(
+        quarterly_rebaseline,
+        rebaseline,
+        "0 16 1 1,4,7,10 *",
+        "Cuts both frozen sets anew each quarter; off, because challengers then wait 28 days.",
+        is_on=False,
+    ),
+)
+
+
+def schedules(timezone: str) -> list[dg.ScheduleDefinition]:
+    """Return every schedule, ticking in a zone."""
+    status = {True: dg.DefaultScheduleStatus.RUNNING, False: dg.DefaultScheduleStatus.STOPPED}
+    return [
+        dg.schedule(
+            job=each.job,
+            cron_schedule=each.cron,
+            execution_timezone=timezone,
+            default_status=status[each.is_on],
+            description=each.description,
+        )(each.decide)
+        for each in CADENCES
+    ]

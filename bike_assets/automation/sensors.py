@@ -12,8 +12,8 @@ from bike_assets.resources.queries import whole_days
 from bike_assets.resources.registry import Registry
 from bike_assets.resources.table_rows import one_row
 from bike_assets.resources.warehouse import Warehouse
+from bike_assets.run_tags import CAUSE_TAG, TRIGGER_TAG
 from bike_assets.settings import Settings
-from bike_assets.triggers import CAUSE_TAG, TRIGGER_TAG
 
 MINIMUM_INTERVAL_SECONDS = 30
 DECIDED_ON_TAG, AGAINST_TAG = "bike/decided_on", "bike/against"

@@ -14,8 +14,8 @@ from bike_assets.resources.audit import append
 from bike_assets.resources.queries import TEST_BASELINE, TEST_CURRENT
 from bike_assets.resources.training_data import read_training_data
 from bike_assets.resources.warehouse import Warehouse
+from bike_assets.run_tags import trigger_of
 from bike_assets.settings import Settings
-from bike_assets.triggers import trigger_of
 
 
 class Trial(dg.Config):

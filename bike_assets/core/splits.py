@@ -1,7 +1,7 @@
 """How a home's days are cut into baseline and current, train and test. Reading rows does not belong here."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -117,3 +117,14 @@ def content_hash(rows: pd.DataFrame) -> str:
     ordered = ordered.sort_values(["counter_id", "counted_at"])
     hashes = pd.util.hash_pandas_object(ordered, index=False).to_numpy()
     return hashlib.sha256(hashes.tobytes()).hexdigest()[:16]
+
+
+def spans_of(days: Collection[date]) -> list[Span]:
+    """Return the runs of days without a gap, oldest first."""
+    spans: list[Span] = []
+    for day in sorted(days):
+        if spans and day - spans[-1].last == timedelta(days=1):
+            spans[-1] = Span(spans[-1].first, day)
+        else:
+            spans.append(Span(day, day))
+    return spans

@@ -1,4 +1,7 @@
-"""What happened day by day, and what retraining was worth. Reading it belongs to `replay` and `report`."""
+"""What happened day by day, and what retraining was worth.
+
+Reading it from tables belongs to `commands.replay` and `commands.report`.
+"""
 
 import math
 from collections import Counter

@@ -16,19 +16,21 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 
 from bike_assets.automation.announcements import ANNOUNCEMENTS
 from bike_assets.automation.jobs import JOBS
-from bike_assets.automation.schedules import SCHEDULES
+from bike_assets.automation.schedules import CADENCES
 from bike_assets.automation.sensors import SENSORS
 from bike_assets.automation.trial import try_training
 from bike_assets.checks import CHECKS
 from bike_assets.exporter.names import Sample
-from bike_assets.home import recorded_home
+from bike_assets.home.record import recorded_home
 from bike_assets.settings import Settings
 
 ENDED = {"success": Status.SUCCESS, "failure": Status.FAILURE, "canceled": Status.CANCELED}
 WAITING = (Status.QUEUED, Status.NOT_STARTED)
 UNDER_WAY = (Status.STARTING, Status.STARTED, Status.CANCELING)
 KINDS = {InstigatorType.SENSOR: "sensor", InstigatorType.SCHEDULE: "schedule"}
-INSTIGATORS = frozenset(each.name for each in (*SENSORS, *ANNOUNCEMENTS, *SCHEDULES))
+INSTIGATORS = frozenset(
+    [each.name for each in (*SENSORS, *ANNOUNCEMENTS)] + [each.decide.__name__ for each in CADENCES]
+)
 T = TypeVar("T")
 
 

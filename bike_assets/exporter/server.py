@@ -13,7 +13,7 @@ from bike_assets.exporter.collector import WAIT_SECONDS, Part, Parts
 from bike_assets.exporter.names import Sample
 from bike_assets.exporter.orchestration import DagsterOfHome
 from bike_assets.exporter.sources import Sources, open_sources
-from bike_assets.resources.warehouse import open_warehouse
+from bike_assets.resources.profiles import open_warehouse
 from bike_assets.settings import Settings
 
 PATIENCE_SECONDS = 0.1

@@ -8,8 +8,9 @@ import pandas as pd
 
 from bike_assets.core.local_time import utc_bounds
 from bike_assets.core.schemas import Table
-from bike_assets.home import Home, recorded_home
-from bike_assets.resources.registry import Registry, open_registry
+from bike_assets.home.record import Home, recorded_home
+from bike_assets.resources.profiles import open_registry
+from bike_assets.resources.registry import Registry
 from bike_assets.resources.table_rows import plain_rows
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings

@@ -15,7 +15,7 @@ import pandas as pd
 
 from bike_assets.core.local_time import as_date, utc_bounds
 from bike_assets.errors import BikeError
-from bike_assets.home import Home, describe_source
+from bike_assets.home.record import Home, describe_source
 from bike_assets.settings import Settings
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """Which source a home has: as it was recorded, as the settings name it, or for `auto` the portal if it answers.
 
-Reading counts belongs to `counts_source`, the record itself to `bike_assets.home`.
+Reading counts belongs to `counts_source`, the record itself to `bike_assets.home.record`.
 """
 
 from concurrent.futures import Future
@@ -14,7 +14,7 @@ import pandas as pd
 
 from bike_assets.core.local_time import as_date
 from bike_assets.errors import BikeError, SourceUnavailableError
-from bike_assets.home import PORTALS, Home, SourceKind, recorded_home
+from bike_assets.home.record import PORTALS, Home, SourceKind, recorded_home
 from bike_assets.resources.counts_source import file_days, file_digest, last_whole_day
 from bike_assets.settings import Settings
 

@@ -10,7 +10,7 @@ from bike_assets.core.local_time import as_date, days_between, hours_in_days
 from bike_assets.core.schemas import HOURLY_FEATURES
 from bike_assets.core.splits import Baseline, Span
 from bike_assets.core.weather_cube import BASE_WEEKS, OBSERVED, WEATHER_COLUMNS, WeatherCube, build_weather
-from bike_assets.home import Home
+from bike_assets.home.record import Home
 from bike_assets.resources.table_rows import frame, one_row, plain_rows
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings

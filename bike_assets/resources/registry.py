@@ -1,8 +1,8 @@
 """The registry: summary.json, which says what was trained and who is champion, and the files that serve.
 
 Replacing summary.json is the commit of every change; MLflow follows this registry and never leads it. Here is what
-every place to store it offers, and which one the profile has; what a summary is belongs to `core.summary`, storing
-to `local_registry` and `gcs_registry`.
+every place to store it offers. What a summary is belongs to `core.summary`, storing to `local_registry` and
+`gcs_registry`, the choice of a place to `profiles`.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from bike_assets.core.summary import ModelEntry, Summary
 from bike_assets.errors import BikeError
-from bike_assets.settings import Settings
 
 if TYPE_CHECKING:
     from bike_assets.core.families.base import Trained
@@ -76,24 +75,6 @@ class Registry(Protocol):
             BikeError: the file is missing.
         """
         ...
-
-
-def open_registry(settings: Settings) -> Registry:
-    """Open the registry of the profile in force; nothing is read yet."""
-    return {"local": _in_folder, "gcp": _in_bucket}[settings.profile](settings)
-
-
-def _in_folder(settings: Settings) -> Registry:
-    from bike_assets.resources.local_registry import LocalRegistry
-
-    return LocalRegistry(settings.home_folder / "registry")
-
-
-def _in_bucket(settings: Settings) -> Registry:
-    from bike_assets.resources.gcs import folder_of
-    from bike_assets.resources.gcs_registry import GcsRegistry
-
-    return GcsRegistry(folder_of(settings.gcp, "registry"))
 
 
 def model_place(family: str, sha256: str) -> str:

@@ -1,6 +1,6 @@
 """Reports that people read: Evidently's HTML a day, the newest kept. Their figures stand in the audit tables.
 
-Here is what every place to keep them offers, which one the profile has, and the folder; the bucket is `gcs_reports`.
+Here are what every place to keep them offers, and the folder. The bucket is `gcs_reports`; `profiles` chooses.
 """
 
 from collections.abc import Iterable, Iterator
@@ -8,8 +8,6 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any, Protocol
-
-from bike_assets.settings import Settings
 
 KEPT = 30
 SERVED_AT = "reports"
@@ -38,22 +36,6 @@ class DriftReports(Protocol):
     def read(self, name: str) -> bytes | None:
         """Return a report by the name of its file; None where there is none of that name."""
         ...
-
-
-def open_reports(settings: Settings) -> DriftReports:
-    """Open the reports of the profile in force; nothing is read yet."""
-    return {"local": _in_folder, "gcp": _in_bucket}[settings.profile](settings)
-
-
-def _in_folder(settings: Settings) -> DriftReports:
-    return LocalReports(settings.home_folder / "reports")
-
-
-def _in_bucket(settings: Settings) -> DriftReports:
-    from bike_assets.resources.gcs import folder_of
-    from bike_assets.resources.gcs_reports import GcsReports
-
-    return GcsReports(folder_of(settings.gcp, "reports"))
 
 
 class LocalReports:

@@ -16,7 +16,6 @@ from bike_assets.core.families.base import INPUTS, Trained
 from bike_assets.core.model_report import ModelReport
 from bike_assets.core.summary import ModelEntry
 from bike_assets.errors import BikeError
-from bike_assets.settings import Settings
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -241,12 +240,6 @@ def _named_address() -> str | None:
     from mlflow.environment_variables import MLFLOW_TRACKING_URI
 
     return MLFLOW_TRACKING_URI.get() or None
-
-
-def open_tracking(settings: Settings) -> Tracking:
-    """Open the tracking of the profile in force; nothing is asked of it yet."""
-    folder = settings.home_folder / "mlflow"
-    return CloudTracking(folder, settings.gcp.bucket) if settings.profile == "gcp" else Tracking(folder)
 
 
 def _log(client: "MlflowClient", run_id: str, parameters: Mapping, report: ModelReport) -> None:

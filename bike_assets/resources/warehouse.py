@@ -1,9 +1,9 @@
-"""The warehouse: tables in, SQL out; what every engine offers, which one a profile opens, and the embedded one.
+"""The warehouse: tables in, SQL out. Here are what every engine offers, and the embedded engine.
 
 The embedded engine keeps every partition as one Parquet file, written under a temporary name and renamed, and reads
 them with an in-memory DuckDB, so that several processes read and write at once without a server. What the tables mean
 belongs to `core.schemas` and the assets, how rows are merged into the files to `partition_merge`, the engine that is a
-service to `bigquery_warehouse`.
+service to `bigquery_warehouse`, the choice of an engine to `profiles`.
 """
 
 import atexit
@@ -26,7 +26,6 @@ from bike_assets.resources.duckdb_engine import open_engine
 from bike_assets.resources.partition_files import current_file
 from bike_assets.resources.partition_merge import MergeResult, PartitionMerge, quoted
 from bike_assets.resources.table_rows import refuse_unfit_parameters, refuse_unfit_rows
-from bike_assets.settings import Settings
 
 if TYPE_CHECKING:
     import duckdb
@@ -69,21 +68,6 @@ class Warehouse(Protocol):
     def close(self) -> None:
         """Let go of what is held between questions; the next question opens it again."""
         ...
-
-
-def open_warehouse(settings: Settings) -> Warehouse:
-    """Open the warehouse of the profile in force; nothing is asked of a service yet."""
-    return {"local": _embedded, "gcp": _bigquery}[settings.profile](settings)
-
-
-def _embedded(settings: Settings) -> Warehouse:
-    return LocalWarehouse(settings.home_folder / "warehouse", settings.threads)
-
-
-def _bigquery(settings: Settings) -> Warehouse:
-    from bike_assets.resources.bigquery_warehouse import BigQueryWarehouse
-
-    return BigQueryWarehouse(settings.gcp)
 
 
 class LocalWarehouse:

@@ -1,166 +1,155 @@
-"""The client of a weather service that speaks as Open-Meteo does: hourly weather of UTC days, or a reason why not.
+"""Where a home's weather comes from: a service, a file or the simulator, behind one interface; or why there is none.
 
-What weather is plausible, and how it is arranged and stored, belongs elsewhere; so does the choice of a source.
+Asking a service belongs to `open_meteo`, what values mean to `core.weather`, storing to `ingestion.weather`.
 """
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
 
-from bike_assets.errors import UnreliableAnswerError
-from bike_assets.resources.web import LONGEST_BACKOFF_SECONDS, get, json_object, open_client, refuse, tries
+import pandas as pd
 
-if TYPE_CHECKING:
-    import pandas as pd
+from bike_assets.core.local_time import utc_bounds
+from bike_assets.core.simulation import CENTRE
+from bike_assets.core.splits import Span
+from bike_assets.core.weather import arrange_weather, read_weather_file
+from bike_assets.home.record import PORTALS, Home
+from bike_assets.resources.counts_source import simulator_of
+from bike_assets.resources.home_source import yesterday
+from bike_assets.resources.open_meteo import OpenMeteo
+from bike_assets.settings import Settings
 
-MOST_DAYS = 92
-"""Of one request, and what the forecast keeps of the past."""
-VARIABLES = {
-    "temperature": ("temperature_2m", "°C"),
-    "rain": ("rain", "mm"),
-    "wind": ("wind_speed_10m", "m/s"),
-    "cloud": ("cloud_cover", "%"),
-}
-"""The service's name for each of our columns, and its unit."""
+ARCHIVE_LAG_DAYS = 6
+"""The newest days are not in a service's archive yet: its forecast has them, as they were."""
+REQUEST_DAYS = 90
 
 
-class OpenMeteo:
-    """The weather of one place.
+class WeatherSource(Protocol):
+    """What every source offers. Rows are those of `core.weather.arrange_weather`."""
+
+    description: str
+
+    def observed(self, span: Span) -> Iterator[pd.DataFrame]:
+        """Yield the weather of some local days as it was, the newest first, some months at a time.
+
+        Raises:
+            BikeError: the source did not answer, refused, or its answer cannot be read.
+        """
+        ...
+
+    def forecast(self, span: Span) -> pd.DataFrame:
+        """Return the weather of some local days as it is expected now; no rows where the source does not forecast.
+
+        Raises:
+            BikeError: the source did not answer, refused, or its answer cannot be read.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class NoWeather:
+    """A home has no weather, and nothing is wrong with that.
+
+    Attributes:
+        why: the reason, as the rest of a sentence.
+    """
+
+    why: str
+
+
+class ServiceWeather:
+    """A service's weather, by local days.
 
     Args:
-        archive_url: scheme, host and port of the service that has what was observed.
-        forecast_url: the same of the one that has forecasts and the newest days.
-        latitude: of the place, in degrees north.
-        longitude: of the place, in degrees east.
-        timeout_seconds: silence after which a request is given up.
-        attempts: how often a request is tried.
-        backoff_seconds: the wait before the second try; it then doubles.
+        service: who is asked.
+        timezone: zone of the local days.
+        description: what it is, for people.
     """
 
-    def __init__(
-        self,
-        archive_url: str,
-        forecast_url: str,
-        latitude: float,
-        longitude: float,
-        timeout_seconds: float,
-        attempts: int,
-        backoff_seconds: float,
-    ) -> None:
-        self._archive_url, self._forecast_url = archive_url, forecast_url
-        self._place = {"latitude": str(latitude), "longitude": str(longitude)}
-        self._timeout_seconds, self._attempts, self._backoff_seconds = timeout_seconds, attempts, backoff_seconds
+    def __init__(self, service: OpenMeteo, timezone: str, description: str) -> None:
+        self._service, self._timezone, self.description = service, timezone, description
 
-    def observed(self, first: date, last: date) -> "pd.DataFrame":
-        """Return the weather of the UTC days from first to last as it was; the newest few days are not known yet.
+    def observed(self, span: Span) -> Iterator[pd.DataFrame]:
+        """Ask the forecast for the newest days and the archive for the others."""
+        archived = yesterday(self._timezone) - timedelta(days=ARCHIVE_LAG_DAYS)
+        newest = Span(max(span.first, archived + timedelta(days=1)), span.last)
+        if newest.days:
+            yield self._days(self._service.forecast, newest)
+        for part in reversed(Span(span.first, min(span.last, archived)).chunks(REQUEST_DAYS)):
+            yield self._days(self._service.observed, part)
 
-        Returns:
-            Columns at (UTC), temperature (°C), rain (mm in the hour that ends then), wind (m/s) and cloud (%), each
-            missing where the service says null; one row an hour, in order of time.
+    def forecast(self, span: Span) -> pd.DataFrame:
+        """Ask the forecast."""
+        return self._days(self._service.forecast, span)
 
-        Raises:
-            SourceUnavailableError: the service did not answer, refused, or its quota is used up.
-            UnreliableAnswerError: its answer is not what was asked for.
-        """
-        return self._weather(self._archive_url, "/v1/archive", first, last)
-
-    def forecast(self, first: date, last: date) -> "pd.DataFrame":
-        """Return the weather of the UTC days from first to last as it is expected now, in the form of `observed`.
-
-        The service keeps 92 days of the past, too.
-
-        Raises:
-            SourceUnavailableError: the service did not answer, refused, or its quota is used up.
-            UnreliableAnswerError: its answer is not what was asked for.
-        """
-        return self._weather(self._forecast_url, "/v1/forecast", first, last)
-
-    def _weather(self, address: str, path: str, first: date, last: date) -> "pd.DataFrame":
-        import pandas as pd
-
-        return pd.concat([self._part(address, path, *part) for part in _parts(first, last)], ignore_index=True)
-
-    def _part(self, address: str, path: str, first: date, last: date) -> "pd.DataFrame":
-        asked = {
-            **self._place,
-            "start_date": first.isoformat(),
-            "end_date": last.isoformat(),
-            "hourly": ",".join(name for name, _ in VARIABLES.values()),
-            "wind_speed_unit": "ms",
-            "timezone": "UTC",
-        }
-        for attempt in tries(self._attempts, self._backoff_seconds, LONGEST_BACKOFF_SECONDS):
-            with attempt, open_client(self._timeout_seconds) as client:
-                reply = get(client, address, path, asked, self._timeout_seconds)
-                if not reply.is_success:
-                    refuse(address, reply)
-                return _read(json_object(reply, address), address, first, last)
-        raise AssertionError("the last attempt returns or raises")
+    def _days(self, ask: Callable[[date, date], pd.DataFrame], span: Span) -> pd.DataFrame:
+        """Ask for the UTC days around some local ones; the hour after them tells the rain of their last hour."""
+        start, end = utc_bounds(span.first, self._timezone)[0], utc_bounds(span.last, self._timezone)[1]
+        rows = arrange_weather(ask(start.date(), end.date()), rain_fell_before=True)
+        return rows[(rows["at"] >= start) & (rows["at"] < end)]
 
 
-def _parts(first: date, last: date) -> Iterator[tuple[date, date]]:
-    """The days in parts that one request may ask for."""
-    if last < first:
-        raise ValueError(f"weather from {first} to {last}")
-    while first <= last:
-        end = min(last, first + timedelta(days=MOST_DAYS - 1))
-        yield first, end
-        first = end + timedelta(days=1)
+class FileWeather:
+    """A file's weather, read once a process; a file knows nothing of forecasts.
 
-
-def _read(envelope: Mapping[str, Any], address: str, first: date, last: date) -> "pd.DataFrame":
-    """Return the weather of an answer.
-
-    Raises:
-        UnreliableAnswerError: it lacks a column or some hours, or is in other units.
+    Args:
+        path: the file.
+        timezone: zone of the local days.
     """
-    import pandas as pd
 
-    hourly, units = envelope.get("hourly"), envelope.get("hourly_units")
-    if not isinstance(hourly, dict) or not isinstance(units, dict):
-        raise UnreliableAnswerError(f"{address} answered without hourly and hourly_units (found: {_names(envelope)}).")
-    missing = [name for name in ("time", *_service_names()) if not isinstance(hourly.get(name), list)]
-    if missing:
-        raise UnreliableAnswerError(f"{address} answered without {', '.join(missing)} (found: {_names(hourly)}).")
-    for name, unit in VARIABLES.values():
-        if units.get(name) != unit:
-            raise UnreliableAnswerError(f"{address} gives {name} in {units.get(name)!r}, expected {unit}.")
-    at = pd.date_range(
-        pd.Timestamp(first), pd.Timestamp(last) + pd.Timedelta(days=1), freq="h", inclusive="left", tz="UTC"
-    ).as_unit("us")
-    if hourly["time"] != at.strftime("%Y-%m-%dT%H:%M").tolist():
-        raise UnreliableAnswerError(
-            f"{address} was asked for each hour (UTC) from {first} to {last}, and answered with "
-            f"{_extent(hourly['time'])}."
-        )
-    columns = {column: _numbers(hourly[name], name, address, len(at)) for column, (name, _) in VARIABLES.items()}
-    return pd.DataFrame({"at": at, **columns})
+    def __init__(self, path: Path, timezone: str) -> None:
+        self.description = f"the file {path} (as observed; it has no forecasts)"
+        self._path, self._timezone = path, timezone
 
+    def observed(self, span: Span) -> Iterator[pd.DataFrame]:
+        """Yield what the file has of the days.
 
-def _numbers(values: Sequence[Any], name: str, address: str, hours: int) -> "pd.Series":
-    """A column's values, missing where they are null."""
-    import pandas as pd
+        Raises:
+            BikeError: the file cannot be read, or is no weather file.
+        """
+        start, end = utc_bounds(span.first, self._timezone)[0], utc_bounds(span.last, self._timezone)[1]
+        yield self._rows[(self._rows["at"] >= start) & (self._rows["at"] < end)]
 
-    if len(values) != hours:
-        raise UnreliableAnswerError(f"{address} gives {len(values):,} values of {name}, expected {hours:,}.")
-    for value in values:
-        if value is not None and not _is_number(value):
-            raise UnreliableAnswerError(f"{address} gives {value!r} as {name}, expected a number or null.")
-    return pd.Series(values, dtype="float64")
+    def forecast(self, span: Span) -> pd.DataFrame:
+        """Return no rows."""
+        return self._rows.iloc[:0]
+
+    @cached_property
+    def _rows(self) -> pd.DataFrame:
+        return read_weather_file(self._path)
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def open_weather(home: Home, settings: Settings) -> WeatherSource | NoWeather:
+    """Return the weather of a claimed home as BIKE_WEATHER names it; auto follows the source of the counts."""
+    if settings.weather == "off":
+        return NoWeather("BIKE_WEATHER is off")
+    if settings.weather_file is not None:
+        return FileWeather(settings.weather_file, home.timezone)
+    if settings.weather == "simulator" and home.source != "simulator":
+        return NoWeather("BIKE_WEATHER is simulator, and the counts of this home are not the simulator's")
+    if home.source == "simulator" and settings.weather in {"auto", "simulator"}:
+        told = "the simulator (synthetic weather, of a kind with its counts; nothing here was measured)"
+        address = simulator_of(home, settings).url
+        return ServiceWeather(_service(settings, address, address, CENTRE), home.timezone, told)
+    if settings.weather == "auto" and home.source not in PORTALS:
+        return NoWeather("the counts are those of a file, and BIKE_WEATHER_FILE is not set")
+    if settings.weather_latitude is None or settings.weather_longitude is None:
+        return NoWeather("BIKE_WEATHER_LATITUDE and BIKE_WEATHER_LONGITUDE are not set")
+    place = settings.weather_latitude, settings.weather_longitude
+    archive, forecast = settings.weather_archive_url, settings.weather_forecast_url
+    told = f"Open-Meteo at {place[0]}, {place[1]} ({archive}, {forecast})"
+    return ServiceWeather(_service(settings, archive, forecast, place), home.timezone, told)
 
 
-def _service_names() -> list[str]:
-    return [name for name, _ in VARIABLES.values()]
-
-
-def _names(content: Mapping[str, Any]) -> str:
-    return ", ".join(content) or "nothing"
-
-
-def _extent(times: Sequence[Any]) -> str:
-    return f"{len(times):,} from {times[0]} to {times[-1]}" if times else "none"
+def _service(settings: Settings, archive: str, forecast: str, place: tuple[float, float]) -> OpenMeteo:
+    return OpenMeteo(
+        archive,
+        forecast,
+        *place,
+        settings.portal_timeout_seconds,
+        settings.portal_attempts,
+        settings.portal_backoff_seconds,
+    )

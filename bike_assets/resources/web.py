@@ -1,6 +1,6 @@
 """One GET to a public service, and another try where that may help: time limits, tries, what a refusal means.
 
-Which requests there are, and what their answers hold, belongs to the clients: `portal` and `weather_source`.
+Which requests there are, and what their answers hold, belongs to the clients: `portal` and `open_meteo`.
 """
 
 import json

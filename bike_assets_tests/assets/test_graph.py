@@ -6,9 +6,9 @@ import yaml
 
 from bike_assets.assets import PIPELINE
 from bike_assets.build import DAILY_FRESHNESS, MADE_DAILY, MONTHLY_FRESHNESS, build_defs
-from bike_assets.full_pass import REPOSITORY
 from bike_assets.gcp_settings import GcpSettings
-from bike_assets.home import Home
+from bike_assets.home.record import Home
+from bike_assets.instance.home_instance import REPOSITORY
 from bike_assets.settings import Settings
 from bike_assets_tests.conftest import FIRST_DAY, LAST_DAY
 

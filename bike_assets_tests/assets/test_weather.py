@@ -13,8 +13,8 @@ from bike_assets.build import build_defs
 from bike_assets.core.features import HORIZONS
 from bike_assets.core.local_time import utc_bounds
 from bike_assets.core.weather_cube import WEATHER_FEATURES
-from bike_assets.resources.home_weather import NoWeather, ServiceWeather
-from bike_assets.resources.weather_source import OpenMeteo
+from bike_assets.resources.open_meteo import OpenMeteo
+from bike_assets.resources.weather_source import NoWeather, ServiceWeather
 from bike_assets_tests.conftest import FIRST_DAY, City
 from bike_assets_tests.export_files import ZONE
 from bike_assets_tests.stub_source import StubSource

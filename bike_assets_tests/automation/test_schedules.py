@@ -9,20 +9,16 @@ import pandas as pd
 import pytest
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
-from bike_assets.automation.schedules import (
-    PARTITION_TAG,
-    RANGE_END_TAG,
-    RANGE_START_TAG,
-    daily_corrections,
-    daily_refresh,
-    monthly_challenge,
-    quarterly_rebaseline,
-)
+from bike_assets.automation.schedules import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG, schedules
 from bike_assets.build import build_defs
 from bike_assets.core.schemas import INGESTIONS
+from bike_assets.home.record import Home
 from bike_assets.resources.table_rows import frame
+from bike_assets.settings import Settings
 from bike_assets_tests.conftest import FIRST_DAY, LAST_DAY, City
 from bike_assets_tests.stub_source import StubSource
+
+daily_refresh, daily_corrections, monthly_challenge, quarterly_rebaseline = schedules("Europe/Paris")
 
 
 def after(days: int) -> date:
@@ -35,13 +31,13 @@ def morning(day: date) -> datetime:
 
 
 @lru_cache
-def repository() -> dg.RepositoryDefinition:
-    """The jobs that are asked for; whose home it is does not matter here."""
-    return build_defs().get_repository_def()
+def repository(home: Home) -> dg.RepositoryDefinition:
+    """The jobs that are asked for."""
+    return build_defs(settings=Settings(home=home.folder)).get_repository_def()
 
 
 def context_at(city: City, at: datetime, resources: dict) -> dg.ScheduleEvaluationContext:
-    return dg.build_schedule_context(city.instance, at, resources=resources, repository_def=repository())
+    return dg.build_schedule_context(city.instance, at, resources=resources, repository_def=repository(city.home))
 
 
 def tick(city: City, at: datetime, newest: date | None):
@@ -62,7 +58,7 @@ def start_run(city: City, day: date, status: dg.DagsterRunStatus) -> None:
     """Have a run of the daily job in some state."""
     origin = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("bike_assets"), "__repository__")
     city.instance.create_run_for_job(
-        repository().get_job("daily"),
+        repository(city.home).get_job("daily"),
         tags={PARTITION_TAG: day.isoformat()},
         status=status,
         remote_job_origin=RemoteJobOrigin(origin, "daily"),

@@ -17,6 +17,8 @@ from bike_assets.resources.table_rows import frame
 from bike_assets.resources.warehouse import LocalWarehouse
 from bike_assets_tests.conftest import LAST_DAY, City, recorded
 
+pytestmark = pytest.mark.dated
+
 ASKING = {
     "day": LAST_DAY,
     "decision": "RETRAIN_REACTIVE",

@@ -26,7 +26,7 @@ def make_rows(options: argparse.Namespace) -> dict[str, Any]:
     """Write the feature rows of an export at every horizon beside their counts."""
     import pandas as pd
 
-    from bike_assets.backtesting import usable_counts
+    from bike_assets.commands.backtest import usable_counts
     from bike_assets.core.features import HORIZONS, build_cube, feature_rows
     from bike_assets.core.local_time import days_between
     from bike_assets.core.splits import Span

@@ -50,7 +50,7 @@ def ingest(options: argparse.Namespace) -> dict[str, Any]:
     import sqlglot  # noqa: F401
 
     from bike_assets.core.splits import Span
-    from bike_assets.ingestion import Ingestion
+    from bike_assets.ingestion.counts import Ingestion
     from bike_assets.resources.counts_source import open_source
     from bike_assets.resources.home_source import claim_home
     from bike_assets.resources.warehouse import LocalWarehouse

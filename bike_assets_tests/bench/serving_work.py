@@ -34,7 +34,7 @@ def make_bodies(options: argparse.Namespace) -> dict[str, Any]:
 
     from bike_assets.core.families import FAMILIES
     from bike_assets.core.families.base import counter_codes
-    from bike_assets.home import recorded_home
+    from bike_assets.home.record import recorded_home
     from bike_assets.resources.local_registry import LocalRegistry
     from bike_assets.resources.tracking import MODEL, Tracking
     from bike_assets.resources.warehouse import LocalWarehouse

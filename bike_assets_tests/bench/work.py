@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bike_assets.plan import Plan
+    from bike_assets.commands.materialize.plan import Plan
 
 DRIFT = "drift_report"
 
@@ -55,8 +55,8 @@ def remaining_steps(options: argparse.Namespace) -> dict[str, Any]:
 def daily_pass(options: argparse.Namespace) -> dict[str, Any]:
     """Run the daily job for one day, with the drift report or without."""
     with _plan(options.day) as plan:
+        from bike_assets.commands.materialize.plan import DAY, Step
         from bike_assets.core.splits import Span
-        from bike_assets.plan import DAY, Step
 
         assets = tuple(name for name in DAY if options.with_drift or name != DRIFT)
         step = Step(f"the day {options.day}", "daily", assets, Span(options.day, options.day))
@@ -90,7 +90,8 @@ def _seconds_of_run(plan: "Plan", step: Any) -> float:
 @contextmanager
 def _plan(until: date) -> "Iterator[Plan]":
     """Open the home, claim it and plan it, as a full pass does."""
-    from bike_assets.full_pass import dagster_instance, load_definitions
+    from bike_assets.commands.materialize.full_pass import load_definitions
+    from bike_assets.instance.home_instance import dagster_instance
     from bike_assets.resources.home_source import claim_home
     from bike_assets.settings import load_settings
 
@@ -98,7 +99,7 @@ def _plan(until: date) -> "Iterator[Plan]":
     home = claim_home(settings, until)
     with dagster_instance(home, settings) as instance:
         definitions = load_definitions(settings)
-        from bike_assets.plan import Plan
+        from bike_assets.commands.materialize.plan import Plan
 
         yield Plan(definitions, instance, home, settings, until)
 

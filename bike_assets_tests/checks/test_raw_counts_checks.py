@@ -10,7 +10,7 @@ from bike_assets.build import build_defs
 from bike_assets.checks.raw_counts_checks import DAY_CHECKS, SHOWN_DAYS
 from bike_assets.core.local_time import days_between
 from bike_assets.core.splits import Span
-from bike_assets.ingestion import Ingestion
+from bike_assets.ingestion.counts import Ingestion
 from bike_assets.settings import Settings
 from bike_assets_tests.conftest import FIRST_DAY, City
 from bike_assets_tests.export_files import ZONE

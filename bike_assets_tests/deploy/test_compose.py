@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from bike_assets.full_pass import REPOSITORY
+from bike_assets.commands.run.dashboards import GRAFANA_STAYS_HERE
+from bike_assets.commands.run.everything import services
+from bike_assets.instance.home_instance import REPOSITORY
 from bike_assets.settings import Settings
-from bike_assets.supervision import services
-from bike_assets.watching import GRAFANA_STAYS_HERE
 from bike_assets_tests.conftest import claim
 
 DEPLOY = REPOSITORY / "deploy"

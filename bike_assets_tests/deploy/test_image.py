@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from bike_assets.full_pass import REPOSITORY
+from bike_assets.instance.home_instance import REPOSITORY
 
 DEPLOY = REPOSITORY / "deploy"
 SERVICES = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]

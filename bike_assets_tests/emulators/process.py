@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bike_assets.full_pass import REPOSITORY
+from bike_assets.instance.home_instance import REPOSITORY
 
 PYTHON = REPOSITORY / ".venv-emulators" / "bin" / "python"
 FOR_EVER = 1_000_000

@@ -15,6 +15,8 @@ from bike_assets.exporter.server import metrics_of
 from bike_assets.settings import Settings
 from bike_assets_tests.conftest import LAST_DAY, City, recorded
 
+pytestmark = pytest.mark.dated
+
 END = utc_bounds(LAST_DAY, "Europe/Paris")[1].timestamp()
 
 

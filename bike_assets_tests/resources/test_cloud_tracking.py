@@ -12,12 +12,13 @@ import pytest
 import yaml
 from mlflow.tracking import MlflowClient
 
-from bike_assets.full_pass import REPOSITORY
+from bike_assets.commands.run.everything import services
 from bike_assets.gcp_settings import GcpSettings
+from bike_assets.instance.home_instance import REPOSITORY
 from bike_assets.resources.gcs import BucketFolder
-from bike_assets.resources.tracking import CHAMPION, MODEL, Tracking, open_tracking
+from bike_assets.resources.profiles import open_tracking
+from bike_assets.resources.tracking import CHAMPION, MODEL, Tracking
 from bike_assets.settings import Settings
-from bike_assets.supervision import services
 from bike_assets_tests.conftest import claim
 from bike_assets_tests.resources.test_tracking import identity, record
 from bike_assets_tests.servers import free_ports, started

@@ -10,7 +10,7 @@ import pytest
 from bike_assets.core.local_time import days_between, hours_of, local_days
 from bike_assets.core.portal_fields import PortalFields
 from bike_assets.errors import BikeError, SourceUnavailableError
-from bike_assets.home import Home
+from bike_assets.home.record import Home
 from bike_assets.resources.counts_source import file_days, open_source
 from bike_assets.resources.home_source import claim_home, outline_home
 from bike_assets.settings import Settings

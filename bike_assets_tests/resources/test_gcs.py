@@ -94,7 +94,7 @@ def test_the_embedded_profile_never_loads_googles_library(tmp_path):
     code = (
         "import sys; from bike_assets.build import build_defs; from serving.server import create_app; "
         "from bike_assets.settings import load_settings; s = load_settings(); build_defs(settings=s); create_app(s); "
-        "from bike_assets.status import collect_status; collect_status(s); "
+        "from bike_assets.commands.status import collect_status; collect_status(s); "
         "found = [m for m in sys.modules if m.startswith(('google.cloud', 'google.auth', 'google.api_core'))]; "
         "print(found); sys.exit(bool(found))"
     )

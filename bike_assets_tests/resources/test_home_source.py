@@ -8,7 +8,7 @@ import pytest
 
 from bike_assets.core.local_time import hours_of
 from bike_assets.errors import BikeError, SourceUnavailableError
-from bike_assets.home import Home, describe_source, recorded_home
+from bike_assets.home.record import Home, describe_source, recorded_home
 from bike_assets.resources import home_source
 from bike_assets.resources import portal as portal_module
 from bike_assets.resources.counts_source import open_source
@@ -19,6 +19,8 @@ from bike_assets.simulator.publication import PublishedTable
 from bike_assets_tests.conftest import PORTAL_DATASET
 from bike_assets_tests.export_files import ZONE
 from bike_assets_tests.resources.conftest import EXPORTED_FROM, EXPORTED_UNTIL
+
+pytestmark = pytest.mark.dated
 
 FIRST, LAST, UNTIL = EXPORTED_FROM, EXPORTED_UNTIL, date(2025, 5, 31)
 NOW = datetime(2025, 6, 1, 8, tzinfo=UTC)

@@ -12,7 +12,7 @@ import sqlglot
 from sqlglot import exp
 
 from bike_assets.core.schemas import TABLES
-from bike_assets.full_pass import REPOSITORY
+from bike_assets.instance.home_instance import REPOSITORY
 from bike_assets.resources.bigquery_merge import MergeStatements
 from bike_assets.resources.warehouse import with_views
 

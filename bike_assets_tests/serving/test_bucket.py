@@ -4,8 +4,7 @@ import pytest
 
 from bike_assets.gcp_settings import GcpSettings
 from bike_assets.resources import gcs as client
-from bike_assets.resources.registry import open_registry
-from bike_assets.resources.reports import open_reports
+from bike_assets.resources.profiles import open_registry, open_reports
 from bike_assets.resources.warehouse import LocalWarehouse
 from bike_assets.settings import Settings
 from bike_assets_tests.conftest import LAST_DAY, City, poll

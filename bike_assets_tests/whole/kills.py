@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import dagster as dg
 import psutil
 
+from bike_assets.commands.run.everything import MARK
 from bike_assets.core.families import FAMILIES
-from bike_assets.supervision import MARK
 from bike_assets_tests.conftest import poll
 from bike_assets_tests.whole.conftest import Running
 from bike_assets_tests.whole.retrained import Told

@@ -19,7 +19,7 @@ from bike_assets.automation.sensors import SENSORS, UNDER_WAY, told_by
 from bike_assets.resources.local_registry import LocalRegistry
 from bike_assets.resources.tracking import CHAMPION, MODEL, Tracking
 from bike_assets.resources.warehouse import LocalWarehouse
-from bike_assets.triggers import TRIGGER_TAG
+from bike_assets.run_tags import TRIGGER_TAG
 from bike_assets_tests.conftest import poll
 from bike_assets_tests.whole.conftest import REPOSITORY, environment
 from serving.routes.operations import SETS

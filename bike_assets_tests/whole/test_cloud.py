@@ -19,9 +19,9 @@ from bike_assets.core.schemas import TABLES, Table
 from bike_assets.core.summary import Summary
 from bike_assets.gcp_settings import GcpSettings
 from bike_assets.resources.gcs import BucketFolder
-from bike_assets.resources.registry import open_registry
+from bike_assets.resources.profiles import open_registry, open_warehouse
 from bike_assets.resources.step_bill import BYTES_BILLED
-from bike_assets.resources.warehouse import LocalWarehouse, Warehouse, open_warehouse
+from bike_assets.resources.warehouse import LocalWarehouse, Warehouse
 from bike_assets.settings import Settings
 from bike_assets_tests.emulators.bigquery import BigQueryEmulator
 from bike_assets_tests.emulators.gcs import GcsEmulator
@@ -119,7 +119,7 @@ def cloud_place(home: Path, bigquery: BigQueryEmulator, gcs: GcsEmulator, postgr
         "BIKE_POSTGRES_PORT": str(postgres.port),
         "BIKE_POSTGRES_PASSWORD": postgres.password,
         "BIKE_RUNS_AT_ONCE": "1",
-        "BIKE_RUN_LAUNCHER": "bike_assets.run_launcher.WatchedRunLauncher",
+        "BIKE_RUN_LAUNCHER": "bike_assets.instance.run_launcher.WatchedRunLauncher",
         "BIKE_RUN_LAUNCHER_CONFIG": "",
         "MLFLOW_TRACKING_URI": postgres.make_database("mlflow"),
         # MLflow's and Dagster's own clients of the bucket know no other way to an emulator.

@@ -21,7 +21,7 @@ def claim_past_home(folder: Path) -> None:
     """Claim a home whose days are all over, so that the clock has no say."""
     from datetime import date
 
-    from bike_assets.home import Home
+    from bike_assets.home.record import Home
 
     Home(folder, "simulator", date(2021, 4, 1), None, "Europe/Paris", seed=7, counters=6, country="FR").claim()
 

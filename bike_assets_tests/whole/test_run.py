@@ -18,8 +18,8 @@ import psutil
 import pytest
 import yaml
 
+from bike_assets.commands.run.dashboards import DASHBOARDS
 from bike_assets.core.families import FAMILIES
-from bike_assets.watching import DASHBOARDS
 from bike_assets_tests.conftest import poll
 from bike_assets_tests.programs import system_program
 from bike_assets_tests.whole.conftest import REPOSITORY, Running, environment
@@ -28,7 +28,7 @@ from bike_assets_tests.whole.traced import addresses, strace, written
 from bike_assets_tests.whole.watched import watched
 from dashboards.committed import may_be_empty, queries
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.dated]
 ORDER = (
     "Dagster UI answers",
     "Watch ",

@@ -12,7 +12,7 @@ import httpx
 import psutil
 import pytest
 
-from bike_assets.watching import GRAFANA_STAYS_HERE
+from bike_assets.commands.run.dashboards import GRAFANA_STAYS_HERE
 from bike_assets_tests.conftest import claim, poll
 from bike_assets_tests.programs import system_program
 from bike_assets_tests.servers import free_ports

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import yaml
 
+from bike_assets.commands.run.dashboards import watchers, write_configuration
 from bike_assets.settings import Settings
-from bike_assets.watching import watchers, write_configuration
 from bike_assets_tests.programs import system_program
 from bike_assets_tests.servers import Server, free_ports, started
 from bike_assets_tests.whole.conftest import Running

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from bike_assets.core.families import FAMILIES
 from bike_assets.resources.queries import TEST_BASELINE, TEST_CURRENT, TRAIN_BASELINE, TRAIN_CURRENT
+from bike_assets.run_tags import CAUSE_TAG, PARTITION_TAG
 from bike_assets.settings import Settings
-from bike_assets.triggers import CAUSE_TAG, PARTITION_TAG
 from serving.keeper import Keeper
 from serving.orchestrator import DagsterRun, Orchestrator
 from serving.refusals import documented

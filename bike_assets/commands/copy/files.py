@@ -1,0 +1,95 @@
+"""Copying a home's files into the bucket: served models, summary.json, drift reports, and the home's own record.
+
+What they mean belongs to `core.summary`, `resources.registry`, `resources.reports` and `home.record`.
+"""
+
+import hashlib
+from pathlib import Path
+
+from bike_assets.commands.copy.comparison import Comparison
+from bike_assets.core.summary import ModelEntry, Summary
+from bike_assets.errors import BikeError
+from bike_assets.home.record import Home
+from bike_assets.resources.gcs import BucketFolder
+from bike_assets.resources.gcs_registry import GcsRegistry
+from bike_assets.resources.registry import SUMMARY
+from bike_assets.resources.reports import is_report
+
+HTML = "text/html"
+
+
+def refuse_broken_models(home: Home, summary: Summary) -> None:
+    """Refuse a home whose model files are not those that were registered.
+
+    Raises:
+        BikeError: it names each file that is missing or another one.
+    """
+    wrong = [told for entry in summary.models if (told := _wrong_here(home, entry))]
+    if wrong:
+        raise BikeError(f"{'; '.join(wrong)}: nothing was copied. Bring the file back, as from a backup of the home.")
+
+
+def _wrong_here(home: Home, entry: ModelEntry) -> str | None:
+    path = home.registry / entry.model_file
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        return f"version {entry.version}: {path} cannot be read ({error.strerror})"
+    return None if _sha256(content) == entry.sha256 else f"version {entry.version}: {path} is not what was registered"
+
+
+def copy_models(home: Home, summary: Summary, objects: BucketFolder, send: bool) -> Comparison:
+    """Send the model files that are missing there, and compare all of them with their SHA-256."""
+    found = Comparison("model files")
+    for name, sha256 in {entry.model_file: entry.sha256 for entry in summary.models}.items():
+        found.here += 1
+        there = objects.read(name)
+        if there is None and send:
+            objects.replace(name, (home.registry / name).read_bytes(), generation=0)
+            there = objects.read(name)
+            found.sent += 1
+        found.there += there is not None
+        if there is None or _sha256(there) != sha256:
+            found.wrong.append(f"{objects.address(name)} {'is another file' if there else 'is missing'}")
+    return found
+
+
+def copy_summary(summary: Summary, registry: GcsRegistry, send: bool) -> Comparison:
+    """Let summary.json there say what it says here.
+
+    Raises:
+        BikeError: it has versions, or promotions, that the home has not.
+    """
+    found = Comparison("versions", here=len(summary.models))
+    before = registry.read()
+    if send and before != summary:
+        registry.take_over(summary)
+        found.sent = len(summary.models)
+    after = registry.read()
+    found.there = len(after.models)
+    found.wrong = [] if after == summary else [registry.objects.address(SUMMARY)]
+    return found
+
+
+def copy_reports(home: Home, objects: BucketFolder, send: bool) -> Comparison:
+    """Send the drift reports that are missing there or others."""
+    found = Comparison("reports")
+    for path in sorted(each for each in _files(home.reports) if is_report(each.name)):
+        content, there = path.read_bytes(), objects.read(path.name)
+        if there != content and send:
+            objects.replace(path.name, content, objects.generation(path.name) or 0, HTML)
+            there = objects.read(path.name)
+            found.sent += 1
+        found.here += 1
+        found.there += there is not None
+        if there != content:
+            found.wrong.append(objects.address(path.name))
+    return found
+
+
+def _files(folder: Path) -> list[Path]:
+    return [each for each in folder.iterdir() if each.is_file()] if folder.is_dir() else []
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,135 @@
+"""Copying one table: some days at a time, so that memory is bounded, each part compared with the target by its digest.
+
+A part is one MERGE there, all of it or nothing, so a copy that was interrupted goes on with the parts that are missing.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import date
+
+import pandas as pd
+
+from bike_assets.commands.copy.comparison import Comparison
+from bike_assets.core.local_time import as_date
+from bike_assets.core.schemas import COMPTAGE_VELO, HOURLY_FEATURES, REJECTED_COUNTS, Table
+from bike_assets.core.splits import Span
+from bike_assets.resources.table_digest import unordered_digest
+from bike_assets.resources.warehouse import Warehouse
+
+ROWS_AT_ONCE = 200_000
+"""A part has about as many rows: of the widest table, hourly_features, they take 60 MB."""
+DAY = "day"
+WITHDRAWN_FROM = (COMPTAGE_VELO, REJECTED_COUNTS, HOURLY_FEATURES)
+"""Of their days the home itself takes rows back, when a day is read again and has fewer."""
+
+
+class TableCopy:
+    """One table on both sides.
+
+    Args:
+        table: the table.
+        here: the warehouse of the home.
+        there: the warehouse of the target.
+    """
+
+    def __init__(self, table: Table, here: Warehouse, there: Warehouse) -> None:
+        self.table, self._here, self._there = table, here, there
+        self._cut_by = _cut_by(table)
+        self._rows_here, self._rows_there = rows_by_day(table, here), rows_by_day(table, there)
+
+    @property
+    def rows(self) -> int:
+        """How many rows the home has."""
+        return sum(self._rows_here.values())
+
+    def run(self, send: bool, tell: Callable[[int], object]) -> Comparison:
+        """Compare all parts, and send those that differ.
+
+        Args:
+            send: whether anything may be sent; else it is only compared.
+            tell: is told how many rows are done, after each part.
+        """
+        found = Comparison(self.table.full_name)
+        for span in self._parts():
+            before = found.here
+            self._do_part(span, send, found)
+            tell(found.here - before)
+        return found
+
+    def _do_part(self, span: Span | None, send: bool, found: Comparison) -> None:
+        rows = self._read(self._here, span)
+        wanted = self._state(rows)
+        known = None if send and self._has_other_numbers(span) else self._state(self._read(self._there, span))
+        if known is None or (send and known != wanted):
+            self._there.merge(self._exact, rows, self._whole_days(span))
+            known = self._state(self._read(self._there, span))
+            found.sent += len(rows)
+        found.here += len(rows)
+        found.there += known[0]
+        if known != wanted:
+            found.wrong.append(f"{span.first} to {span.last}" if span else "its rows")
+
+    def _state(self, rows: pd.DataFrame) -> tuple[int, int]:
+        """How many rows there are, and their digest."""
+        return len(rows), unordered_digest(self.table, rows)
+
+    @property
+    def _exact(self) -> Table:
+        """The table with every difference being one: a copy is not a reading that may say less than one before."""
+        return replace(self.table, write_once=False, ignored=())
+
+    def _read(self, warehouse: Warehouse, span: Span | None) -> pd.DataFrame:
+        everything = f"SELECT * FROM {self.table.full_name}"
+        if span is None:
+            return warehouse.query(everything)
+        between = f"{everything} WHERE {self._cut_by} BETWEEN @first AND @last"
+        return warehouse.query(between, first=span.first, last=span.last)
+
+    def _parts(self) -> list[Span | None]:
+        if self._cut_by is None:
+            return [None] if self._rows_here != {None: 0} or self._rows_there != {None: 0} else []
+        return [*spans_of_about(ROWS_AT_ONCE, _greater(self._rows_here, self._rows_there))]
+
+    def _days_of(self, span: Span | None) -> list[date | None]:
+        days = self._rows_here.keys() | self._rows_there.keys()
+        return [day for day in days if span is None or (day is not None and span.first <= day <= span.last)]
+
+    def _has_other_numbers(self, span: Span | None) -> bool:
+        return any(self._rows_here.get(day) != self._rows_there.get(day) for day in self._days_of(span))
+
+    def _whole_days(self, span: Span | None) -> list[date]:
+        """The days of which the target keeps no other row: what the home withdrew since is withdrawn there."""
+        return [day for day in self._days_of(span) if day is not None] if self.table in WITHDRAWN_FROM else []
+
+
+def rows_by_day(table: Table, warehouse: Warehouse) -> dict[date | None, int]:
+    """Return how many rows a table has, by the column that it is cut by; under None where there is no such column."""
+    name, by = table.full_name, _cut_by(table)
+    if by is None:
+        return {None: int(warehouse.query(f"SELECT COUNT(*) AS n FROM {name}")["n"].iloc[0])}
+    sql = f"SELECT {by} AS part, COUNT(*) AS n FROM {name} WHERE {by} >= @first GROUP BY {by}"
+    counted = warehouse.query(sql, first=date.min)
+    return {as_date(part): int(n) for part, n in zip(counted["part"], counted["n"], strict=True)}
+
+
+def _cut_by(table: Table) -> str | None:
+    return table.partition or (DAY if DAY in table.columns else None)
+
+
+def spans_of_about(rows: int, by_day: Mapping[date, int]) -> list[Span]:
+    """Cut days into spans, each as long as its rows stay below a number, and of one day at least."""
+    spans: list[Span] = []
+    held = rows + 1
+    for day in sorted(by_day):
+        held += by_day[day]
+        if held > rows:
+            spans.append(Span(day, day))
+            held = by_day[day]
+        else:
+            spans[-1] = Span(spans[-1].first, day)
+    return spans
+
+
+def _greater(one: Mapping[date | None, int], other: Mapping[date | None, int]) -> dict[date, int]:
+    days = one.keys() | other.keys()
+    return {day: max(one.get(day, 0), other.get(day, 0)) for day in days if day is not None}

@@ -1,0 +1,131 @@
+"""What every profile needs of this machine: home, room, source, ports; and what is good to have."""
+
+import os
+import shutil
+from collections.abc import Callable
+from datetime import date
+from functools import partial
+from pathlib import Path
+
+import httpx
+
+from bike_assets.commands.doctor.checks import Check
+from bike_assets.commands.run.dashboards import GRAFANA, HOW_TO_INSTALL, NEEDED, program, watchers
+from bike_assets.commands.run.everything import services
+from bike_assets.commands.run.processes import Service, refuse_busy_port
+from bike_assets.errors import BikeError, SourceUnavailableError
+from bike_assets.home.record import PORTALS, Home, describe_source, recorded_home
+from bike_assets.resources.counts_source import file_digest
+from bike_assets.resources.home_source import outline_home
+from bike_assets.settings import Settings
+
+ROOM_BYTES = 2 * 10**9
+"""A year of Paris takes 0.6 GB, all its models and their runs included."""
+ANSWER_SECONDS = 3.0
+
+
+def local_checks(settings: Settings) -> list[Check]:
+    """Return the checks of this machine."""
+    anyone = Home(settings.home_folder, None, date.min, None, settings.timezone)
+    ours, watching = services(anyone, settings), watchers(settings.home_folder / "watching", settings)
+    return [
+        Check("home", partial(_home, settings)),
+        Check("room on the disk", partial(_room, settings)),
+        Check("source of counts", partial(_source, settings)),
+        *(Check(f"port of {each.shown_as}", partial(_port, each, settings.host)) for each in ours),
+        *(Check(f"port of {each.shown_as}", partial(_port, each, settings.host), needed=False) for each in watching),
+        Check("Discord", partial(_discord, settings), needed=False),
+        *(Check(name, partial(_program, name), needed=False) for name in (*NEEDED, GRAFANA)),
+    ]
+
+
+def _home(settings: Settings) -> str:
+    home, folder = recorded_home(settings), _there(settings.home_folder)
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        raise BikeError(f"{folder} cannot be read and written to by this user: BIKE_HOME names another folder.")
+    return f"{settings.home_folder}: {describe_source(home) if home else 'nothing yet, and it can be made'}"
+
+
+def _room(settings: Settings) -> str:
+    free = shutil.disk_usage(_there(settings.home_folder)).free
+    told = f"{free / 1e9:.1f} GB are free where {settings.home_folder} lies"
+    if free < ROOM_BYTES:
+        raise BikeError(f"{told}, and {ROOM_BYTES / 1e9:.0f} GB are wanted: BIKE_HOME names another folder.")
+    return told
+
+
+def _there(folder: Path) -> Path:
+    """The folder, or the nearest one above it that there is."""
+    return next(each for each in (folder, *folder.parents) if each.is_dir())
+
+
+def _source(settings: Settings) -> str:
+    home = outline_home(settings)
+    ask: dict[str | None, Callable[[], str]] = {
+        "simulator": lambda: "the simulator: part of each process, nothing has to be reached",
+        "file": lambda: _file(home),
+        None: lambda: _portal_or_simulator(settings),
+    }
+    return ask.get(home.source, lambda: _portal(_as_claimed(home, settings)))()
+
+
+def _as_claimed(home: Home, settings: Settings) -> Settings:
+    if home.source not in PORTALS:
+        raise ValueError(f"a home with the source {home.source}")
+    return settings.model_copy(
+        update={"portal_url": settings.named_portal or home.portal, "portal_dataset": home.dataset}
+    )
+
+
+def _file(home: Home) -> str:
+    if home.file is None or file_digest(home.file) != home.digest:
+        raise BikeError(f"{home.file} is no longer the file that the home was made from: bring that one back.")
+    return f"{home.file}, as it was when the home was made"
+
+
+def _portal(settings: Settings) -> str:
+    from bike_assets.resources.portal import Portal
+
+    newest = Portal(settings).newest_hour(quickly=True)
+    if newest is None:
+        raise BikeError(f"{settings.portal_url} has no rows in BIKE_PORTAL_DATASET={settings.portal_dataset}.")
+    return f"{settings.portal_url} has counts of {settings.portal_dataset} up to {newest:%Y-%m-%d %H:%M} UTC"
+
+
+def _portal_or_simulator(settings: Settings) -> str:
+    try:
+        return _portal(settings)
+    except SourceUnavailableError as error:
+        return f"{str(error).rstrip('.')}: a home that is made now has the simulator (BIKE_SOURCE=auto)"
+
+
+def _port(service: Service, host: str) -> str:
+    try:
+        refuse_busy_port(service, host)
+    except BikeError:
+        if _answers(service, host):
+            return f"{service.shown_as} answers on {host}:{service.port}"
+        raise
+    return f"{host}:{service.port} is free for {service.shown_as}"
+
+
+def _answers(service: Service, host: str) -> bool:
+    try:
+        address = f"http://{host}:{service.port}{service.answers}"
+        return httpx.get(address, timeout=ANSWER_SECONDS, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def _discord(settings: Settings) -> str:
+    if settings.discord_webhook_url is None:
+        raise BikeError("BIKE_DISCORD_WEBHOOK_URL is not set: messages are only logged.")
+    return "BIKE_DISCORD_WEBHOOK_URL is set; nothing was posted to try it"
+
+
+def _program(name: str) -> str:
+    path = program(name)
+    if path is None:
+        how = "bike report needs none" if name == GRAFANA else HOW_TO_INSTALL
+        raise BikeError(f"not installed; only make dashboards uses it. {how}.")
+    return path

@@ -1,0 +1,236 @@
+"""What is missing in a home, step by step, each a run that the Dagster UI shows.
+
+It is told from the event log and the audit tables, so a pass that was killed is taken up where it was. What a step
+does belongs to the assets; running a whole pass to `full_pass`.
+"""
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any
+
+import dagster as dg
+
+from bike_assets.core.families import FAMILIES
+from bike_assets.core.local_time import days_between
+from bike_assets.core.splits import Span, spans_of
+from bike_assets.errors import BadDaysError, StepFailedError
+from bike_assets.home.record import Home
+from bike_assets.instance.materialized import CORRECTED_DAYS, materialized_days, new_days
+from bike_assets.instance.runs import STEP_TAG
+from bike_assets.resources.counts_source import open_source
+from bike_assets.resources.home_source import yesterday
+from bike_assets.resources.queries import (
+    bootstrapped_on,
+    days_to_read_again,
+    recorded_split,
+    unread_days,
+    whole_days,
+)
+from bike_assets.resources.registry import Registry
+from bike_assets.resources.warehouse import Warehouse
+from bike_assets.run_tags import TRIGGER_TAG, Trigger
+from bike_assets.settings import Settings
+
+WATCHED_DAYS = 14
+INGESTING = ("raw_counts", "counters")
+READING_AGAIN = (*INGESTING, "weather", "hourly_features")
+TRAINING = (
+    "train_baseline",
+    "test_baseline",
+    "train_current",
+    "test_current",
+    *FAMILIES,
+    "double_evaluation",
+    "champion",
+)
+WATCHING = ("champion_performance", "drift_report", "retrain_decision")
+DAY = (*READING_AGAIN, "predictions", *WATCHING)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One run of a pass.
+
+    Attributes:
+        title: what it does, for people.
+        job: the job that it runs.
+        assets: the assets of the job to materialize.
+        span: local days, for partitioned assets.
+        run_id: the Dagster run that it will be.
+    """
+
+    title: str
+    job: str
+    assets: tuple[str, ...]
+    span: Span | None = None
+    run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+
+class Plan:
+    """The steps of a home that are still to be done.
+
+    Args:
+        defs: the code location.
+        instance: the Dagster instance.
+        home: a claimed home.
+        settings: the settings in force.
+        until: the last local day to look at; the last one that the source has by default.
+    """
+
+    def __init__(
+        self, defs: dg.Definitions, instance: dg.DagsterInstance, home: Home, settings: Settings, until: date | None
+    ) -> None:
+        self.defs, self.instance, self.home, self.settings = defs, instance, home, settings
+        self.last = until or _newest_day(home, settings)
+        resources = defs.resources or {}
+        self.warehouse: Warehouse = resources["warehouse"]
+        self.registry: Registry = resources["registry"]
+
+    def steps(self) -> Iterator[Step]:
+        """Yield what is missing, one step after the other; each is to be run before the next is asked for."""
+        cut = recorded_split(self.warehouse, "train_baseline")
+        if cut is None:
+            yield from self._ingestion()
+        if not self._can_train():
+            return
+        if self.registry.read().champion is None or not self._has_run("champion"):
+            yield Step("training and judging models", "retrain", TRAINING)
+        yield from self._looking_back()
+        yield from self._reading_again()
+        yield from self._days_since()
+
+    def not_enough_days(self) -> str | None:
+        """Say why no model can be trained yet, if that is so."""
+        if self._can_train():
+            return None
+        whole = whole_days(self.warehouse, self.settings.timezone)
+        return (
+            f"{whole.days if whole else 0} whole days of counts are not enough to train and judge a model: "
+            f"{self.settings.min_training_days} are needed (BIKE_MIN_TRAINING_DAYS)."
+        )
+
+    def run(self, step: Step) -> None:
+        """Run one step in this process.
+
+        Raises:
+            StepFailedError: the message says where to look.
+        """
+        job = self.defs.resolve_job_def(step.job)
+        tags = {STEP_TAG: step.title, TRIGGER_TAG: str(Trigger.BOOTSTRAP)}
+        if step.span:
+            tags |= {
+                "dagster/asset_partition_range_start": step.span.first.isoformat(),
+                "dagster/asset_partition_range_end": step.span.last.isoformat(),
+            }
+        result = job.execute_in_process(
+            instance=self.instance,
+            asset_selection=[dg.AssetKey(name) for name in step.assets],
+            tags=tags,
+            run_id=step.run_id,
+            raise_on_error=False,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
+        if not result.success:
+            bad_days = _failed_checks(result, "raw_counts")
+            kind = BadDaysError if bad_days else StepFailedError
+            told = f"{step.title} failed: {bad_days or _why(result)}"
+            raise kind(f"{told.rstrip('.')} (run {step.run_id} in the Dagster UI has the details).")
+
+    def _ingestion(self) -> Iterator[Step]:
+        whole = Span(self.home.first_day, self.last)
+        for span in spans_of(set(unread_days(self.warehouse, whole))):
+            yield Step(f"reading again {span.first} to {span.last}", "ingest", READING_AGAIN, span)
+        parts = (
+            ("raw_counts", INGESTING, "ingesting counts"),
+            ("hourly_features", ("weather", "hourly_features"), "reading weather and making features"),
+        )
+        for judged, assets, what in parts:
+            missing = self._missing(judged, days_between(whole.first, whole.last))
+            if missing:
+                yield Step(f"{what} of {len(missing)} days", "bootstrap", assets, Span(missing[0], missing[-1]))
+        if not self._has_run("counters") and self._can_train():
+            yield Step("listing counters", "bootstrap", ("counters",))
+
+    def _can_train(self) -> bool:
+        if recorded_split(self.warehouse, "train_baseline"):
+            return True
+        whole = whole_days(self.warehouse, self.settings.timezone)
+        return whole is not None and whole.days >= self.settings.min_training_days
+
+    def _looking_back(self) -> Iterator[Step]:
+        """Hindcasts for the days of test_current at bootstrap, and how its last days would have looked."""
+        began, first = bootstrapped_on(self.warehouse), self.registry.read().first_champion
+        if began is None or first is None:
+            return
+        seen = date.fromisoformat(first.trained_until)
+        missing = self._missing("predictions", days_between(seen, began))
+        if missing:
+            span = Span(missing[0], missing[-1])
+            yield Step(f"forecasting as of {len(missing)} days", "bootstrap", ("predictions",), span)
+        watched = days_between(max(seen + timedelta(days=1), began - timedelta(days=WATCHED_DAYS - 1)), began)
+        missing = self._missing(WATCHING[-1], watched)
+        if missing:
+            span = Span(missing[0], missing[-1])
+            yield Step(f"watching {len(missing)} days: performance, drift, decision", "bootstrap", WATCHING, span)
+
+    def _reading_again(self) -> Iterator[Step]:
+        """Days that could not be read before, and where new days came in, the week before them."""
+        if self.home.source == "file" or recorded_split(self.warehouse, "train_baseline") is None:
+            return
+        new = self._new_days()
+        again = set(days_to_read_again(self.warehouse, self.home, self.settings, self.last))
+        if new:
+            again.update(days_between(max(self.home.first_day, new[0] - timedelta(days=CORRECTED_DAYS)), new[0]))
+        for span in spans_of(again - set(new)):
+            yield Step(f"reading again {span.first} to {span.last}", "ingest", READING_AGAIN, span)
+
+    def _new_days(self) -> list[date]:
+        return new_days(self.instance, self.warehouse, self.last)
+
+    def _days_since(self) -> Iterator[Step]:
+        for day in self._new_days():
+            if not self._is_torn(day):
+                yield Step(f"the day {day}: counts, forecast, drift, decision", "daily", DAY, Span(day, day))
+
+    def _is_torn(self, day: date) -> bool:
+        """Whether a day is the last of a file and only began there: no forecast can be issued from that."""
+        whole = whole_days(self.warehouse, self.settings.timezone)
+        ingested = not self._missing("raw_counts", [day])
+        return day == self.home.last_day and ingested and whole is not None and whole.last < day
+
+    def _missing(self, asset: str, days: list[date]) -> list[date]:
+        done = materialized_days(self.instance, asset)
+        return [day for day in days if day not in done]
+
+    def _has_run(self, asset: str) -> bool:
+        return self.instance.get_latest_materialization_event(dg.AssetKey(asset)) is not None
+
+
+def _newest_day(home: Home, settings: Settings) -> date:
+    """The last day that can be done: a source whose clock is ahead is followed to yesterday alone."""
+    newest = open_source(home, settings).newest_day() or home.first_day - timedelta(days=1)
+    return newest if home.source == "file" else min(newest, yesterday(home.timezone))
+
+
+def _failed_checks(result: Any, asset: str) -> str:
+    """What the failed blocking checks of an asset say, on one line."""
+    failed = [
+        f"{each.check_name}: {each.description or 'see its metadata'}"
+        for each in result.get_asset_check_evaluations()
+        if not each.passed and each.severity == dg.AssetCheckSeverity.ERROR and each.asset_key == dg.AssetKey(asset)
+    ]
+    return "; ".join(failed)
+
+
+def _why(result: Any) -> str:
+    failures = [event for event in result.all_events if event.is_failure and event.is_step_event]
+    for event in failures:
+        error = event.event_specific_data.error
+        while error is not None and error.cause is not None:
+            error = error.cause
+        user_data = getattr(event.event_specific_data, "user_failure_data", None)
+        text = (user_data and user_data.description) or (error and error.message) or event.message
+        return f"{event.step_key}: {text.strip().splitlines()[0]}"
+    return "no step says why"

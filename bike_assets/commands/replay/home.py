@@ -1,0 +1,159 @@
+"""The home that a replay plays in: which days, what happens to its counts, and where these come from.
+
+What happens on the days belongs to `run`.
+"""
+
+import shutil
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from bike_assets.errors import BikeError
+from bike_assets.home.record import RECORD
+from bike_assets.settings import Settings, load_settings
+from bike_assets.simulator.scenarios import parse_scenarios
+
+MORNING_IS_OVER = timedelta(hours=15)
+"""Of the day: an hour after the last schedule was due."""
+REPLAYED = ".replayed"
+"""Marks a home that a replay made, and may start over."""
+
+
+@dataclass(frozen=True)
+class Story:
+    """A replay that has a name.
+
+    Attributes:
+        scenarios: what happens to the counts, as BIKE_SIMULATOR_SCENARIOS has it, with the number of the replay's day
+            after the @.
+        settings: of a new home, where the environment does not set them.
+        last: the last day, where what happens depends on the season.
+    """
+
+    scenarios: str
+    settings: Mapping[str, float] = field(default_factory=dict)
+    last: date | None = None
+
+
+STORIES = {
+    "quiet": Story(""),
+    "demo": Story(
+        "busier_city@15,car_free_days@30",
+        {
+            "history_months": 13,
+            "simulator_counters": 28,
+            "train_share": 0.82,
+            "test_share": 0.16,
+        },
+        date(2026, 11, 22),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class ReplayOptions:
+    """What `bike replay` was asked for.
+
+    Attributes:
+        days: how many days are played.
+        scenario: a story's name, or scenarios as a story has them.
+        home: folder of the new home; BIKE_HOME by default.
+        counts: an export to replay in place of the simulated city.
+        until: the last day; that of the story, or the source's newest by default.
+        anew: whether a home that an earlier replay made is started over.
+    """
+
+    days: int
+    scenario: str
+    home: Path | None = None
+    counts: Path | None = None
+    until: date | None = None
+    anew: bool = False
+
+
+def prepare(options: ReplayOptions, served: ExitStack) -> tuple[Settings, date]:
+    """Return the settings of the replay's home, and the last day to play."""
+    story = STORIES.get(options.scenario, Story(options.scenario))
+    given = load_settings()
+    folder = (options.home or given.home_folder).expanduser().absolute()
+    newest = _newest_day(given, options)
+    last = options.until or story.last or newest
+    if last > newest:
+        raise BikeError(f"{last} is not over in this source, whose newest day is {newest}: a replay plays past days.")
+    scenarios = _dated(story.scenarios, last - timedelta(days=options.days - 1))
+    parse_scenarios(scenarios)
+    if options.counts and scenarios:
+        raise BikeError("Scenarios happen to the simulated city: with --counts, the scenario has to be quiet.")
+    _refuse_or_empty(folder, options.anew)
+    _mark(folder)
+    # A replay invents days: whatever the profile, they stay in its own home.
+    chosen: dict[str, Any] = {
+        **{name: value for name, value in story.settings.items() if name not in given.model_fields_set},
+        "profile": "local",
+        "home": folder,
+        "source": "simulator",
+        "simulator_scenarios": scenarios,
+    }
+    if options.counts:
+        chosen["source"] = "paris" if given.is_paris else "portal"
+        chosen |= {"portal_url": _serve(options.counts, given, served), "weather": "off"}
+    return load_settings(**chosen), last
+
+
+def _newest_day(settings: Settings, options: ReplayOptions) -> date:
+    """The last day that can be played: nothing is played in times to come, and a day ends on the morning after."""
+    if options.counts is None:
+        return (datetime.now(ZoneInfo(settings.timezone)) - timedelta(days=1) - MORNING_IS_OVER).date()
+    from bike_assets.resources.counts_source import file_days
+
+    return file_days(options.counts.expanduser(), settings)[1]
+
+
+def _dated(scenarios: str, first: date) -> str:
+    """Put days of the calendar in the place of the numbers of the replay's days."""
+    parts = []
+    for part in filter(None, (each.strip() for each in scenarios.split(","))):
+        name, at, since = part.partition("@")
+        dated = (first + timedelta(days=int(since) - 1)).isoformat() if since.isdigit() else since
+        parts.append(f"{name}{at}{dated}")
+    return ",".join(parts)
+
+
+def _refuse_or_empty(folder: Path, anew: bool) -> None:
+    """See to it that the home is a new one; only what a replay made is removed.
+
+    Raises:
+        BikeError: somebody's home is there.
+    """
+    if not (folder / RECORD).exists():
+        return
+    if not (anew and (folder / REPLAYED).exists()):
+        raise BikeError(
+            f"{folder} is a home already, and a replay needs a new one: name another with --home, or start a home "
+            "that an earlier replay made over with --anew."
+        )
+    shutil.rmtree(folder)
+
+
+def _mark(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / REPLAYED).touch()
+    except OSError as error:
+        raise BikeError(f"The home {folder} cannot be written to: {error.strerror}.") from None
+
+
+def _serve(counts: Path, settings: Settings, served: ExitStack) -> str:
+    """Serve an export as its portal does, until the replay is over; return the address."""
+    from bike_assets.simulator.publication import ReplayedPublication
+    from bike_assets.simulator.server import PortalSimulator
+
+    publication = ReplayedPublication(
+        counts.expanduser(), settings.portal_fields, settings.timezone, settings.portal_labels
+    )
+    portal = PortalSimulator(publication, settings.portal_dataset, labels=settings.portal_labels)
+    return served.enter_context(portal).url

@@ -1,0 +1,228 @@
+"""The code location's own schedules and sensors at simulated times, and what they ask for, run in this process.
+
+The only module that uses Dagster's private code (read in 1.13.27). Which times are simulated does not belong here.
+"""
+
+import logging
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, cast
+from unittest.mock import patch
+
+from dagster._core.launcher import LaunchRunContext
+from dagster._core.launcher.sync_in_memory_run_launcher import SyncInMemoryRunLauncher
+
+from bike_assets.commands.materialize.full_pass import load_definitions
+from bike_assets.errors import BikeError, StepFailedError
+from bike_assets.home.record import Home
+from bike_assets.instance.home_instance import REPOSITORY, prepare_dagster_home
+from bike_assets.settings import Settings
+
+if TYPE_CHECKING:
+    import dagster as dg
+    from dagster._core.remote_origin import InProcessCodeLocationOrigin
+    from dagster._core.workspace.context import WorkspaceProcessContext
+
+MOST_ITERATIONS = 20
+"""A retrain leads to a refresh, and both to messages: sensors that ask for more than that never end."""
+NEWEST_TICK_ALONE = 1
+"""Of missed ticks; 0 would be all of them, as Dagster takes the last n by a slice."""
+STARTED_BEFORE = timedelta(minutes=1)
+OVERRIDES = {
+    "run_launcher": {"module": "bike_assets.commands.replay.simulated_time", "class": "LauncherHere"},
+    "run_coordinator": {"module": "dagster._core.run_coordinator", "class": "DefaultRunCoordinator"},
+    "compute_logs": {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"},
+}
+"""In place of the queue and of processes; following what steps print would take four processes a run."""
+
+
+class LauncherHere(SyncInMemoryRunLauncher):
+    """Runs in this process what is launched, to its end, and remembers which runs these were."""
+
+    def __init__(self, inst_data: Any = None) -> None:
+        super().__init__(inst_data)
+        self.launched: list[str] = []
+
+    def launch_run(self, context: LaunchRunContext) -> None:
+        """Run it; a run that fails is recorded as failed and raises nothing."""
+        self.launched.append(context.dagster_run.run_id)
+        super().launch_run(context)
+
+
+class SimulatedDaemon:
+    """What `dagster-daemon` does for schedules and sensors, at the times that it is told, in ascending order.
+
+    In a home that no daemon has served yet, it is taken to have started a minute before the first of these times:
+    that schedules count from there, and the sensor of failed runs misses none.
+
+    Args:
+        workspace: the code location and the instance that its runs, ticks and cursors are kept in.
+        interval: after which every sensor may be evaluated again.
+    """
+
+    def __init__(self, workspace: "WorkspaceProcessContext", interval: timedelta) -> None:
+        self.instance = workspace.instance
+        self._workspace, self._interval = workspace, interval
+        self._logger = logging.getLogger("dagster.daemon.simulated")
+        self._logger.setLevel(logging.ERROR)
+
+    @property
+    def launched(self) -> list[str]:
+        """Ids of all runs that were launched so far, those during `settle` included."""
+        return cast(LauncherHere, self.instance.run_launcher).launched
+
+    def tick_schedules(self, now: datetime) -> list[str]:
+        """Evaluate the schedules that are due; of the ticks that each missed, the newest counts.
+
+        Args:
+            now: the simulated time, which knows its zone.
+
+        Returns:
+            Ids of the runs that were launched; each has ended, well or not.
+        """
+        return self._started_before(now) + self._schedules(now)
+
+    def tick_sensors(self, now: datetime) -> list[str]:
+        """Evaluate once the sensors whose minimum interval is over; return ids of the runs that were launched."""
+        return self._started_before(now) + self._sensors(now)
+
+    def settle(self, now: datetime) -> datetime:
+        """Evaluate the sensors until they ask for nothing more, and return the simulated time at the end.
+
+        Raises:
+            StepFailedError: they ask for ever more.
+        """
+        self._started_before(now)
+        sensed = self._last_sensed()
+        now = max(now, sensed + self._interval) if sensed else now
+        for _ in range(MOST_ITERATIONS):
+            if not self._sensors(now):
+                return now
+            now += self._interval
+        raise StepFailedError(f"The sensors still ask for runs after {MOST_ITERATIONS} evaluations, at {now}.")
+
+    def _started_before(self, now: datetime) -> list[str]:
+        sensed = self._last_sensed()
+        if sensed:
+            if sensed > now + MOST_ITERATIONS * self._interval:
+                raise BikeError(f"A daemon has served this home until {sensed}: {now} is over and cannot be simulated.")
+            return []
+        return self._schedules(now - STARTED_BEFORE) + self._sensors(now - STARTED_BEFORE)
+
+    def _schedules(self, now: datetime) -> list[str]:
+        from dagster._scheduler.scheduler import launch_scheduled_runs
+
+        return self._launched_by(
+            now,
+            lambda: launch_scheduled_runs(
+                self._workspace, self._logger, now, iteration_times={}, max_catchup_runs=NEWEST_TICK_ALONE
+            ),
+        )
+
+    def _sensors(self, now: datetime) -> list[str]:
+        from dagster._daemon.sensor import execute_sensor_iteration
+
+        return self._launched_by(
+            now,
+            lambda: execute_sensor_iteration(
+                self._workspace, self._logger, threadpool_executor=None, submit_threadpool_executor=None
+            ),
+        )
+
+    def _launched_by(self, now: datetime, iteration: Callable[[], Iterable[object]]) -> list[str]:
+        before = len(self.launched)
+        with frozen_at(now), _in_order(), _without_console():
+            for _ in iteration():
+                pass
+        return self.launched[before:]
+
+    def _last_sensed(self) -> datetime | None:
+        """When a sensor was last evaluated in this home, by whichever daemon."""
+        from dagster._core.scheduler.instigation import InstigatorType, SensorInstigatorData
+
+        began = [
+            state.instigator_data.last_tick_start_timestamp or 0.0
+            for state in self.instance.all_instigator_state(instigator_type=InstigatorType.SENSOR)
+            if isinstance(state.instigator_data, SensorInstigatorData)
+        ]
+        return datetime.fromtimestamp(max(began), UTC) if began else None
+
+
+@contextmanager
+def frozen_at(now: datetime) -> Iterator[None]:
+    """Let Dagster take `now` for the time during the body: of events, runs and ticks, and of the days that exist."""
+    from dagster._core.test_utils import freeze_time
+
+    with freeze_time(now.astimezone(UTC)):
+        yield
+
+
+@contextmanager
+def simulated_daemon(home: Home, settings: Settings) -> Iterator[SimulatedDaemon]:
+    """Open a simulated daemon on the Dagster instance of a home.
+
+    Args:
+        home: a claimed home.
+        settings: the settings in force, for schedules, sensors and runs.
+    """
+    import dagster as dg
+    from dagster._core.instance.ref import InstanceRef
+    from dagster._core.workspace.context import WorkspaceProcessContext
+    from dagster._core.workspace.load_target import InProcessWorkspaceLoadTarget
+
+    origin = _code_location_here()
+    folder = str(prepare_dagster_home(home, settings))
+    with (
+        _definitions_are(load_definitions(settings)),
+        dg.DagsterInstance.from_ref(InstanceRef.from_dir(folder, overrides=OVERRIDES)) as instance,
+        WorkspaceProcessContext(instance, InProcessWorkspaceLoadTarget(origin)) as workspace,
+    ):
+        location = workspace.create_request_context().get_code_location(origin.location_name)
+        intervals = [
+            sensor.min_interval_seconds
+            for repository in location.get_repositories().values()
+            for sensor in repository.get_sensors()
+        ]
+        yield SimulatedDaemon(workspace, timedelta(seconds=max(intervals) + 1))
+
+
+@contextmanager
+def _definitions_are(definitions: "dg.Definitions") -> Iterator[None]:
+    """Let this process find these definitions where workspace.yaml names those of the environment."""
+    module = ModuleType("bike_assets.definitions")
+    module.defs = definitions  # type: ignore[attr-defined]
+    with patch.dict(sys.modules, {module.__name__: module}):
+        yield
+
+
+def _code_location_here() -> "InProcessCodeLocationOrigin":
+    """The code location of workspace.yaml under its own name, to be loaded into this process."""
+    from dagster._core.remote_origin import InProcessCodeLocationOrigin, ManagedGrpcPythonEnvCodeLocationOrigin
+    from dagster._core.workspace.load import location_origins_from_yaml_paths
+
+    (origin,) = location_origins_from_yaml_paths([str(REPOSITORY / "workspace.yaml")])
+    served = cast(ManagedGrpcPythonEnvCodeLocationOrigin, origin)
+    return InProcessCodeLocationOrigin(served.loadable_target_origin, location_name=served.location_name)
+
+
+@contextmanager
+def _in_order() -> Iterator[None]:
+    """Evaluate schedules and sensors in the order of their names, which the daemon leaves to chance."""
+
+    def by_name(items: Iterable[Any], key: object) -> list[Any]:
+        return sorted(items, key=lambda item: item.name)
+
+    with ExitStack() as patches:
+        for module in ("dagster._daemon.sensor", "dagster._scheduler.scheduler"):
+            patches.enter_context(patch(f"{module}.shuffled_round_robin_by_key", by_name))
+        yield
+
+
+@contextmanager
+def _without_console() -> Iterator[None]:
+    """Keep the events of runs off the terminal; the event log has them."""
+    with patch("dagster._core.execution.context_creation_job.default_system_loggers", lambda _: []):
+        yield

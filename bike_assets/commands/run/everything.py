@@ -1,0 +1,166 @@
+"""Everything at once, as `make run` does it: the servers, the first pass, then the daemon.
+
+What a pass does belongs to `commands.materialize`; how processes are kept alive belongs to `processes`.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+from rich.markup import escape
+
+from bike_assets.commands.run.processes import (
+    Service,
+    Supervisor,
+    end_on_signals,
+    kept_alive,
+    refuse_busy_port,
+    wait_until_it_answers,
+)
+from bike_assets.home.lock import only_one
+from bike_assets.home.record import Home
+from bike_assets.instance.home_instance import make_dagster_databases
+from bike_assets.resources.home_source import claim_home, outline_home
+from bike_assets.resources.profiles import open_tracking
+from bike_assets.settings import Settings
+from bike_assets.terminal import console
+
+MARK = "BIKE_SUPERVISED_HOME"
+
+
+def services(home: Home, settings: Settings) -> list[Service]:
+    """Return what runs beside the daemon, in the order in which people look at it; no MLflow that others run."""
+    binaries, host = Path(sys.executable).parent, settings.host
+    tracking = open_tracking(settings)
+    dagster = (
+        str(binaries / "dagster-webserver"),
+        "-h",
+        host,
+        "-p",
+        str(settings.dagster_port),
+        "-w",
+        "workspace.yaml",
+    )
+    mlflow = (str(binaries / "mlflow"), "server", "--host", host, "--port", str(settings.mlflow_port), "--workers", "1")
+    stores = (
+        "--backend-store-uri",
+        tracking.uri,
+        "--default-artifact-root",
+        tracking.artifacts,
+        "--no-serve-artifacts",
+    )
+    api = (sys.executable, "-m", "bike_assets.cli", "serve")
+    exporter = (sys.executable, "-m", "bike_assets.cli", "exporter")
+    running = [
+        Service("webserver", dagster, settings.dagster_port, "/server_info", "BIKE_DAGSTER_PORT", "Dagster UI"),
+        Service("api", api, settings.api_port, "/healthz", "BIKE_API_PORT", "API"),
+        Service("mlflow", (*mlflow, *stores), settings.mlflow_port, "/health", "BIKE_MLFLOW_PORT", "MLflow"),
+        Service("exporter", exporter, settings.exporter_port, "/metrics", "BIKE_EXPORTER_PORT", "Exporter"),
+    ]
+    return [service for service in running if service.name != "mlflow" or not tracking.is_elsewhere]
+
+
+def run_everything(settings: Settings) -> None:
+    """Start the servers, do the first pass in view, start the daemon, and stay until Ctrl-C.
+
+    Raises:
+        BikeError: settings, home, input or a port cannot be used; nothing is left running.
+        StepFailedError: a server did not come up.
+    """
+    end_on_signals()
+    home = outline_home(settings)
+    with only_one(home, "run"):
+        _end_leftovers(home)
+        running = services(home, settings)
+        for service in running:
+            refuse_busy_port(service, settings.host)
+        home = claim_home(settings)
+        console.print(f"[bold]Home[/]       {escape(str(home.folder))}")
+        open_tracking(settings).prepare()
+        with supervised(home, settings, running) as supervisor:
+            for service in running:
+                wait_until_it_answers(service, settings.host, supervisor)
+            console.print(
+                f"[bold]Watch[/]      http://{settings.host}:{settings.dagster_port}/runs shows the pass as it goes"
+            )
+            passed = _first_pass(settings, home)
+            supervisor.start("daemon")
+            _print_addresses(running, settings, passed)
+            supervisor.wait()
+
+
+@contextmanager
+def supervised(home: Home, settings: Settings, running: list[Service]) -> Iterator[Supervisor]:
+    """Keep services alive for the time of the body, and the daemon once it is started; end them all afterwards."""
+    make_dagster_databases(home, settings)
+    daemon = Service(
+        "daemon", (str(Path(sys.executable).parent / "dagster-daemon"), "run", "-w", "workspace.yaml"), by_itself=False
+    )
+    try:
+        with kept_alive([*running, daemon], child_environment(home, settings), home.folder / "logs") as supervisor:
+            yield supervisor
+    finally:
+        _end_leftovers(home)
+
+
+def child_environment(home: Home, settings: Settings) -> dict[str, str]:
+    """Return the environment of every process that belongs to a home; it marks them as such."""
+    environment = os.environ | {
+        "BIKE_HOME": str(home.folder),
+        "DAGSTER_HOME": str(home.dagster),
+        "PYTHONUNBUFFERED": "1",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        MARK: str(home.folder),
+    }
+    paths = {
+        "BIKE_COUNTS_FILE": settings.counts_file,
+        "BIKE_CITY_FILE": settings.city_file,
+        "BIKE_WEATHER_FILE": settings.weather_file,
+    }
+    for name, path in paths.items():
+        if path is not None:
+            environment[name] = str(path.expanduser().absolute())
+    return environment
+
+
+def _first_pass(settings: Settings, home: Home) -> bool:
+    """Do the pass in a process of its own, which ends with its memory; return whether it ended well."""
+    command = [sys.executable, "-m", "bike_assets.cli", "materialize", "--alone"]
+    return subprocess.run(command, env=child_environment(home, settings), check=False).returncode == 0
+
+
+def _print_addresses(running: list[Service], settings: Settings, passed: bool) -> None:
+    console.print()
+    for service in running:
+        documentation = "/docs" if service.name == "api" else ""
+        console.print(f"[bold]{service.shown_as:<10}[/] http://{settings.host}:{service.port}{documentation}")
+    if not passed:
+        console.print(
+            "[red]The pass did not end well[/]: look at its run in the Dagster UI; the next start goes on from there."
+        )
+    console.print("Schedules and sensors are at work. Ctrl-C ends everything.")
+
+
+def _end_leftovers(home: Home) -> None:
+    """End processes that carry this home's mark: their supervisor died without taking them along."""
+    marked = [process for process in psutil.process_iter() if _mark(process) == str(home.folder)]
+    leftovers = [process for process in marked if process.pid != os.getpid()]
+    for process in leftovers:
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+    for process in psutil.wait_procs(leftovers, timeout=10)[1]:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    if leftovers:
+        psutil.wait_procs(leftovers, timeout=5)
+
+
+def _mark(process: psutil.Process) -> str | None:
+    try:
+        return process.environ().get(MARK)
+    except (psutil.Error, OSError):
+        return None

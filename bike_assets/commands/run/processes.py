@@ -1,0 +1,177 @@
+"""Processes beside each other, kept alive by supervisord until Ctrl-C. Which ones there are is decided by who asks."""
+
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import xmlrpc.client
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from bike_assets.errors import BikeError, StepFailedError
+from bike_assets.instance.home_instance import REPOSITORY
+from bike_assets.terminal import console
+
+ANSWER_WITHIN_SECONDS = 180
+STOP_WITHIN_SECONDS = 40
+POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Service:
+    """A process that is kept alive.
+
+    Attributes:
+        name: of the process.
+        command: its arguments.
+        port: where it listens, if it does.
+        answers: path that answers 200 once it serves.
+        setting: setting of the port.
+        shown_as: what people call it.
+        by_itself: whether it starts without being told to.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    port: int | None = None
+    answers: str = "/"
+    setting: str = ""
+    shown_as: str = ""
+    by_itself: bool = True
+
+
+class Supervisor:
+    """A supervisord of our own, in the foreground of this process."""
+
+    def __init__(self, process: subprocess.Popen, address: Path, logs: Path) -> None:
+        self.process, self.address, self.logs = process, address, logs
+
+    def start(self, name: str) -> None:
+        """Start a process that does not start by itself."""
+        from supervisor.xmlrpc import SupervisorTransport
+
+        transport = SupervisorTransport(None, None, f"unix://{self.address}")
+        xmlrpc.client.ServerProxy("http://127.0.0.1", transport).supervisor.startProcess(name)
+
+    def refuse_if_ended(self) -> None:
+        """Raise if supervisord is no longer there."""
+        if self.process.poll() is not None:
+            raise StepFailedError(f"The process supervisor ended; {self.logs / 'supervisord.log'} says why.")
+
+    def wait(self) -> None:
+        """Wait until supervisord ends; Ctrl-C ends the waiting."""
+        self.process.wait()
+        self.refuse_if_ended()
+
+    def stop(self) -> None:
+        """End supervisord and all that it keeps alive; a second Ctrl-C does not stop this half-way."""
+        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(each, signal.SIG_IGN)
+        self.process.terminate()
+        try:
+            self.process.wait(STOP_WITHIN_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+
+
+@contextmanager
+def kept_alive(running: list[Service], environment: dict[str, str], logs: Path) -> Iterator[Supervisor]:
+    """Let supervisord keep services alive for the time of the body."""
+    logs.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="bike-") as folder:
+        address, configuration = Path(folder) / "supervisor.sock", Path(folder) / "supervisord.conf"
+        configuration.write_text(_configuration(running, address, logs))
+        process = subprocess.Popen(
+            [sys.executable, "-m", "supervisor.supervisord", "-n", "-s", "-c", str(configuration)],
+            env=environment,
+            cwd=REPOSITORY,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=(logs / "supervisord.err").open("wb"),
+            start_new_session=True,
+        )
+        supervisor = Supervisor(process, address, logs)
+        try:
+            yield supervisor
+        except KeyboardInterrupt:
+            console.print("\nEnding everything ...")
+            raise
+        finally:
+            supervisor.stop()
+
+
+def end_on_signals() -> None:
+    """Let a termination or a lost terminal end everything as Ctrl-C does, also where a shell had it ignored."""
+
+    def interrupt(number: int, _: object) -> None:
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, interrupt)
+
+
+def refuse_busy_port(service: Service, host: str) -> None:
+    """Refuse a port that somebody else listens on.
+
+    Raises:
+        BikeError: it names the port's setting.
+    """
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, service.port))
+        except OSError as error:
+            raise BikeError(
+                f"{service.shown_as} cannot listen on {host}:{service.port} ({error.strerror}): "
+                f"end what uses that port, or choose another with {service.setting}."
+            ) from None
+
+
+def wait_until_it_answers(service: Service, host: str, supervisor: Supervisor) -> None:
+    """Wait until a service answers.
+
+    Raises:
+        StepFailedError: it did not within minutes.
+    """
+    deadline = time.monotonic() + ANSWER_WITHIN_SECONDS
+    with console.status(f"starting {service.shown_as}"):
+        while time.monotonic() < deadline:
+            supervisor.refuse_if_ended()
+            with suppress(httpx.HTTPError):
+                if httpx.get(f"http://{host}:{service.port}{service.answers}", timeout=5).is_success:
+                    console.print(f"[green]✓[/] {service.shown_as} answers")
+                    return
+            time.sleep(POLL_SECONDS)
+    raise StepFailedError(
+        f"{service.shown_as} did not answer on port {service.port} within {ANSWER_WITHIN_SECONDS} s; "
+        f"{supervisor.logs / (service.name + '.log')} says why."
+    )
+
+
+def _configuration(running: list[Service], address: Path, logs: Path) -> str:
+    sections = [
+        f"[supervisord]\nlogfile={logs}/supervisord.log\npidfile={address.parent}/supervisord.pid",
+        f"[unix_http_server]\nfile={address}\nchmod=0700",
+        "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface",
+    ]
+    for service in running:
+        sections.append(
+            f"[program:{service.name}]\n"
+            f"command={' '.join(_quoted(part) for part in service.command)}\n"
+            f"directory={REPOSITORY}\n"
+            f"autostart={str(service.by_itself).lower()}\n"
+            "autorestart=true\nstartsecs=3\nstopwaitsecs=15\nstopasgroup=true\nkillasgroup=true\n"
+            f"redirect_stderr=true\nstdout_logfile={logs}/{service.name}.log\n"
+            "stdout_logfile_maxbytes=5MB\nstdout_logfile_backups=1"
+        )
+    return "\n\n".join(section.replace("%", "%%") for section in sections) + "\n"
+
+
+def _quoted(part: str) -> str:
+    return f'"{part}"' if " " in part else part

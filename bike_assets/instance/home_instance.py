@@ -1,0 +1,65 @@
+"""The Dagster instance of a home: its file, its databases, and how it is opened.
+
+What runs on it belongs to `runs` and `materialized`; how a run's process is started to `run_launcher`.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bike_assets.errors import BikeError
+from bike_assets.home.record import Home
+from bike_assets.settings import Settings
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+REPOSITORY = Path(__file__).parent.parent.parent
+_TAKEN_FROM_ENVIRONMENT = re.compile(r"^ *env: (\w+)$", re.MULTILINE)
+
+
+def prepare_dagster_home(home: Home, settings: Settings) -> Path:
+    """Put the instance's file where Dagster looks for it and return DAGSTER_HOME.
+
+    Raises:
+        BikeError: the file takes something from the environment that is not set there, or a package is missing.
+    """
+    file = REPOSITORY / ("deploy/dagster.yaml" if settings.runs_are_on_postgres else "dagster.yaml")
+    unset = sorted(set(_TAKEN_FROM_ENVIRONMENT.findall(file.read_text())) - set(os.environ))
+    if unset:
+        raise BikeError(f"BIKE_POSTGRES_HOST needs {' and '.join(unset)} beside it, as deploy/compose.yaml sets them.")
+    if settings.runs_are_on_postgres and find_spec("dagster_postgres") is None:
+        raise BikeError("BIKE_POSTGRES_HOST needs the packages that make setup-gcp installs.")
+    home.dagster.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(file, home.dagster / "dagster.yaml")
+    return home.dagster
+
+
+@contextmanager
+def dagster_instance(home: Home, settings: Settings) -> "Iterator[dg.DagsterInstance]":
+    """Open the home's Dagster instance.
+
+    Raises:
+        BikeError: what the instance takes from the environment is not set there.
+    """
+    import dagster as dg
+
+    os.environ["DAGSTER_HOME"] = str(prepare_dagster_home(home, settings))
+    with dg.DagsterInstance.get() as instance:
+        yield instance
+
+
+def make_dagster_databases(home: Home, settings: Settings) -> None:
+    """Make what a new home lacks, before several processes do so at once: each of them would stamp the same database.
+
+    Raises:
+        BikeError: what the instance takes from the environment is not set there.
+    """
+    with dagster_instance(home, settings) as instance:
+        instance.get_runs_count()
+        instance.all_instigator_state()

@@ -1,0 +1,166 @@
+"""The client of a weather service that speaks as Open-Meteo does: hourly weather of UTC days, or a reason why not.
+
+What weather is plausible, and how it is arranged and stored, belongs elsewhere; so does the choice of a source.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+from bike_assets.errors import UnreliableAnswerError
+from bike_assets.resources.web import LONGEST_BACKOFF_SECONDS, get, json_object, open_client, refuse, tries
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_DAYS = 92
+"""Of one request, and what the forecast keeps of the past."""
+VARIABLES = {
+    "temperature": ("temperature_2m", "°C"),
+    "rain": ("rain", "mm"),
+    "wind": ("wind_speed_10m", "m/s"),
+    "cloud": ("cloud_cover", "%"),
+}
+"""The service's name for each of our columns, and its unit."""
+
+
+class OpenMeteo:
+    """The weather of one place.
+
+    Args:
+        archive_url: scheme, host and port of the service that has what was observed.
+        forecast_url: the same of the one that has forecasts and the newest days.
+        latitude: of the place, in degrees north.
+        longitude: of the place, in degrees east.
+        timeout_seconds: silence after which a request is given up.
+        attempts: how often a request is tried.
+        backoff_seconds: the wait before the second try; it then doubles.
+    """
+
+    def __init__(
+        self,
+        archive_url: str,
+        forecast_url: str,
+        latitude: float,
+        longitude: float,
+        timeout_seconds: float,
+        attempts: int,
+        backoff_seconds: float,
+    ) -> None:
+        self._archive_url, self._forecast_url = archive_url, forecast_url
+        self._place = {"latitude": str(latitude), "longitude": str(longitude)}
+        self._timeout_seconds, self._attempts, self._backoff_seconds = timeout_seconds, attempts, backoff_seconds
+
+    def observed(self, first: date, last: date) -> "pd.DataFrame":
+        """Return the weather of the UTC days from first to last as it was; the newest few days are not known yet.
+
+        Returns:
+            Columns at (UTC), temperature (°C), rain (mm in the hour that ends then), wind (m/s) and cloud (%), each
+            missing where the service says null; one row an hour, in order of time.
+
+        Raises:
+            SourceUnavailableError: the service did not answer, refused, or its quota is used up.
+            UnreliableAnswerError: its answer is not what was asked for.
+        """
+        return self._weather(self._archive_url, "/v1/archive", first, last)
+
+    def forecast(self, first: date, last: date) -> "pd.DataFrame":
+        """Return the weather of the UTC days from first to last as it is expected now, in the form of `observed`.
+
+        The service keeps 92 days of the past, too.
+
+        Raises:
+            SourceUnavailableError: the service did not answer, refused, or its quota is used up.
+            UnreliableAnswerError: its answer is not what was asked for.
+        """
+        return self._weather(self._forecast_url, "/v1/forecast", first, last)
+
+    def _weather(self, address: str, path: str, first: date, last: date) -> "pd.DataFrame":
+        import pandas as pd
+
+        return pd.concat([self._part(address, path, *part) for part in _parts(first, last)], ignore_index=True)
+
+    def _part(self, address: str, path: str, first: date, last: date) -> "pd.DataFrame":
+        asked = {
+            **self._place,
+            "start_date": first.isoformat(),
+            "end_date": last.isoformat(),
+            "hourly": ",".join(name for name, _ in VARIABLES.values()),
+            "wind_speed_unit": "ms",
+            "timezone": "UTC",
+        }
+        for attempt in tries(self._attempts, self._backoff_seconds, LONGEST_BACKOFF_SECONDS):
+            with attempt, open_client(self._timeout_seconds) as client:
+                reply = get(client, address, path, asked, self._timeout_seconds)
+                if not reply.is_success:
+                    refuse(address, reply)
+                return _read(json_object(reply, address), address, first, last)
+        raise AssertionError("the last attempt returns or raises")
+
+
+def _parts(first: date, last: date) -> Iterator[tuple[date, date]]:
+    """The days in parts that one request may ask for."""
+    if last < first:
+        raise ValueError(f"weather from {first} to {last}")
+    while first <= last:
+        end = min(last, first + timedelta(days=MOST_DAYS - 1))
+        yield first, end
+        first = end + timedelta(days=1)
+
+
+def _read(envelope: Mapping[str, Any], address: str, first: date, last: date) -> "pd.DataFrame":
+    """Return the weather of an answer.
+
+    Raises:
+        UnreliableAnswerError: it lacks a column or some hours, or is in other units.
+    """
+    import pandas as pd
+
+    hourly, units = envelope.get("hourly"), envelope.get("hourly_units")
+    if not isinstance(hourly, dict) or not isinstance(units, dict):
+        raise UnreliableAnswerError(f"{address} answered without hourly and hourly_units (found: {_names(envelope)}).")
+    missing = [name for name in ("time", *_service_names()) if not isinstance(hourly.get(name), list)]
+    if missing:
+        raise UnreliableAnswerError(f"{address} answered without {', '.join(missing)} (found: {_names(hourly)}).")
+    for name, unit in VARIABLES.values():
+        if units.get(name) != unit:
+            raise UnreliableAnswerError(f"{address} gives {name} in {units.get(name)!r}, expected {unit}.")
+    at = pd.date_range(
+        pd.Timestamp(first), pd.Timestamp(last) + pd.Timedelta(days=1), freq="h", inclusive="left", tz="UTC"
+    ).as_unit("us")
+    if hourly["time"] != at.strftime("%Y-%m-%dT%H:%M").tolist():
+        raise UnreliableAnswerError(
+            f"{address} was asked for each hour (UTC) from {first} to {last}, and answered with "
+            f"{_extent(hourly['time'])}."
+        )
+    columns = {column: _numbers(hourly[name], name, address, len(at)) for column, (name, _) in VARIABLES.items()}
+    return pd.DataFrame({"at": at, **columns})
+
+
+def _numbers(values: Sequence[Any], name: str, address: str, hours: int) -> "pd.Series":
+    """A column's values, missing where they are null."""
+    import pandas as pd
+
+    if len(values) != hours:
+        raise UnreliableAnswerError(f"{address} gives {len(values):,} values of {name}, expected {hours:,}.")
+    for value in values:
+        if value is not None and not _is_number(value):
+            raise UnreliableAnswerError(f"{address} gives {value!r} as {name}, expected a number or null.")
+    return pd.Series(values, dtype="float64")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _service_names() -> list[str]:
+    return [name for name, _ in VARIABLES.values()]
+
+
+def _names(content: Mapping[str, Any]) -> str:
+    return ", ".join(content) or "nothing"
+
+
+def _extent(times: Sequence[Any]) -> str:
+    return f"{len(times):,} from {times[0]} to {times[-1]}" if times else "none"

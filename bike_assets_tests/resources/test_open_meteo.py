@@ -1,0 +1,242 @@
+"""The client of the weather service over real HTTP: every hour or a reason, whatever goes wrong on the way."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pandas as pd
+import pytest
+
+from bike_assets.core.portal_fields import PortalFields
+from bike_assets.core.simulated_weather import SimulatedWeather
+from bike_assets.core.simulation import SimulatedCity
+from bike_assets.errors import BikeError, SourceUnavailableError, UnreliableAnswerError
+from bike_assets.resources.open_meteo import OpenMeteo
+from bike_assets.settings import Settings
+from bike_assets.simulator.faults import BY_NAME
+from bike_assets.simulator.publication import SimulatedPublication
+
+ZONE = "Europe/Paris"
+NOW = datetime(2026, 6, 10, 8, tzinfo=UTC)
+TODAY = NOW.date()
+DAY = timedelta(days=1)
+FIELDS: PortalFields = Settings().portal_fields
+COLUMNS = ["temperature", "rain", "wind", "cloud"]
+TRUTH = SimulatedWeather(7, ZONE)
+LASTING = {
+    "quota": "refuses more requests for now: Too many requests.*it is reset in",
+    "quota_without_headers": "refuses more requests for now: Too many requests",
+    "error_500": "failed with HTTP 500: An unexpected error occurred",
+    "error_503": "failed with HTTP 503: The service is unavailable",
+    "timeout": "did not answer in time",
+    "reset": "broke",
+    "truncated": "broke off its answer",
+    "truncated_clean": "answer is not JSON",
+    "malformed_json": "answer is not JSON",
+    "html": "answer is not JSON",
+}
+"""What people are told when a fault does not pass."""
+
+
+@pytest.fixture
+def portal(serve_portal):
+    return serve_portal(SimulatedPublication(SimulatedCity(7, 4, ZONE, "FR"), FIELDS), NOW)
+
+
+def as_published(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows but those of the first day, each with the rain of the hour before it."""
+    return rows.assign(rain=rows["rain"].shift(1)).iloc[24:].reset_index(drop=True)
+
+
+def observed(first: date, last: date) -> pd.DataFrame:
+    """What the service should say of some days."""
+    return as_published(TRUTH.hours(first - DAY, last))
+
+
+def client(archive: str, forecast: str | None = None, **changes: float) -> OpenMeteo:
+    options = {"timeout_seconds": 1.0, "attempts": 3, "backoff_seconds": 0.001, **changes}
+    return OpenMeteo(archive, forecast or archive, latitude=48.8566, longitude=2.3522, **options)
+
+
+def test_what_was_is_every_hour_of_the_days_in_our_words(portal):
+    rows = client(portal.url).observed(TODAY - 10 * DAY, TODAY - 4 * DAY)
+    assert list(rows.columns) == ["at", *COLUMNS]
+    assert str(rows["at"].dtype) == "datetime64[us, UTC]"
+    pd.testing.assert_frame_equal(rows, observed(TODAY - 10 * DAY, TODAY - 4 * DAY))
+
+
+def test_what_is_not_known_yet_is_missing_and_still_a_number(portal):
+    rows = client(portal.url).observed(TODAY - DAY, TODAY)
+    assert len(rows) == 48
+    assert rows[COLUMNS].isna().all(axis=None)
+    assert set(rows[COLUMNS].dtypes.astype(str)) == {"float64"}
+
+
+def test_a_forecast_has_the_same_form_and_the_newest_days_too(portal):
+    rows = client(portal.url).forecast(TODAY - DAY, TODAY + 3 * DAY)
+    pd.testing.assert_frame_equal(rows, as_published(TRUTH.forecast(TODAY - 2 * DAY, TODAY + 3 * DAY, TODAY)))
+
+
+def test_the_two_have_addresses_of_their_own(portal, deaf_address):
+    assert len(client(portal.url, deaf_address).observed(TODAY - 5 * DAY, TODAY - 5 * DAY)) == 24
+    assert len(client(deaf_address, portal.url).forecast(TODAY, TODAY)) == 24
+
+
+def test_the_request_is_that_of_the_documented_protocol(portal):
+    client(portal.url).observed(TODAY - 5 * DAY, TODAY - 4 * DAY)
+    path, parameters, _ = portal.requests[-1]
+    assert path == "/v1/archive"
+    assert parameters == {
+        "latitude": "48.8566",
+        "longitude": "2.3522",
+        "start_date": "2026-06-05",
+        "end_date": "2026-06-06",
+        "hourly": "temperature_2m,rain,wind_speed_10m,cloud_cover",
+        "wind_speed_unit": "ms",
+        "timezone": "UTC",
+    }
+
+
+@pytest.mark.parametrize(("days", "requests"), [(1, 1), (92, 1), (93, 2), (184, 2), (400, 5)])
+def test_a_long_range_is_asked_for_in_parts_of_92_days_without_seams(portal, days, requests):
+    first = TODAY - 500 * DAY
+    last = first + (days - 1) * DAY
+    rows = client(portal.url).observed(first, last)
+    pd.testing.assert_frame_equal(rows, observed(first, last))
+    asked = [
+        tuple(date.fromisoformat(each[name]) for name in ("start_date", "end_date")) for _, each, _ in portal.requests
+    ]
+    assert len(asked) == requests
+    assert all((end - start).days < 92 for start, end in asked)
+
+
+def test_a_range_without_days_is_a_mistake(portal):
+    with pytest.raises(ValueError, match="weather from"):
+        client(portal.url).observed(TODAY, TODAY - DAY)
+
+
+@pytest.mark.parametrize("fault", sorted(set(LASTING) - {"quota"}))
+def test_a_fault_that_passes_leaves_the_weather_whole(portal, fault):
+    portal.fail(fault, times=1)
+    rows = client(portal.url, timeout_seconds=0.3).observed(TODAY - 5 * DAY, TODAY - 5 * DAY)
+    pd.testing.assert_frame_equal(rows, observed(TODAY - 5 * DAY, TODAY - 5 * DAY))
+    assert len(portal.requests) == 2
+
+
+@pytest.mark.parametrize("fault", sorted(name for name, fault in BY_NAME.items() if "weather" in fault.endpoints))
+def test_a_fault_that_does_not_pass_is_an_error_in_one_plain_sentence_after_bounded_tries(portal, fault):
+    portal.fail(fault, times=None)
+    with pytest.raises((SourceUnavailableError, UnreliableAnswerError), match=LASTING[fault]) as told:
+        client(portal.url, timeout_seconds=0.3).forecast(TODAY, TODAY)
+    assert portal.url in str(told.value)
+    assert "\n" not in str(told.value)
+    assert len(portal.requests) == (1 if fault == "quota" else 3)
+
+
+def test_a_refusal_is_told_with_its_reason_and_never_asked_again(portal):
+    with pytest.raises(SourceUnavailableError, match=r"HTTP 400: Parameter 'end_date' is out of allowed range") as told:
+        client(portal.url).forecast(TODAY, TODAY + 40 * DAY)
+    assert portal.url in str(told.value)
+    assert len(portal.requests) == 1
+
+
+def test_a_service_that_is_not_there_is_named(deaf_address):
+    with pytest.raises(SourceUnavailableError, match=f"{deaf_address} cannot be reached"):
+        client(deaf_address).observed(TODAY, TODAY)
+    with pytest.raises(SourceUnavailableError, match=r"http://weather\.invalid cannot be reached: the name does not"):
+        client("http://weather.invalid", attempts=1).observed(TODAY, TODAY)
+
+
+def sound_answer() -> dict:
+    """A right answer for one day."""
+    units = {"temperature_2m": "°C", "rain": "mm", "wind_speed_10m": "m/s", "cloud_cover": "%"}
+    times = [f"{TODAY}T{hour:02}:00" for hour in range(24)]
+    return {
+        "hourly_units": {"time": "iso8601", **units},
+        "hourly": {"time": times, **{name: [1] * 24 for name in units}},
+    }
+
+
+@pytest.fixture
+def stand_in() -> Iterator[Callable[..., str]]:
+    """Serves one JSON document, whatever is asked; seconds are what passes between its bytes."""
+    servers: list[HTTPServer] = []
+
+    def serve(content: object, seconds: float = 0) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = json.dumps(content).encode()
+                size = 1 if seconds else len(body)
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                with suppress(ConnectionError):
+                    for start in range(0, len(body), size):
+                        self.wfile.write(body[start : start + size])
+                        time.sleep(seconds)
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Keep quiet."""
+
+        servers.append(HTTPServer(("127.0.0.1", 0), Handler))
+        threading.Thread(target=servers[-1].serve_forever, args=(0.01,), daemon=True).start()
+        return f"http://127.0.0.1:{servers[-1].server_address[1]}"
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_whole_numbers_and_nulls_are_numbers(stand_in):
+    answer = sound_answer()
+    answer["hourly"]["cloud_cover"][3] = None
+    rows = client(stand_in(answer)).observed(TODAY, TODAY)
+    assert rows["rain"].tolist() == [1.0] * 24
+    assert rows["cloud"].isna().tolist() == [hour == 3 for hour in range(24)]
+    assert rows["cloud"].dtype == rows["rain"].dtype == "float64"
+
+
+def test_an_answer_that_drips_for_ever_is_given_up(stand_in):
+    dripping = client(stand_in(sound_answer(), seconds=0.01), timeout_seconds=0.05, attempts=1)
+    began = time.monotonic()
+    with pytest.raises(SourceUnavailableError, match="did not answer in time"):
+        dripping.observed(TODAY, TODAY)
+    assert time.monotonic() - began < 3
+
+
+def changed(key: str, name: str, value: object) -> dict:
+    answer = sound_answer()
+    answer[key] = {**answer[key], name: value}
+    return {**answer, key: {each: content for each, content in answer[key].items() if content != "gone"}}
+
+
+LATER = [f"{TODAY + DAY}T{hour:02}:00" for hour in range(24)]
+BAD = [
+    ([1, 2], "answer is not JSON"),
+    ({"hourly": {}}, r"answered without hourly and hourly_units \(found: hourly\)"),
+    (changed("hourly", "rain", "gone"), r"answered without rain \(found: time, temperature_2m, wind_speed_10m, cloud"),
+    (changed("hourly", "time", None), "answered without time"),
+    (changed("hourly", "cloud_cover", [1] * 23), "gives 23 values of cloud_cover, expected 24"),
+    (changed("hourly", "rain", [*[0] * 23, "dry"]), "gives 'dry' as rain, expected a number or null"),
+    (changed("hourly", "rain", [*[0] * 23, True]), "gives True as rain, expected a number or null"),
+    (changed("hourly", "rain", [*[0] * 23, float("inf")]), "gives inf as rain, expected a number or null"),
+    (changed("hourly_units", "wind_speed_10m", "km/h"), "gives wind_speed_10m in 'km/h', expected m/s"),
+    (changed("hourly_units", "temperature_2m", "gone"), "gives temperature_2m in None, expected °C"),
+    (changed("hourly", "time", LATER), f"from {TODAY} to {TODAY}, and answered with 24 from {LATER[0]} to {LATER[-1]}"),
+    (changed("hourly", "time", []), "and answered with none"),
+]
+
+
+@pytest.mark.parametrize(("content", "told"), BAD)
+def test_an_answer_that_is_not_what_was_asked_for_is_refused_in_one_plain_sentence(stand_in, content, told):
+    address = stand_in(content)
+    with pytest.raises(UnreliableAnswerError, match=told) as refused:
+        client(address, attempts=2).observed(TODAY, TODAY)
+    assert isinstance(refused.value, BikeError)
+    assert str(refused.value).startswith(address)
+    assert str(refused.value).endswith(".")
