@@ -9,13 +9,29 @@ from typing import Any
 
 import dagster as dg
 
-from bike_assets.assets import PIPELINE
+from bike_assets.assets import DAILY_GROUPS, PIPELINE
 from bike_assets.automation.announcements import ANNOUNCEMENTS
 from bike_assets.automation.jobs import JOBS
 from bike_assets.automation.schedules import schedules
 from bike_assets.automation.sensors import SENSORS
 from bike_assets.automation.trial import try_training
 from bike_assets.checks import CHECKS
+from bike_assets.core.families import FAMILIES
+from bike_assets.core.schemas import (
+    COMPTAGE_VELO,
+    COUNTERS,
+    DEPLOYMENTS,
+    DRIFT,
+    EVALUATIONS,
+    HOURLY_FEATURES,
+    PERFORMANCE,
+    PREDICTIONS,
+    RETRAIN_DECISIONS,
+    SPLITS,
+    TRAINING_RUNS,
+    WEATHER,
+    Table,
+)
 from bike_assets.home.record import Home
 from bike_assets.partitions import daily_partitions
 from bike_assets.resources.counts_source import open_source
@@ -28,8 +44,21 @@ from bike_assets.settings import Settings, load_settings
 OWNERS = ["team:mobility"]
 FILES = "parquet"
 """The kind of assets that fill tables; in the UI they are of the engine that the profile has."""
-MADE_DAILY = {"raw_counts", "weather", "features", "predictions", "monitoring"}
-"""Groups that the job daily makes; the others follow the monthly challenge."""
+TABLE_OF = {
+    "raw_counts": COMPTAGE_VELO,
+    "counters": COUNTERS,
+    "weather": WEATHER,
+    "hourly_features": HOURLY_FEATURES,
+    **dict.fromkeys(("train_baseline", "test_baseline", "train_current", "test_current"), SPLITS),
+    **dict.fromkeys(FAMILIES, TRAINING_RUNS),
+    "double_evaluation": EVALUATIONS,
+    "champion": DEPLOYMENTS,
+    "predictions": PREDICTIONS,
+    "champion_performance": PERFORMANCE,
+    "drift_report": DRIFT,
+    "retrain_decision": RETRAIN_DECISIONS,
+}
+"""The table that each asset fills."""
 DAILY_FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=30))
 MONTHLY_FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=40), warn_window=timedelta(days=33))
 
@@ -76,6 +105,20 @@ def _with_partitions(assets: list[Any], home: Home) -> list[Any]:
     return [*dg.map_asset_specs(by_day, daily), *others]
 
 
+def _table_metadata(asset: str) -> dict[str, Any]:
+    """Return the name and the columns of the table that an asset fills, as the UI shows them."""
+    table = TABLE_OF.get(asset)
+    if table is None:
+        return {}
+    columns = [dg.TableColumn(name, kind, description=_role(table, name)) for name, kind in table.columns.items()]
+    return {"dagster/table_name": table.full_name, "dagster/column_schema": dg.TableSchema(columns=columns)}
+
+
+def _role(table: Table, column: str) -> str | None:
+    roles = [("part of the key", column in table.key), ("the partition", column == table.partition)]
+    return "; ".join(role for role, holds in roles if holds) or None
+
+
 def default_resources(home: Home, settings: Settings) -> dict[str, Any]:
     """Return the resources of the profile in force; runs that read the home's source open it."""
     return {
@@ -106,8 +149,8 @@ def _policy(home: Home, settings: Settings) -> Callable[[dg.AssetSpec], dg.Asset
         return spec.replace_attributes(
             owners=OWNERS,
             kinds={engine if kind == FILES else kind for kind in spec.kinds},
-            freshness_policy=made_daily if group in MADE_DAILY else MONTHLY_FRESHNESS,
-            metadata={**spec.metadata, **pages.get(group, {})},
+            freshness_policy=made_daily if group in DAILY_GROUPS else MONTHLY_FRESHNESS,
+            metadata={**spec.metadata, **pages.get(group, {}), **_table_metadata(spec.key.to_user_string())},
         )
 
     return with_policy

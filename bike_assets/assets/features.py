@@ -41,7 +41,6 @@ def hourly_features(
             "dagster/partition_row_count": written,
             "features": len(FEATURES),
             "rows_with_weather": with_weather,
-            "dagster/table_name": HOURLY_FEATURES.full_name,
         }
     )
 

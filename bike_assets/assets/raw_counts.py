@@ -9,7 +9,7 @@ import pandas as pd
 from bike_assets.core.local_time import as_date
 from bike_assets.core.plausibility import CounterState, counter_states
 from bike_assets.core.plots import as_markdown, rows_by_day
-from bike_assets.core.schemas import COMPTAGE_VELO, COUNTERS
+from bike_assets.core.schemas import COUNTERS
 from bike_assets.core.splits import Span
 from bike_assets.home.record import Home
 from bike_assets.ingestion.counts import Ingestion
@@ -47,7 +47,6 @@ def raw_counts(
             "counters": int(audit["counters"].fillna(0).max()),
             **({"rows_by_day": _picture(audit)} if len(days) > 1 else {}),
             "days_left_as_they_were": ", ".join(str(as_date(day)) for day in unread["day"]),
-            "dagster/table_name": COMPTAGE_VELO.full_name,
         }
     )
 
@@ -82,7 +81,6 @@ def counters(warehouse: dg.ResourceParam[Warehouse], home: dg.ResourceParam[Home
             **{f"counters_{state}": int((rows["state"] == state).sum()) for state in CounterState},
             "not_active": dg.MetadataValue.md(_not_active(rows)),
             "busiest": dg.MetadataValue.json(_busiest(rows)),
-            "dagster/table_name": COUNTERS.full_name,
         }
     )
 

@@ -2,7 +2,6 @@
 
 import dagster as dg
 
-from bike_assets.core.schemas import WEATHER
 from bike_assets.core.splits import Span
 from bike_assets.home.record import Home
 from bike_assets.ingestion.weather import WeatherIngestion
@@ -37,6 +36,5 @@ def weather(
             "hours_observed": reading.hours_observed,
             "hours_forecast": reading.hours_forecast,
             "implausible_values": reading.implausible,
-            "dagster/table_name": WEATHER.full_name,
         }
     )

@@ -2,34 +2,17 @@
 
 import dagster as dg
 
+from bike_assets.assets import DAILY_GROUPS, INGESTED_GROUPS, TRAINING_GROUPS, evaluation, monitoring, predictions
 from bike_assets.assets import champion as champion_module
-from bike_assets.assets import evaluation, features, models, monitoring, predictions, raw_counts, splits, weather
 from bike_assets.assets.splits import Recut
 from bike_assets.automation.hooks import end_mlflow_on_run_finished
 from bike_assets.resources.queries import TEST_BASELINE, TRAIN_BASELINE
 from bike_assets.run_tags import TRIGGER_TAG, Trigger
 
-DAILY_ASSETS = dg.AssetSelection.assets(
-    raw_counts.raw_counts,
-    raw_counts.counters,
-    weather.weather,
-    features.hourly_features,
-    predictions.predictions,
-    monitoring.champion_performance,
-    monitoring.drift_report,
-    monitoring.retrain_decision,
-)
-SPLIT_ASSETS = dg.AssetSelection.assets(
-    splits.train_baseline, splits.test_baseline, splits.train_current, splits.test_current
-)
-INGESTED_ASSETS = dg.AssetSelection.assets(
-    raw_counts.raw_counts, raw_counts.counters, weather.weather, features.hourly_features
-)
-TRAINING_ASSETS = (
-    SPLIT_ASSETS
-    | dg.AssetSelection.assets(*models.models)
-    | dg.AssetSelection.assets(evaluation.double_evaluation, champion_module.champion)
-)
+INGESTED_ASSETS = dg.AssetSelection.groups(*INGESTED_GROUPS)
+DAILY_ASSETS = dg.AssetSelection.groups(*DAILY_GROUPS)
+SPLIT_ASSETS = dg.AssetSelection.groups("splits")
+TRAINING_ASSETS = dg.AssetSelection.groups(*TRAINING_GROUPS)
 
 ONE_AT_A_TIME = {"bike/one_at_a_time": "days"}
 """Days are done in order: a forecast of the day after would miss the day before. dagster.yaml has the limit."""

@@ -4,8 +4,8 @@ import dagster as dg
 import pytest
 import yaml
 
-from bike_assets.assets import PIPELINE
-from bike_assets.build import DAILY_FRESHNESS, MADE_DAILY, MONTHLY_FRESHNESS, build_defs
+from bike_assets.assets import DAILY_GROUPS, PIPELINE, TRAINING_GROUPS
+from bike_assets.build import DAILY_FRESHNESS, MONTHLY_FRESHNESS, build_defs
 from bike_assets.gcp_settings import GcpSettings
 from bike_assets.home.record import Home
 from bike_assets.instance.home_instance import REPOSITORY
@@ -41,9 +41,24 @@ def test_every_asset_stands_in_the_group_of_its_step(specs):
     assert len(specs) == sum(map(len, EXPECTED.values()))
 
 
+def test_every_group_is_daily_or_trains(specs):
+    assert sorted([*DAILY_GROUPS, *TRAINING_GROUPS]) == sorted(EXPECTED)
+
+
 def test_every_asset_says_what_it_is_and_whose(specs):
     unnamed = [name for name, spec in specs.items() if not spec.description or not spec.owners or not spec.kinds]
     assert not unnamed
+
+
+def test_every_asset_names_its_table_with_its_columns(specs):
+    missing = [name for name, spec in specs.items() if "dagster/column_schema" not in spec.metadata]
+    assert not missing
+    schema = specs["raw_counts"].metadata["dagster/column_schema"]
+    columns = {column.name: (column.type, column.description) for column in schema.columns}
+    assert columns["counter_id"] == ("STRING", "part of the key")
+    assert columns["bike_count"] == ("INT64", None)
+    assert columns["day"] == ("DATE", "the partition")
+    assert specs["raw_counts"].metadata["dagster/table_name"] == "bike_traffic_raw.comptage_velo"
 
 
 def test_kinds_name_the_engine_of_the_profile(specs, tmp_path):
@@ -65,7 +80,7 @@ def test_what_is_made_daily_is_called_late_after_a_day_and_a_half_and_the_rest_a
 def test_a_file_whose_days_are_over_is_not_called_late(tmp_path):
     Home(tmp_path, "file", FIRST_DAY, LAST_DAY, "Europe/Paris", file=tmp_path / "counts.csv", digest="0").claim()
     specs = build_defs(settings=Settings(home=tmp_path)).resolve_all_asset_specs()
-    assert [spec.freshness_policy for spec in specs if spec.group_name in MADE_DAILY] == [None] * 8
+    assert [spec.freshness_policy for spec in specs if spec.group_name in DAILY_GROUPS] == [None] * 8
 
 
 def test_pages_beside_the_catalogue_are_linked(specs):

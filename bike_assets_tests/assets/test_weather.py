@@ -64,7 +64,6 @@ def test_the_weather_of_a_range_is_read_in_one_question_and_told(young):
         "hours_observed": 120,
         "hours_forecast": 0,
         "implausible_values": 0,
-        "dagster/table_name": "bike_traffic_raw.weather",
     }
     assert check(result).passed
     assert len(result.asset_materializations_for_node("weather")) == 5
