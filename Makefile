@@ -32,12 +32,13 @@ test: setup-dev ## Run the tests and print the branch coverage
 test-bare: setup-dev ## The fast tests, with none of the optional programs on the path
 	@$(BIN)/python -m bike_assets_tests.programs $(BIN)/python -m pytest -m "not slow and not verify" -n $(WORKERS) --maxprocesses 6 --dist loadfile
 
-lint: setup-dev ## ruff (lint and format), mypy, import-linter, dagster definitions validate
+lint: setup-dev ## ruff (lint and format), mypy, import-linter, and that Dagster loads the definitions
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache --no-logo
-	@home=$$(mktemp -d) && BIKE_HOME=$$home $(BIN)/python -W ignore -m dagster definitions validate -w workspace.yaml; \
+	@home=$$(mktemp -d) && export HOME=$$home BIKE_HOME=$$home/bike VIRTUAL_ENV=$(CURDIR)/$(VENV) \
+		&& $(BIN)/python -W ignore -m dagster definitions validate -w workspace.yaml && $(BIN)/dg check defs; \
 		code=$$?; rm -rf "$$home"; exit $$code
 
 verify: setup-dev ## What is too long for make test: whole passes, kill series

@@ -21,7 +21,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     help="Bike counts of a city, forecast hour by hour: ingest, train, judge, forecast, watch, serve.\n\n"
-    "Settings come from the environment (BIKE_HOME, BIKE_SOURCE, BIKE_COUNTS_FILE, ...); see the README.\n\n"
+    "Settings come from the environment (BIKE_HOME, BIKE_SOURCE, BIKE_COUNTS_FILE, ...): docs/settings.md has them.\n\n"
     "Exit codes: 0 done, 1 a step failed, 2 settings or input cannot be used, 130 interrupted.",
 )
 app.add_typer(warehouse, name="warehouse")

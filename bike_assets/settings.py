@@ -25,11 +25,11 @@ from pydantic_settings import (
 from bike_assets.core.api_keys import read_api_keys
 from bike_assets.core.calendar import has_holidays
 from bike_assets.core.decisions import CooldownRule, EvaluationRule, RetrainRule
+from bike_assets.core.gcp_settings import GcpSettings
 from bike_assets.core.plausibility import OutlierRule
 from bike_assets.core.portal_fields import PortalFields
 from bike_assets.core.splits import SplitRule
 from bike_assets.errors import BikeError
-from bike_assets.gcp_settings import GcpSettings
 
 PARIS = Path(__file__).parent / "cities" / "paris.toml"
 _WEB_ADDRESS = re.compile(r"https?://[\w.-]+(:\d{1,5})?(/\S*)?")

@@ -240,7 +240,7 @@ def test_fields_that_are_no_json_are_refused_by_name(monkeypatch):
 def test_the_local_profile_needs_nothing_of_google():
     code = (
         "import sys, bike_assets.cli, bike_assets.build\n"
-        "from bike_assets.resources.warehouse import open_warehouse\n"
+        "from bike_assets.resources.profiles import open_warehouse\n"
         "from bike_assets.settings import load_settings\n"
         "open_warehouse(load_settings()).query('SELECT 1 AS n')\n"
         "print(sorted(n for n in sys.modules if n.startswith(('google.cloud', 'google.auth', 'dagster_gcp'))))"

@@ -15,7 +15,7 @@ from google.cloud import bigquery
 from google.cloud.bigquery_storage import BigQueryReadClient
 from pydantic import PrivateAttr
 
-from bike_assets.gcp_settings import GcpSettings
+from bike_assets.core.gcp_settings import GcpSettings
 
 
 class BigQueryConnection(BigQueryResource):

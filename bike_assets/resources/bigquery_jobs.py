@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from google.api_core.exceptions import RetryError
 from google.cloud import bigquery
 
-from bike_assets.gcp_settings import GcpSettings
+from bike_assets.core.gcp_settings import GcpSettings
 from bike_assets.resources.bigquery import BigQueryConnection, connect
 from bike_assets.resources.bigquery_errors import (
     REQUEST_TIMEOUT_SECONDS,

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from google.api_core.exceptions import NotFound
 from google.cloud import bigquery
 
+from bike_assets.core.gcp_settings import GcpSettings
 from bike_assets.core.schemas import TABLES, Table
 from bike_assets.errors import BikeError, StepFailedError
-from bike_assets.gcp_settings import GcpSettings
 from bike_assets.resources.bigquery_errors import REQUEST_TIMEOUT_SECONDS, request_retry, told_plainly
 from bike_assets.resources.bigquery_jobs import BigQueryJobs
 from bike_assets.resources.bigquery_lease import LEASES

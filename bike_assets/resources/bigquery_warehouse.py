@@ -17,10 +17,10 @@ import pandas as pd
 from google.api_core.exceptions import BadRequest, GoogleAPIError
 from google.cloud import bigquery
 
+from bike_assets.core.gcp_settings import GcpSettings
 from bike_assets.core.local_time import as_date
 from bike_assets.core.schemas import TABLES, Table
 from bike_assets.errors import BikeError
-from bike_assets.gcp_settings import GcpSettings
 from bike_assets.resources import warehouse as shared
 from bike_assets.resources.bigquery_errors import REQUEST_TIMEOUT_SECONDS, request_retry, told_plainly
 from bike_assets.resources.bigquery_jobs import STATEMENT_SECONDS, BigQueryJobs, Bill

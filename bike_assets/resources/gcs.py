@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from bike_assets.core.gcp_settings import GcpSettings
 from bike_assets.errors import BikeError, StepFailedError
-from bike_assets.gcp_settings import GcpSettings
 
 if TYPE_CHECKING:
     from google.api_core.retry import Retry

@@ -6,7 +6,7 @@ import yaml
 
 from bike_assets.assets import DAILY_GROUPS, PIPELINE, TRAINING_GROUPS
 from bike_assets.build import DAILY_FRESHNESS, MONTHLY_FRESHNESS, build_defs
-from bike_assets.gcp_settings import GcpSettings
+from bike_assets.core.gcp_settings import GcpSettings
 from bike_assets.home.record import Home
 from bike_assets.instance.home_instance import REPOSITORY
 from bike_assets.settings import Settings

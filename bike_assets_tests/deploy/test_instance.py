@@ -118,11 +118,9 @@ def test_a_pool_lets_one_in_as_it_does_on_one_machine(open_instance):
 def test_what_is_not_about_storage_is_as_in_the_local_instance():
     local = yaml.safe_load((REPOSITORY / "dagster.yaml").read_text())
     deployed = yaml.safe_load(DEPLOYED.read_text())
-    assert set(deployed) - {"run_coordinator"} == set(local) - {"run_queue"} | {"storage", "compute_logs"}
-    own = {"concurrency", "run_queue", "run_launcher"}
+    assert set(deployed) == set(local) | {"storage", "compute_logs"}
+    own = {"concurrency", "run_coordinator", "run_launcher"}
     assert {name: local[name] for name in set(local) - own} == {name: deployed[name] for name in set(local) - own}
     limits = deployed["run_coordinator"]["config"]["tag_concurrency_limits"]
     assert limits == local["concurrency"]["runs"]["tag_concurrency_limits"]
-    interval = deployed["run_coordinator"]["config"]["dequeue_interval_seconds"]
-    assert interval == local["run_queue"]["dequeue_interval_seconds"]
     assert deployed["concurrency"]["pools"] == local["concurrency"]["pools"]

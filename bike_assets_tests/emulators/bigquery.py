@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from bike_assets.gcp_settings import GcpSettings
+from bike_assets.core.gcp_settings import GcpSettings
 from bike_assets_tests.emulators.process import FOR_EVER, running
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from bike_assets.core.gcp_settings import GcpSettings
 from bike_assets.core.schemas import TABLES
-from bike_assets.gcp_settings import GcpSettings
 from bike_assets.resources.warehouse import LocalWarehouse, Warehouse
 
 

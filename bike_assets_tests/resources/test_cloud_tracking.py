@@ -13,7 +13,7 @@ import yaml
 from mlflow.tracking import MlflowClient
 
 from bike_assets.commands.run.everything import services
-from bike_assets.gcp_settings import GcpSettings
+from bike_assets.core.gcp_settings import GcpSettings
 from bike_assets.instance.home_instance import REPOSITORY
 from bike_assets.resources.gcs import BucketFolder
 from bike_assets.resources.profiles import open_tracking

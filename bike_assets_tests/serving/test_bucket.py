@@ -2,7 +2,7 @@
 
 import pytest
 
-from bike_assets.gcp_settings import GcpSettings
+from bike_assets.core.gcp_settings import GcpSettings
 from bike_assets.resources import gcs as client
 from bike_assets.resources.profiles import open_registry, open_reports
 from bike_assets.resources.warehouse import LocalWarehouse

@@ -15,9 +15,9 @@ import pandas as pd
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from bike_assets.core.gcp_settings import GcpSettings
 from bike_assets.core.schemas import TABLES, Table
 from bike_assets.core.summary import Summary
-from bike_assets.gcp_settings import GcpSettings
 from bike_assets.resources.gcs import BucketFolder
 from bike_assets.resources.profiles import open_registry, open_warehouse
 from bike_assets.resources.step_bill import BYTES_BILLED

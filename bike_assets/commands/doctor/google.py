@@ -12,9 +12,9 @@ from google.api_core.exceptions import NotFound
 from google.cloud.bigquery_storage_v1 import types
 
 from bike_assets.commands.doctor.checks import Check
+from bike_assets.core.gcp_settings import GcpSettings
 from bike_assets.core.schemas import COUNTERS, TABLES, Table
 from bike_assets.errors import BikeError, StepFailedError
-from bike_assets.gcp_settings import GcpSettings
 from bike_assets.resources.bigquery_errors import REQUEST_TIMEOUT_SECONDS, request_retry, told_plainly
 from bike_assets.resources.bigquery_jobs import BigQueryJobs
 from bike_assets.resources.bigquery_lease import LEASES
