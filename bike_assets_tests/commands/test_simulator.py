@@ -69,7 +69,7 @@ def test_it_serves_a_city_by_its_clock_with_scenarios_and_faults_until_it_is_end
     assert "late_rows, level_shift from 2026-06-01 on" in said
     assert f"BIKE_SOURCE=paris BIKE_PORTAL_URL={address(said)} make run" in said
     assert f"{address(said)}/v1/archive and /v1/forecast, that of the invented counts" in said
-    answers = [httpx.get(address(said) + RECORDS) for _ in range(4)]
+    answers = [httpx.get(address(said) + RECORDS, timeout=60) for _ in range(4)]
     assert [answer.status_code for answer in answers] == [500, 500, 500, 429]
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 130
@@ -82,7 +82,7 @@ def test_it_replays_an_export_until_ctrl_c(simulator, counts, tmp_path):
     said = told(process)
     assert f"{export}, 2026-06-01 to 2026-06-03" in said
     assert "/v1/archive and /v1/forecast, invented, and unrelated to the counts of the file" in said
-    assert httpx.get(address(said) + RECORDS, params={"limit": 0}).json()["total_count"] == len(counts)
+    assert httpx.get(address(said) + RECORDS, params={"limit": 0}, timeout=60).json()["total_count"] == len(counts)
     process.send_signal(signal.SIGINT)
     assert process.wait(10) == 130
 

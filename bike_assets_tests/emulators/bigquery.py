@@ -67,7 +67,7 @@ class BigQueryEmulator:
             self._put([])
 
     def _put(self, faults: list[dict]) -> None:
-        httpx.put(f"http://127.0.0.1:{self.rest}/faults", json=faults).raise_for_status()
+        httpx.put(f"http://127.0.0.1:{self.rest}/faults", json=faults, timeout=60).raise_for_status()
 
 
 @contextmanager

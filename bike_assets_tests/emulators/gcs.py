@@ -23,7 +23,7 @@ class GcsEmulator:
     def make_bucket(self) -> str:
         """Make an empty bucket and return its name."""
         name = f"bikes-{uuid.uuid4().hex[:12]}"
-        httpx.post(f"{self.endpoint}/storage/v1/b", json={"name": name}).raise_for_status()
+        httpx.post(f"{self.endpoint}/storage/v1/b", json={"name": name}, timeout=60).raise_for_status()
         return name
 
     @contextmanager
@@ -32,11 +32,11 @@ class GcsEmulator:
     ) -> Iterator[None]:
         """Let requests be answered with a status while the body runs, at most so many times."""
         fault = {"status": status, "message": message, "times": times, "method": method, "path": path}
-        httpx.put(f"{self.endpoint}/faults", json=[fault]).raise_for_status()
+        httpx.put(f"{self.endpoint}/faults", json=[fault], timeout=60).raise_for_status()
         try:
             yield
         finally:
-            httpx.put(f"{self.endpoint}/faults", json=[]).raise_for_status()
+            httpx.put(f"{self.endpoint}/faults", json=[], timeout=60).raise_for_status()
 
 
 @contextmanager

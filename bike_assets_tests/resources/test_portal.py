@@ -160,7 +160,7 @@ def test_each_try_is_told_with_its_cause(settings, portal, caplog):
 def test_a_quota_that_is_reset_soon_is_waited_for(settings):
     almost_midnight = datetime(2025, 4, 2, 23, 59, 59, tzinfo=UTC)
     with serving(city_rows(), settings, now=almost_midnight, daily_quota=2) as (portal, _):
-        httpx.get(portal.url)
+        httpx.get(portal.url, timeout=60)
         patient = client(settings, portal, portal_quota_wait_seconds=5)
         assert patient.rows(START, END).table.num_rows == len(city_rows())
         assert [status for _, _, status in portal.requests] == [404, 200, 429, 200, 200]
@@ -248,7 +248,10 @@ def test_a_range_far_beyond_ten_thousand_rows_is_whole(settings):
 def test_the_server_that_is_asked_speaks_as_the_portal_does(portal):
     """The client is only as good as the server it is tried against: the documented envelope and refusal."""
     path = "/api/explore/v2.1/catalog/datasets/comptage-velo-donnees-compteurs/records"
-    assert httpx.get(portal.url + path, params={"limit": 0}).json() == {"total_count": len(city_rows()), "results": []}
-    refusal = httpx.get(portal.url + path, params={"limit": 1473})
+    assert httpx.get(portal.url + path, params={"limit": 0}, timeout=60).json() == {
+        "total_count": len(city_rows()),
+        "results": [],
+    }
+    refusal = httpx.get(portal.url + path, params={"limit": 1473}, timeout=60)
     assert refusal.status_code == 400
     assert refusal.json()["error_code"] == "InvalidRESTParameterError"

@@ -51,7 +51,7 @@ class ServedApi:
     def _answers(self) -> bool:
         assert self.process.poll() is None, self.log.read_text()
         try:
-            return httpx.get(f"{self.address}/healthz").is_success
+            return httpx.get(f"{self.address}/healthz", timeout=60).is_success
         except httpx.TransportError:
             return False
 

@@ -63,7 +63,7 @@ class Load:
         return self.answers.total() + len(self.wrong)
 
     def _ask(self) -> None:
-        with httpx.Client(base_url=self.address) as client:
+        with httpx.Client(base_url=self.address, timeout=60) as client:
             while not self.stopped.is_set():
                 try:
                     answer = client.post("/predict", json={"records": self.records})
@@ -132,7 +132,7 @@ def break_and_heal(city: City, load: Load) -> None:
 
 def is_degraded(load: Load, expected: bool) -> bool:
     """Whether the API says that something could not be read."""
-    return (httpx.get(f"{load.address}/readyz").json()["status"] == "degraded") == expected
+    return (httpx.get(f"{load.address}/readyz", timeout=60).json()["status"] == "degraded") == expected
 
 
 def swap_back_and_forth(city: City, load: Load, times: int) -> None:
@@ -165,7 +165,7 @@ def test_with_two_workers_figures_are_those_of_both_and_survive_one_that_dies(ci
         before = workers_of(served)
         assert len(before) == 2
         for _ in range(40):
-            assert httpx.get(f"{served.address}/champion").is_success
+            assert httpx.get(f"{served.address}/champion", timeout=60).is_success
         asked = 'fastapi_requests_total{endpoint="/champion",method="GET",status_code="200"} 40.0'
         assert asked in metrics_of(served, lambda text: text.count("bike_api_champion_version{") == 2)
         dead = min(before)
@@ -185,8 +185,8 @@ def workers_of(served: ServedApi) -> set[int]:
 
 def metrics_of(served: ServedApi, are_there: Callable[[str], bool]) -> str:
     """Return the metrics once they are as expected."""
-    poll(lambda: are_there(httpx.get(f"{served.address}/metrics").text), 30, "the metrics")
-    return httpx.get(f"{served.address}/metrics").text
+    poll(lambda: are_there(httpx.get(f"{served.address}/metrics", timeout=60).text), 30, "the metrics")
+    return httpx.get(f"{served.address}/metrics", timeout=60).text
 
 
 def test_it_leaves_no_files_behind_when_it_is_ended(city: City, tmp_path: Path):

@@ -179,7 +179,7 @@ def test_a_fault_befalls_the_weather_too_and_passes(portal, fault):
 def test_a_fault_of_the_weather_leaves_the_counts_alone_and_one_of_exports_the_weather(portal):
     records = f"{portal.url}/api/explore/v2.1/catalog/datasets/counts/records"
     portal.fail("error_503", times=None, on="weather")
-    assert httpx.get(records).status_code == 200
+    assert httpx.get(records, timeout=60).status_code == 200
     portal.heal()
     portal.fail("error_503", times=None, on="exports")
     assert ask(portal, "forecast", TODAY, TODAY).status_code == 200

@@ -92,7 +92,7 @@ def test_a_critical_day_ends_in_a_new_champion_told_everywhere_without_a_click(k
             assert channel.titles.count("Performance is critical") == 1
             assert channel.titles.count(news) == 1
             assert not [title for title in channel.titles if title.startswith("Run failed")]
-            assert httpx.get(f"{running.api}/champion").json()["version"] == told.champion()
+            assert httpx.get(f"{running.api}/champion", timeout=60).json()["version"] == told.champion()
     finally:
         assert running.interrupt() == 130
 

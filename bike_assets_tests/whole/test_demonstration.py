@@ -51,7 +51,10 @@ def running_on(home: Path) -> Iterator[Running]:
 
 
 def test_every_query_finds_something(lived_through, tmp_path):
-    with watched(lived_through, tmp_path / "watching") as prometheus, httpx.Client(base_url=lived_through.api) as api:
+    with (
+        watched(lived_through, tmp_path / "watching") as prometheus,
+        httpx.Client(base_url=lived_through.api, timeout=60) as api,
+    ):
         record = {
             "counter_id": api.get("/counters").json()[0]["counter_id"],
             "at": api.get("/champion").json()["first_hour"],

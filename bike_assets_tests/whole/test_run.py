@@ -96,10 +96,12 @@ def worked(tmp_path_factory: pytest.TempPathFactory) -> Worked:
     running = Running(folder / "home", before, **variables)
     try:
         running.until("Ctrl-C ends everything")
-        assert httpx.get(f"{running.dagster}/server_info").is_success
-        assert httpx.get(f"{running.mlflow}/health").is_success
-        assert httpx.get(f"{running.mlflow}/ajax-api/3.0/mlflow/ui-telemetry").json()["disable_ui_telemetry"]
-        champion = httpx.get(f"{running.api}/champion").json()
+        assert httpx.get(f"{running.dagster}/server_info", timeout=60).is_success
+        assert httpx.get(f"{running.mlflow}/health", timeout=60).is_success
+        assert httpx.get(f"{running.mlflow}/ajax-api/3.0/mlflow/ui-telemetry", timeout=60).json()[
+            "disable_ui_telemetry"
+        ]
+        champion = httpx.get(f"{running.api}/champion", timeout=60).json()
         assert champion["family"] in FAMILIES
         poll(lambda: _daemon_is_healthy(running), 90, "the daemon's heartbeats")
         _serve(running, champion["first_hour"])
@@ -142,7 +144,7 @@ def test_a_whole_run_writes_into_its_home_and_temporary_folders_alone(worked):
 
 def _serve(running: Running, hour: str) -> None:
     """Ask for a forecast of some counter."""
-    with httpx.Client(base_url=running.api) as api:
+    with httpx.Client(base_url=running.api, timeout=60) as api:
         record = {"counter_id": api.get("/counters").json()[0]["counter_id"], "at": hour}
         assert api.post("/predict", json={"records": [record]}).is_success
 
@@ -207,7 +209,7 @@ def test_a_run_that_was_killed_is_taken_over_with_what_it_left_running(taken_ove
     running, left = taken_over
     assert left
     assert not [process for process in left if process.is_running()]
-    assert httpx.get(f"{running.api}/champion").is_success
+    assert httpx.get(f"{running.api}/champion", timeout=60).is_success
 
 
 def test_a_busy_port_is_one_sentence_that_names_the_setting(tmp_path):
@@ -266,7 +268,7 @@ def test_the_pages_of_every_server_ask_nothing_of_other_machines(taken_over, chr
 
 def test_prometheus_finds_something_for_every_panel_and_recording_rule(taken_over, tmp_path):
     running, _ = taken_over
-    with httpx.Client(base_url=running.api) as api, watched(running, tmp_path / "watching") as prometheus:
+    with httpx.Client(base_url=running.api, timeout=60) as api, watched(running, tmp_path / "watching") as prometheus:
         at = api.get("/champion").json()["first_hour"]
         record = {"counter_id": api.get("/counters").json()[0]["counter_id"], "at": at}
         asked = [query for query in queries() if not may_be_empty(query.expr)]

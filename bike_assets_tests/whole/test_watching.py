@@ -86,10 +86,14 @@ def test_it_starts_what_watches_with_the_addresses_of_this_platform_and_ends_it(
     said = output.read_text()
     prometheus, alertmanager, grafana = (f"http://127.0.0.1:{port}" for port in ports.values())
     assert [address in said for address in (prometheus, alertmanager, grafana)] == [True] * 3, said
-    poll(lambda: "127.0.0.1:9/metrics" in httpx.get(f"{prometheus}/api/v1/targets").text, 30, "the exporter's target")
-    assert "bike_exporter" in httpx.get(f"{prometheus}/api/v1/targets").text
-    assert httpx.get(f"{alertmanager}/api/v2/status").json()["config"]["original"].count("- name: ") == 3
-    heard = httpx.get(f"{grafana}/told").json()
+    poll(
+        lambda: "127.0.0.1:9/metrics" in httpx.get(f"{prometheus}/api/v1/targets", timeout=60).text,
+        30,
+        "the exporter's target",
+    )
+    assert "bike_exporter" in httpx.get(f"{prometheus}/api/v1/targets", timeout=60).text
+    assert httpx.get(f"{alertmanager}/api/v2/status", timeout=60).json()["config"]["original"].count("- name: ") == 3
+    heard = httpx.get(f"{grafana}/told", timeout=60).json()
     assert heard["arguments"][0] == "server"
     assert heard["told"]["BIKE_PROMETHEUS_URL"] == prometheus
     assert list(Path(heard["told"]["BIKE_GRAFANA_DASHBOARDS"]).glob("*.json"))

@@ -150,7 +150,7 @@ def served(home: Path) -> Iterator[httpx.Client]:
     try:
         poll(lambda: server.started, 30, "the server")
         host, port = server.servers[0].sockets[0].getsockname()
-        with httpx.Client(base_url=f"http://{host}:{port}") as client:
+        with httpx.Client(base_url=f"http://{host}:{port}", timeout=60) as client:
             yield client
     finally:
         server.should_exit = True
