@@ -91,12 +91,9 @@ def test_the_same_training_twice_is_one_version_and_the_alias_follows(tracking, 
 
 
 def test_the_server_answers_by_the_name_that_the_other_containers_call_it(server):
-    assert httpx.get(
-        f"{server}/api/2.0/mlflow/experiments/get?experiment_id=0", headers={"Host": "mlflow:5000"}, timeout=60
-    ).is_success
-    foreign = httpx.get(
-        f"{server}/api/2.0/mlflow/experiments/get?experiment_id=0", headers={"Host": "evil.example"}, timeout=60
-    )
+    address = f"{server}/api/2.0/mlflow/experiments/get?experiment_id=0"
+    assert httpx.get(address, headers={"Host": "mlflow:5000"}, timeout=60).is_success
+    foreign = httpx.get(address, headers={"Host": "evil.example"}, timeout=60)
     assert foreign.status_code == 403
 
 
