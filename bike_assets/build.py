@@ -1,6 +1,6 @@
-"""Assembles the code location: the only place that knows all parts, and where policy is applied once.
+"""Assembles the code location: the only module that knows all parts, and that applies policy to every asset.
 
-Assets, checks and automation do not belong here; nor does reading the environment.
+Assets, checks and automation do not belong here. Reading the environment belongs to `settings`.
 """
 
 from collections.abc import Callable, Mapping
@@ -43,7 +43,7 @@ from bike_assets.settings import Settings, load_settings
 
 OWNERS = ["team:mobility"]
 FILES = "parquet"
-"""The kind of assets that fill tables; in the UI they are of the engine that the profile has."""
+"""The kind of all assets that fill tables; the UI shows the engine of the profile instead."""
 TABLE_OF = {
     "raw_counts": COMPTAGE_VELO,
     "counters": COUNTERS,
@@ -94,7 +94,7 @@ def build_defs(
 
 
 def _with_partitions(assets: list[Any], home: Home) -> list[Any]:
-    """Give the home's days to every asset that is made by day: those whose backfill is a single run."""
+    """Partition every daily asset by the home's days; daily assets are those with a backfill policy."""
     days = daily_partitions(home)
 
     def by_day(spec: dg.AssetSpec) -> dg.AssetSpec:
@@ -106,7 +106,7 @@ def _with_partitions(assets: list[Any], home: Home) -> list[Any]:
 
 
 def _table_metadata(asset: str) -> dict[str, Any]:
-    """Return the name and the columns of the table that an asset fills, as the UI shows them."""
+    """Return the name and the columns of the table that an asset fills, for the UI."""
     table = TABLE_OF.get(asset)
     if table is None:
         return {}
@@ -120,7 +120,7 @@ def _role(table: Table, column: str) -> str | None:
 
 
 def default_resources(home: Home, settings: Settings) -> dict[str, Any]:
-    """Return the resources of the profile in force; runs that read the home's source open it."""
+    """Return the resources of the profile in force; a source is opened only in a run that reads it."""
     return {
         "settings": settings,
         "home": home,
@@ -135,7 +135,7 @@ def default_resources(home: Home, settings: Settings) -> dict[str, Any]:
 
 
 def _policy(home: Home, settings: Settings) -> Callable[[dg.AssetSpec], dg.AssetSpec]:
-    """What holds for every asset: who owns it, how old it may be, where its rows are, and where else to look."""
+    """Return the policy of every asset: owner, freshness, engine, table and links."""
     engine = {"local": FILES, "gcp": "bigquery"}[settings.profile]
     pages = {
         "models": {"mlflow": dg.MetadataValue.url(settings.mlflow_address)},
@@ -145,7 +145,7 @@ def _policy(home: Home, settings: Settings) -> Callable[[dg.AssetSpec], dg.Asset
 
     def with_policy(spec: dg.AssetSpec) -> dg.AssetSpec:
         group = spec.group_name or ""
-        made_daily = DAILY_FRESHNESS if home.last_day is None else None  # A file's days come to an end.
+        made_daily = DAILY_FRESHNESS if home.last_day is None else None  # A file gets no new days.
         return spec.replace_attributes(
             owners=OWNERS,
             kinds={engine if kind == FILES else kind for kind in spec.kinds},

@@ -1,25 +1,25 @@
-"""The exceptions whose message is meant for the person at the keyboard. Bugs keep their own types and tracebacks."""
+"""The exceptions with a message for the user. Bugs keep their own types and tracebacks."""
 
 
 class BikeError(Exception):
-    """Settings or input that the user can put right; the message says what, in one sentence."""
+    """The user can correct the cause, such as settings or input; the message says what, in one sentence."""
 
     exit_code = 2
 
 
 class StepFailedError(BikeError):
-    """A step of a pass failed; the message says which and where to look."""
+    """Work failed although settings and input are valid; the message says what failed and why or where to look."""
 
     exit_code = 1
 
 
 class BadDaysError(StepFailedError):
-    """Days did not pass their checks: what follows them in the same run was not done; other days are."""
+    """A blocking check of some days failed: their run skipped the later assets; other days are done."""
 
 
 class SourceUnavailableError(StepFailedError):
-    """The source of counts did not answer, or refused; nothing was changed, and a later try may succeed."""
+    """A source of counts or weather did not answer, or refused; a later attempt may succeed."""
 
 
 class UnreliableAnswerError(StepFailedError):
-    """The source answered with less or other than what it says it has; nothing was changed."""
+    """A source's answer is incomplete, unreadable, or not what was requested."""

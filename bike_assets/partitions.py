@@ -1,4 +1,4 @@
-"""The local days of a home as Dagster's partitions, and the days that a run is for."""
+"""The local days of a home as Dagster's partitions, and the days of a run."""
 
 from datetime import date, timedelta
 
@@ -9,7 +9,7 @@ from bike_assets.home.record import Home
 
 
 def daily_partitions(home: Home) -> dg.DailyPartitionsDefinition:
-    """Return a home's days, in its own zone: without an end, unless its source has one."""
+    """Return a home's days, in its own time zone; without an end, unless its source has a last day."""
     end = home.last_day + timedelta(days=1) if home.last_day else None
     return dg.DailyPartitionsDefinition(
         start_date=home.first_day.isoformat(), end_date=end.isoformat() if end else None, timezone=home.timezone

@@ -1,4 +1,4 @@
-"""Who asked for a training or an evaluation. Whoever launches a run names itself in its tags; nobody means a person."""
+"""The tags of runs: what launched a training or an evaluation. A run without the tag was started by hand."""
 
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -9,11 +9,11 @@ if TYPE_CHECKING:
 TRIGGER_TAG, CAUSE_TAG = "bike/trigger", "bike/reason"
 PARTITION_TAG = "dagster/partition"
 RANGE_START_TAG, RANGE_END_TAG = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
-"""Dagster's own: the day of a run, or its first and last one."""
+"""Dagster's own tags: the day of a run, or its first and last day."""
 
 
 class Trigger(StrEnum):
-    """What launched a run, apart from the retrain matrix, whose decisions name themselves."""
+    """What launched a run, except for the retrain matrix: its runs carry the name of the decision."""
 
     BOOTSTRAP = "BOOTSTRAP"
     MONTHLY_CHALLENGE = "MONTHLY_CHALLENGE"

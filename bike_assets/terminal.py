@@ -1,4 +1,4 @@
-"""What people see in the terminal: progress, tables, addresses. What is shown is collected elsewhere."""
+"""Output in the terminal: progress, tables and log messages. Collecting what to show belongs to the commands."""
 
 import logging
 import threading
@@ -23,7 +23,7 @@ errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 @contextmanager
 def without_beta_warnings() -> Iterator[None]:
-    """Keep to itself what Dagster says of the age of its own parameters while assets are imported."""
+    """Suppress Dagster's warnings about its beta parameters while the body imports assets."""
     import dagster as dg
 
     with warnings.catch_warnings():
@@ -33,7 +33,7 @@ def without_beta_warnings() -> Iterator[None]:
 
 @contextmanager
 def show_run(instance: "dg.DagsterInstance", run_id: str, title: str, assets: Collection[str]) -> Iterator[None]:
-    """Show a run's progress while the body executes it: assets done, and the last thing that one said."""
+    """Show a run's progress while the body executes it: the number of finished assets and the newest log message."""
     said = TextColumn("{task.fields[said]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1))
     what = TextColumn("{task.description}", table_column=Column(no_wrap=True))
     columns = (SpinnerColumn(), what, BarColumn(16), TimeElapsedColumn(), said)
@@ -43,7 +43,7 @@ def show_run(instance: "dg.DagsterInstance", run_id: str, title: str, assets: Co
         task = progress.add_task(title, total=len(assets), said="")
         over = threading.Event()
         watcher = threading.Thread(target=_watch, args=(instance, run_id, assets, progress, task, over), daemon=True)
-        # Following the event log costs a seventh of a pass: only where somebody can see it.
+        # Following the event log takes a seventh of a pass's time: do it only in a terminal.
         if console.is_terminal:
             watcher.start()
         try:
@@ -79,10 +79,10 @@ def _watch(
 
 
 class MessagesBelow(logging.Handler):
-    """Prints logged messages between the lines of a table, each on one line and dim."""
+    """Prints log messages between the lines of a table, each dimmed and on one line."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print one, as much of it as the line has room for."""
+        """Print one message, cut to the width of the line."""
         told = f"    ! {record.getMessage()}"
         console.print(f"[dim]{escape(told[: max(console.width, 80)])}[/]")
 

@@ -1,4 +1,4 @@
-"""The dashboards as Grafana gets them, and every query in them for a plain Prometheus. Making them is in `generate`."""
+"""The committed dashboards, and their queries in a form that Prometheus accepts. `generate` makes the dashboards."""
 
 import json
 import re
@@ -11,11 +11,11 @@ DURATIONS = {"$__range": "1h", "$__rate_interval": "1m", "$__interval": "5s"}
 
 
 NOT_YET = ("bike_gain_r2", "bike_gain_residual_share", 'role="issued"', "bike_drift_column_drifted")
-"""What a young home may lack in good health: a gain, forecasts of a week that were issued, anything drifted."""
+"""Parts of queries that are empty in a healthy young home: a gain, a week of issued forecasts, drifted columns."""
 
 
 class Query(NamedTuple):
-    """A panel's query as the API of Prometheus takes it: any home, any API, any counter."""
+    """A panel's query for the API of Prometheus, for any home, API and counter."""
 
     dashboard: str
     panel: str
@@ -23,17 +23,17 @@ class Query(NamedTuple):
 
 
 def committed_dashboards() -> list[dict[str, Any]]:
-    """Return the dashboards' JSON, by file name."""
+    """Return the dashboards' JSON, in the order of their file names."""
     return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.json"))]
 
 
 def panels_of(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the panels that ask something."""
+    """Return the panels with queries."""
     return [panel for panel in dashboard["panels"] if panel.get("targets")]
 
 
 def for_prometheus(expr: str) -> str:
-    """Return an expression with Grafana's variables replaced: choices by anything, durations by short ones."""
+    """Replace Grafana's variables in an expression: choices by any value, durations by short ones."""
     plain = CHOSEN.sub('=~".+"', expr)
     for name, duration in DURATIONS.items():
         plain = plain.replace(name, duration)
@@ -51,12 +51,12 @@ def queries() -> list[Query]:
 
 
 def may_be_empty(expr: str) -> bool:
-    """Whether no answer to a panel's query is one, too: of a home with its first champion, where nothing drifted."""
+    """Whether a query may return nothing in a healthy home: one with its first champion and no drift."""
     return any(part in expr for part in NOT_YET)
 
 
 def annotation_queries() -> list[Query]:
-    """Return every query of an annotation, its name in place of a panel's title."""
+    """Return the queries of all annotations, with the annotation's name as the panel."""
     return [
         Query(dashboard["title"], annotation["name"], for_prometheus(annotation["expr"]))
         for dashboard in committed_dashboards()

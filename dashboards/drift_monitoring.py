@@ -1,4 +1,4 @@
-"""Drift Monitoring: have the data moved, is it the city or the publisher, and does the model cope?"""
+"""Drift Monitoring: have the data drifted, is the city or the publisher the cause, and does the model cope?"""
 
 from grafana_foundation_sdk.models import dashboard as grafana
 

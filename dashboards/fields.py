@@ -1,4 +1,4 @@
-"""Parts of panels: queries, thresholds, words for values, overrides by name, links. Whole panels belong to `panels`."""
+"""Parts of panels: queries, thresholds, value mappings, overrides, links. Whole panels belong to `panels`."""
 
 from collections.abc import Mapping, Sequence
 from string import ascii_uppercase
@@ -30,7 +30,7 @@ class Value(NamedTuple):
 
 
 class Link(NamedTuple):
-    """A page that a panel, or a table's cell, leads to."""
+    """A link of a panel or of a table's cell to a page."""
 
     title: str
     url: str
@@ -47,18 +47,18 @@ def asked_over_time(asks: Sequence[Ask]) -> list[Dataquery]:
 
 
 def asked_as_table(values: Sequence[Value]) -> list[Dataquery]:
-    """Return queries of the newest figures, their labels as columns."""
+    """Return queries of the newest figures, with labels as columns."""
     return _targets([value.expr for value in values], PromQueryFormat.TABLE, True, [None] * len(values))
 
 
 def thresholds(steps: Steps) -> grafana.ThresholdsConfig:
-    """Return colours from a value on."""
+    """Return the colours of values, each from its step on."""
     colours = [grafana.Threshold(value=value, color=colour) for value, colour in steps]
     return grafana.ThresholdsConfig(mode=grafana.ThresholdsMode.ABSOLUTE, steps=colours)
 
 
 def words(look: Look, colour: str | None = None) -> list[grafana.ValueMapping]:
-    """Return the words of a look; `colour`, if any, is that of every word but the one for 0."""
+    """Return the value mappings of a look. `colour`, if given, replaces the colour of all values but 0."""
     results = {
         str(value): grafana.ValueMappingResult(text=text, color=colour if value and colour else own)
         for value, (text, own) in look.words.items()
@@ -73,7 +73,7 @@ def legend(shown: bool = True) -> common.VizLegendOptions:
 
 
 def fixed_colours(names: Mapping[str, str]) -> list[Override]:
-    """Return a colour for each series of these names."""
+    """Return the overrides that give each named series its colour."""
     return [
         of_name(name, color=grafana.FieldColor(grafana.FieldColorModeId.FIXED, colour))
         for name, colour in names.items()
@@ -81,12 +81,12 @@ def fixed_colours(names: Mapping[str, str]) -> list[Override]:
 
 
 def dashed(names: Sequence[str]) -> list[Override]:
-    """Return dashes for the lines of these names."""
+    """Return the overrides that draw the named lines dashed."""
     return [of_name(name, **{"custom.lineStyle": common.LineStyle("dash", [8, 6])}) for name in names]
 
 
 def column(value: Value) -> Override:
-    """Return how a table's column looks."""
+    """Return the override with the look of a table's column."""
     shown: dict[str, object] = {
         "unit": value.look.unit,
         "thresholds": thresholds(value.look.steps),
@@ -97,19 +97,19 @@ def column(value: Value) -> Override:
 
 
 def of_name(name: str, **properties: object) -> Override:
-    """Return properties of the series or column of a name."""
+    """Return the override with properties of a named series or column."""
     values = [grafana.DynamicConfigValue(of, value) for of, value in properties.items()]
     return Override(grafana.MatcherConfig("byName", name), values)
 
 
 def page(link: Link) -> grafana.DashboardLink:
-    """Return a link that opens a page of its own."""
+    """Return a panel's link, which opens in a new tab."""
     link_type = grafana.DashboardLinkType.LINK
     return grafana.DashboardLink(link.title, link_type, icon="external link", url=link.url, target_blank=True)
 
 
 def cell_link(link: Link) -> dict[str, object]:
-    """Return a link from a table's cell."""
+    """Return a link of a table's cell, which opens in a new tab."""
     return {"title": link.title, "url": link.url, "targetBlank": True}
 
 

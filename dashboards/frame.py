@@ -1,4 +1,4 @@
-"""What all dashboards have in common: variables, annotations, links, time, and where panels stand on the grid."""
+"""The common parts of all dashboards: variables, annotations, links, time range, and the panels' grid positions."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from dashboards.promql import figure
 TAG = "bike-traffic"
 COLUMNS = 24
 LABEL_VALUES = 1
-"""Grafana's number for a query of a label's values."""
+"""Grafana's number for the query type of label values."""
 
 
 class Section(NamedTuple):
@@ -32,11 +32,11 @@ class Section(NamedTuple):
 
 
 class Event(grafana.AnnotationQuery):
-    """An annotation by a Prometheus query, with what Grafana's Prometheus source reads and the SDK has no fields for.
+    """An annotation by a Prometheus query, with the fields of Grafana's Prometheus source that the SDK lacks.
 
     Attributes:
-        title: of the mark; may name labels.
-        value_is_time: whether the query's value is when it happened, in milliseconds.
+        title: title of the mark; may contain labels.
+        value_is_time: whether the query's value is the time of the event, in milliseconds.
     """
 
     OWN_KEYS = frozenset({"titleFormat", "textFormat", "tagKeys", "useValueForTime"})
@@ -46,7 +46,7 @@ class Event(grafana.AnnotationQuery):
         self.title, self.value_is_time = title, value_is_time
 
     def to_json(self) -> dict[str, object]:
-        """Return what Grafana reads."""
+        """Return the JSON object for Grafana."""
         own = {
             "titleFormat": self.title,
             "textFormat": "",
@@ -57,7 +57,7 @@ class Event(grafana.AnnotationQuery):
 
 
 class Choice(NamedTuple):
-    """A variable whose values are those of a label."""
+    """A variable with the values of a label."""
 
     name: str
     label: str
@@ -79,7 +79,7 @@ def dashboard(
     settings: Settings,
     choices: Sequence[Choice] = (),
 ) -> grafana.Dashboard:
-    """Return a dashboard whose panels stand row by row."""
+    """Return a dashboard with the panels of its sections, row by row."""
     built = (
         Dashboard(title)
         .uid(uid)

@@ -1,4 +1,4 @@
-"""Writes the dashboards' JSON: `python -m dashboards.generate`; with --check it only tells what is not up to date."""
+"""Writes the dashboards' JSON: `python -m dashboards.generate`. With --check it only lists files to update."""
 
 import argparse
 import json
@@ -33,14 +33,14 @@ def files_of(settings: Settings) -> dict[str, str]:
 
 
 def stale_files(settings: Settings, folder: Path = FOLDER) -> list[str]:
-    """Return the names of files that are missing, differ from what the code makes, or are of no dashboard."""
+    """Return the names of files that are missing, differ from the code, or belong to no dashboard."""
     made = files_of(settings)
     there = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.json")}
     return sorted(name for name in made.keys() | there.keys() if made.get(name) != there.get(name))
 
 
 def write(settings: Settings, folder: Path = FOLDER) -> list[str]:
-    """Write what differs, remove what is of no dashboard, and return the names."""
+    """Write the files that differ, remove those of no dashboard, and return the names of both."""
     made, stale = files_of(settings), stale_files(settings, folder)
     for name in stale:
         if name in made:

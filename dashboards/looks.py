@@ -1,4 +1,4 @@
-"""How figures look: units, decimals, colours, and the bounds of the settings. What is drawn belongs to `panels`."""
+"""The look of figures: units, decimals, colours, and the bounds of the settings. `panels` draws them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,9 +21,9 @@ ROLES = {
     "naive": ORANGE,
     "counted": GREEN,
 }
-"""A role has one colour on every panel."""
+"""A role has the same colour on every panel."""
 YARDSTICKS = ("seasonal_naive", "first_champion", "naive")
-"""What the champion is measured against: drawn dashed."""
+"""References of the champion; their lines are dashed."""
 DECISIONS = {
     "ALL_GOOD": GREEN,
     "WAIT": BLUE,
@@ -42,16 +42,16 @@ PLAIN: Steps = ((None, BLUE),)
 
 @dataclass(frozen=True)
 class Look:
-    """How a figure is written and coloured.
+    """The format and the colours of a figure.
 
     Attributes:
-        unit: as Grafana names it.
-        decimals: shown; Grafana chooses where None.
-        steps: colours from a value on; the first one is of everything below.
-        words: text and colour in place of a value.
-        low: where the scale begins.
-        high: where it ends.
-        empty: said where there is no figure.
+        unit: unit, by Grafana's name.
+        decimals: number of decimals; None lets Grafana choose.
+        steps: colours, each from its value on; the first one is for all lower values.
+        words: text and colour that replace a value.
+        low: start of the scale.
+        high: end of the scale.
+        empty: text if there is no figure.
     """
 
     unit: str
@@ -108,20 +108,20 @@ def drift_look(settings: Settings) -> Look:
 
 
 def gain_look(settings: Settings) -> Look:
-    """A gain of R2 against what has to be gained."""
+    """A gain of R2 against the required gain."""
     return Look("none", 4, ((None, RED), (0, ORANGE), (settings.min_gain, GREEN)))
 
 
 def streak_look(settings: Settings) -> Look:
-    """Days behind the seasonal naive against those that are an alarm."""
+    """Days behind the seasonal naive against the number that raises an alarm."""
     return Look("suffix:days", 0, ((None, GREEN), (1, ORANGE), (settings.naive_alarm_days, RED)), low=0)
 
 
 def kept_steps(target: float) -> Steps:
-    """The colours of a share that should not be less than its target."""
+    """Return the colours of a share that should reach its target."""
     return (None, RED), (target, GREEN)
 
 
 def age_look(late_hours: float, lost_hours: float) -> Look:
-    """A time since something: late from some hours on, lost from others."""
+    """An age in seconds: orange from `late_hours` on, red from `lost_hours` on."""
     return Look("s", 1, ((None, GREEN), (late_hours * HOUR, ORANGE), (lost_hours * HOUR, RED)), low=0)

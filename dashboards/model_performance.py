@@ -1,4 +1,4 @@
-"""Model Performance: how right the champion is, always beside the seasonal naive and the first champion."""
+"""Model Performance: the champion's scores, always beside the seasonal naive and the first champion."""
 
 from grafana_foundation_sdk.models import dashboard as grafana
 

@@ -1,6 +1,6 @@
-"""The service levels: what each asks of now, and what share of the chosen time or of its requests kept it.
+"""The service levels: whether each is met now, and the share of time or of requests that met it.
 
-Alerts on them, and their budgets over 30 days, belong to the rules of Prometheus.
+Their alerts and their budgets over 30 days belong to the rules of Prometheus.
 """
 
 from typing import NamedTuple
@@ -18,10 +18,10 @@ class Objective(NamedTuple):
     """A service level.
 
     Attributes:
-        name: of its line.
-        target: share that has to be kept.
+        name: name of its line.
+        target: share that has to meet it.
         met: expression that is 1 while it is met and 0 while it is missed.
-        kept: expression of the share that was kept in the chosen time.
+        kept: expression of the share that met it in the chosen time range.
     """
 
     name: str
@@ -31,12 +31,12 @@ class Objective(NamedTuple):
 
 
 def _in_time(name: str, target: float, met: str) -> Objective:
-    """A service level that is met or missed at any moment."""
+    """Return a service level that is met or missed at each moment."""
     return Objective(name, target, met, f"avg_over_time(({met})[{CHOSEN_TIME}:$__interval])")
 
 
 def _of_requests(name: str, target: float, good: dict[str, str], asked: dict[str, str]) -> Objective:
-    """A service level of requests; where nobody asked, none was missed."""
+    """Return a service level of requests. Without requests, it is met."""
     met = f"{good[LAST_HOUR]} >= bool {target:g} * {asked[LAST_HOUR]}"
     nobody = f"{asked[CHOSEN_TIME]} == bool 0"
     return Objective(name, target, met, f"{good[CHOSEN_TIME]} / ({asked[CHOSEN_TIME]} > 0) or ({nobody})")

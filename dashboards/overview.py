@@ -1,4 +1,4 @@
-"""Overview: is everything all right, and what do the forecasts say? Each part in depth has a dashboard of its own."""
+"""Overview: is everything all right, and what are the forecasts? The other dashboards show each part in depth."""
 
 from grafana_foundation_sdk.models import dashboard as grafana
 

@@ -1,4 +1,4 @@
-"""Panels, a builder for each kind: figures, lines, bars, states, table. What they ask belongs to the dashboards."""
+"""A builder for each kind of panel: figures, lines, bars, states, table. The dashboards define their queries."""
 
 from collections.abc import Mapping, Sequence
 from string import ascii_uppercase
@@ -18,7 +18,7 @@ NEWEST = common.ReduceDataOptions(calcs=["lastNotNull"], fields="", values=False
 def figures_panel(
     title: str, question: str, *asks: Ask, look: Look, width: int = 4, height: int = 4, named: bool = False
 ) -> grafana.Panel:
-    """Return a panel of big figures as they are now; with `named` the series' names in place of the figures."""
+    """Return a panel of big current figures; with `named`, of the series' names instead."""
     several = len(asks) > 1 or "{{" in asks[0].legend
     words = common.BigValueTextMode.VALUE_AND_NAME if several else common.BigValueTextMode.VALUE
     options = stat.Options(
@@ -41,7 +41,7 @@ def lines_panel(
     stacked: bool = False,
     smooth: bool = False,
 ) -> grafana.Panel:
-    """Return a panel of lines over time; figures of days are drawn as steps, others `smooth`."""
+    """Return a panel of lines over time. Daily figures are steps; use `smooth` for others."""
     roles = _roles_in(asks)
     bounds = common.GraphThresholdsStyleMode.DASHED if len(look.steps) > 1 else common.GraphThresholdsStyleMode.OFF
     style = timeseries.FieldConfig(
@@ -82,17 +82,17 @@ def bars_panel(
     coloured: bool = False,
     bounds: Mapping[str, Steps] | None = None,
 ) -> grafana.Panel:
-    """Return a panel of one bar a series as it is now.
+    """Return a panel with one bar per series, for the current values.
 
     Args:
-        title: of the panel.
-        question: that it answers.
+        title: title of the panel.
+        question: question that it answers.
         asks: its queries.
-        look: of every bar.
-        width: of the grid's 24.
-        height: in its rows.
-        coloured: by the series' name in place of its value.
-        bounds: colours of their own, by the series' name.
+        look: look of the bars.
+        width: width in columns of the grid, of 24.
+        height: height in rows of the grid.
+        coloured: colour the bars by the series' name instead of the value.
+        bounds: own colour steps, by the series' name.
     """
     options = bargauge.Options(
         display_mode=common.BarGaugeDisplayMode.BASIC,
@@ -117,7 +117,7 @@ def states_panel(
     height: int = 8,
     colours: Mapping[str, str] | None = None,
 ) -> grafana.Panel:
-    """Return a panel of one band a series, coloured by the words of the look, and where named by `colours`."""
+    """Return a panel with one band per series, in the colours of the look's words, or in `colours` by name."""
     options = statetimeline.Options(
         show_value=common.VisibilityMode.NEVER,
         legend=fields.legend(shown=False),
@@ -148,18 +148,18 @@ def table_panel(
     width: int = 12,
     height: int = 9,
 ) -> grafana.Panel:
-    """Return a table: a row for each set of labels, a column for each label and each value.
+    """Return a table with a row for each set of labels, and a column for each label and each value.
 
     Args:
-        title: of the panel.
-        question: that it answers.
+        title: title of the panel.
+        question: question that it answers.
         labels: headings by label.
-        values: columns of figures, whose expressions have exactly these labels.
-        sort: heading to sort by.
-        descending: from the highest.
-        links: pages by heading; `${__value.raw}` in an address is the cell.
-        width: of the grid's 24.
-        height: in its rows.
+        values: columns of figures; their expressions have exactly these labels.
+        sort: heading of the column to sort by.
+        descending: sort from the highest.
+        links: links by heading; `${__value.raw}` in an address is the value of the cell.
+        width: width in columns of the grid, of 24.
+        height: height in rows of the grid.
     """
     sources = [f"Value #{ref}" for ref in ascii_uppercase[: len(values)]] if len(values) > 1 else ["Value"]
     headings = {**labels, **{source: value.heading for source, value in zip(sources, values, strict=True)}}
@@ -190,13 +190,13 @@ def table_panel(
 
 
 def linked(panel: grafana.Panel, *links: Link) -> grafana.Panel:
-    """Return the panel with pages to go to from its title."""
+    """Add links to the title of a panel, and return the panel."""
     panel.links = [fields.page(link) for link in links]
     return panel
 
 
 def _roles_in(asks: Sequence[Ask]) -> dict[str, str]:
-    """Colours of the roles that the series can be named after."""
+    """Return the colours of the roles that occur in the queries."""
     legends = {ask.legend for ask in asks}
     return {role: colour for role, colour in ROLES.items() if role in legends or legends & {"{{role}}", "{{kind}}"}}
 

@@ -1,6 +1,6 @@
-"""Expressions in PromQL: figures of the home and of the API that are chosen in Grafana, and what is made of them.
+"""PromQL expressions for the home and the API that the user chooses in Grafana.
 
-Names of metrics and questions belong to the dashboards; how an answer looks belongs to `panels`.
+Metric names and questions belong to the dashboards, looks to `panels`.
 """
 
 HOME = "$instance"
@@ -17,7 +17,7 @@ def figure(metric: str, **labels: str) -> str:
 
 
 def of_api(metric: str, **labels: str) -> str:
-    """Return the selector of a metric that the API counts of itself."""
+    """Return the selector of one of the API's own metrics."""
     return _selector(metric, {"instance": API, **labels})
 
 
@@ -28,7 +28,7 @@ def live(score: str, role: str, horizon_days: int = 1) -> str:
 
 
 def lead(role: str, horizon_days: int = 1) -> str:
-    """Return how far the champion's R2 over the newest 7 days lies above that of another role."""
+    """Return the champion's R2 over the newest 7 days minus that of another role."""
     return f"{live('r2', 'champion', horizon_days)} - {live('r2', role, horizon_days)}"
 
 
@@ -38,23 +38,23 @@ def age(expression: str) -> str:
 
 
 def or_zero(aggregate: str) -> str:
-    """Return an aggregate without labels, and 0 where there is no series of it while the exporter lives."""
+    """Return an aggregate without labels, or 0 if it has no series while the exporter is up."""
     return f"{aggregate} or 0 * max({figure('bike_build_info')})"
 
 
 def errors_of_api(window: str) -> str:
-    """Return the number of the API's requests that failed within a time, 0 where none failed."""
+    """Return the number of failed API requests in a window, or 0."""
     failed = of_api("fastapi_errors_total", endpoint=PROBES)
     return f"(sum(increase({failed}[{window}])) or 0 * {requests_of_api(window)})"
 
 
 def requests_of_api(window: str) -> str:
-    """Return the number of the API's requests within a time, those of probes left out."""
+    """Return the number of API requests in a window, without those of probes."""
     return f"sum(increase({of_api('fastapi_requests_total', endpoint=PROBES)}[{window}]))"
 
 
 def latency(quantile: float) -> str:
-    """Return a quantile of the time that forecasts take, in seconds."""
+    """Return a quantile of the duration of forecast requests, in seconds."""
     buckets = of_api("fastapi_request_duration_seconds_bucket", endpoint=FORECASTING)
     return f"histogram_quantile({quantile:g}, sum by (le) (rate({buckets}[$__rate_interval])))"
 

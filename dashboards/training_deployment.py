@@ -1,4 +1,4 @@
-"""Training & Deployment: what was decided, trained and promoted, and whether the machinery behind it runs."""
+"""Training & Deployment: decisions, trainings and promotions, and whether the platform's processes run."""
 
 from grafana_foundation_sdk.models import dashboard as grafana
 

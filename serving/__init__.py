@@ -1,1 +1,1 @@
-"""The REST server of the champion. It reads registry and warehouse; it never trains, and imports no Dagster."""
+"""The REST server of the champion. It reads the registry and the warehouse, never trains, and imports no Dagster."""

@@ -1,6 +1,6 @@
-"""From the records of a request to the champion's answer: which hour and counter each means, and what the model says.
+"""Computes the answer to a prediction request: the hour and counter of each record, and the model's forecast.
 
-Arrays in, bytes out; nothing here knows of HTTP, and nothing waits.
+Arrays in, bytes out. HTTP and waiting do not belong here.
 """
 
 from dataclasses import dataclass, field
@@ -20,21 +20,21 @@ from serving.city import HOUR, City, Counter
 from serving.wire import Detail, ModelMetadata, PredictRequest, Record, RecordProblem, Refusal, encode
 
 FAR_METRES = 250
-"""A position farther than this from the counter of that name is told in a warning."""
+"""A position farther than this from its counter gets a warning."""
 MOST_PROBLEMS = 10
 EARTH_METRES = 6_371_000
 
 
 @dataclass(frozen=True)
 class Version:
-    """A version and all that it says of a city.
+    """A version and all its forecasts for a city.
 
-    What can be asked is finite, so it is computed once, when version or counts change, and not at every request.
+    The possible questions are finite, so the server computes the forecasts once, when the version or the counts change.
 
     Attributes:
-        entry: what the registry says of it.
-        is_champion: whether it was when this was made.
-        known: whether it learned from a counter, by column of the city [columns].
+        entry: its entry in the registry.
+        is_champion: whether it was the champion when this was made.
+        known: bool [columns], whether the version learned from the counter.
         forecasts: float64 [hours, columns], bikes an hour; NaN where there is no forecast.
     """
 
@@ -45,7 +45,7 @@ class Version:
 
     @cached_property
     def metadata(self) -> ModelMetadata:
-        """What every answer says of it."""
+        """The version's part of every answer."""
         entry, scores = self.entry, self.entry.scores["test_current"]
         return ModelMetadata(
             entry.family,
@@ -64,10 +64,10 @@ class Version:
 
 
 def ready_version(entry: ModelEntry, model: ServedModel, city: City, is_champion: bool) -> Version:
-    """Let a version forecast all that can be asked of a city.
+    """Compute a version's forecasts for all hours and counters of a city.
 
     Raises:
-        ValueError: a forecast is no number.
+        ValueError: a forecast is not a finite number.
     """
     codes = counter_codes(city.columns, model.counters)
     hours, columns = np.nonzero(~np.isnan(city.base))
@@ -82,14 +82,14 @@ def ready_version(entry: ModelEntry, model: ServedModel, city: City, is_champion
 
 @dataclass(frozen=True)
 class Serving:
-    """Everything that answers one request: it is replaced as a whole.
+    """Everything that answers a request. The server replaces it as a whole.
 
     Attributes:
         city: counts and inputs.
         champion: the version that serves.
-        model: its file.
-        summary: the registry's, as it was when the champion was read.
-        others: versions that requests named, by number.
+        model: its model.
+        summary: the registry's summary when the champion was read.
+        others: other versions that requests named, by number.
     """
 
     city: City
@@ -99,19 +99,19 @@ class Serving:
     others: dict[int, Version] = field(default_factory=dict)
 
     def for_city(self, city: City) -> "Serving":
-        """Return the same version with what it says of another city."""
+        """Return the same champion with its forecasts for another city."""
         champion = ready_version(self.champion.entry, self.model, city, is_champion=True)
         return Serving(city, champion, self.model, self.summary)
 
 
 @dataclass(frozen=True)
 class Picked:
-    """The rows that the records of a request mean.
+    """The hours and counters of a request's records.
 
     Attributes:
-        hours: of the city's hours, one a record.
-        columns: of the city's columns, one a record.
-        far: metres between the position that a record gives and its counter's, by record, where that is much.
+        hours: index of the city's hour, by record [records].
+        columns: index of the city's column, by record [records].
+        far: metres between a record's position and its counter, by record; only those above FAR_METRES.
     """
 
     hours: np.ndarray
@@ -125,8 +125,8 @@ class Answer:
 
     Attributes:
         content: JSON, a PredictResponse.
-        predictions: how many.
-        unknown: how many of them are for counters that the model never saw.
+        predictions: number of predictions.
+        unknown: number of them for counters that the model did not learn from.
     """
 
     content: bytes
@@ -138,7 +138,7 @@ def answer(city: City, version: Version, request: PredictRequest) -> Answer:
     """Answer a request.
 
     Raises:
-        Refusal: 422; a record means no hour or counter that there is a forecast for.
+        Refusal: 422; there is no forecast for the hour or counter of a record.
     """
     picked = pick(city, request.records)
     counts = version.forecasts[picked.hours, picked.columns]
@@ -153,10 +153,10 @@ def answer(city: City, version: Version, request: PredictRequest) -> Answer:
 
 
 def pick(city: City, records: list[Record]) -> Picked:
-    """Return the hour and the column that each record means.
+    """Return the hour and the column of each record.
 
     Raises:
-        Refusal: 422; it names the first records that cannot be answered, and what would be.
+        Refusal: 422; some records cannot be answered; it lists the first MOST_PROBLEMS, and why.
     """
     hours, columns = np.zeros(len(records), dtype=np.intp), np.zeros(len(records), dtype=np.intp)
     far: dict[int, float] = {}
@@ -191,7 +191,7 @@ def _hour(city: City, record: Record) -> int:
 
 
 def _column(city: City, record: Record, position: int, far: dict[int, float]) -> int:
-    """The column of the record's counter; how far off a given position is goes to `far`."""
+    """Return the column of the record's counter; store the distance of a far position in `far`."""
     if record.counter_id is not UNSET:
         if record.counter_name is not UNSET or record.nom_du_compteur is not UNSET:
             raise ValueError("it names a counter twice: give counter_id or counter_name, one of them")
@@ -224,10 +224,10 @@ def _named(city: City, record: Record) -> Counter:
 
 
 def _place(record: Record) -> tuple[float, float] | None:
-    """Degrees north and east, where the record has them.
+    """Return degrees north and east; None if the record has no position.
 
     Raises:
-        ValueError: only one of the two is there, or the text is no pair of degrees.
+        ValueError: latitude or longitude is missing, or the text is not a pair of degrees.
     """
     if record.latitude is not UNSET and record.longitude is not UNSET:
         return record.latitude, record.longitude
@@ -242,7 +242,7 @@ def _place(record: Record) -> tuple[float, float] | None:
 
 
 def _degrees(given: object) -> tuple[float, float]:
-    """A pair from a text, as the export has it, or from an object with lat and lon, as the portal answers."""
+    """Return the pair of a text, as in the export, or of an object with lat and lon, as in the portal's answers."""
     pair = (given["lat"], given["lon"]) if isinstance(given, dict) else str(given).split(",")
     north, east = (float(each) for each in pair)
     if not (-90 <= north <= 90 and -180 <= east <= 180):
@@ -251,7 +251,7 @@ def _degrees(given: object) -> tuple[float, float]:
 
 
 def _metres(counter: Counter, place: tuple[float, float]) -> float:
-    """Distance on the sphere (haversine); 0 for a counter whose position nobody knows."""
+    """Return the distance on the sphere (haversine); 0 for a counter without a known position."""
     if counter.latitude is None or counter.longitude is None:
         return 0.0
     north, east = map(radians, place)
@@ -267,7 +267,7 @@ def _without_forecast(record: Record) -> str:
 
 @lru_cache(maxsize=64)
 def _written(known: bool, horizon: int, learned: bool) -> Raw:
-    """A detail as JSON: a request has thousands, of which a few differ."""
+    """Return a detail as JSON. It is cached: a request has thousands of details, and few different ones."""
     warnings = []
     if not known:
         warnings.append("the model did not learn from this counter: the forecast rests on its newest counts alone")

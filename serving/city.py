@@ -1,7 +1,7 @@
-"""What is known of the city: counters, the last week's counts, and the model's inputs for every hour that can be asked.
+"""The city's data: counters, the last week's counts, and the model's inputs for every hour that has a forecast.
 
-Everything is arranged in arrays when it is read, by the same feature function as training and the daily forecasts, so
-that a request only picks rows. Models and HTTP do not belong here.
+Reading it fills arrays, with the same feature function as training and the daily forecasts, so a request only picks
+rows. Models and HTTP do not belong here.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from bike_assets.resources.table_rows import plain_rows
 from bike_assets.resources.warehouse import Warehouse
 
 PAST_DAYS = 6
-"""Days before the newest one that are answered as they would have been issued."""
+"""Days before the newest one for which the API gives hindcasts."""
 HOUR = 3600
 
 
@@ -39,8 +39,8 @@ class Counter:
         latitude: degrees north.
         longitude: degrees east.
         state: active, new, silent or gone.
-        last_day: the last local day on which it was seen.
-        last_counted_at: the last hour that it counted (UTC), where that is in the last ten weeks.
+        last_day: the last local day with counts.
+        last_counted_at: the last hour with a count (UTC), if it is in the last ten weeks.
         last_count: bikes in that hour.
     """
 
@@ -56,17 +56,17 @@ class Counter:
 
 @dataclass(frozen=True)
 class City:
-    """What the warehouse held when it was read.
+    """The warehouse's data when it was read.
 
     Attributes:
         timezone: zone of the local days.
-        newest: the newest local day of which every hour was published.
-        first_hour: the first hour that can be asked, in whole hours since 1970 (UTC); the others follow without a gap.
-        days: of each of these hours, the local day, in days since 1970.
-        horizons: of each of these hours, days from the counts that it is forecast from.
-        counters: every counter ever seen.
-        columns: the counter's place in the arrays, by id, for those that may have a forecast.
-        inputs: float32 [hours, columns, len(INPUTS)], the counters' codes still missing.
+        newest: the newest local day with all its hours.
+        first_hour: the first hour, in whole hours since 1970 (UTC); the others follow without a gap.
+        days: local day of each hour, in days since 1970 [hours].
+        horizons: days from the end of the counts to each hour's day [hours].
+        counters: all counters that ever had counts.
+        columns: index of the column by counter id, for counters that may have a forecast.
+        inputs: float32 [hours, columns, len(INPUTS)], without the counters' codes.
         base: float32 [hours, columns], the seasonal naive forecast; NaN where there can be no forecast.
         counts: float32 [hours, columns], bikes an hour; NaN where nothing was counted (yet).
     """
@@ -89,7 +89,7 @@ class City:
 
     @cached_property
     def by_name(self) -> dict[str, list[Counter]]:
-        """Counters by name, which two may share."""
+        """Counters by name. Several may share a name."""
         found: dict[str, list[Counter]] = {}
         for counter in self.counters:
             found.setdefault(counter.counter_name, []).append(counter)
@@ -97,7 +97,7 @@ class City:
 
     @cached_property
     def range(self) -> tuple[datetime, datetime]:
-        """The first moment that can be asked, and the first one after the last, in local time."""
+        """Start of the first hour and end of the last one, in local time."""
         return self.local_hour(0), self.local_hour(len(self.days))
 
     @property
@@ -121,24 +121,24 @@ class City:
 
 
 def state_of(warehouse: Warehouse) -> tuple:
-    """Return what changes when a city has to be read anew."""
+    """Return a state of the tables. If it changes, the city has to be read again."""
     return tuple(warehouse.state(table) for table in (INGESTIONS, COUNTERS, WEATHER))
 
 
 def read_city(warehouse: Warehouse, home: Home, country: str) -> City | None:
-    """Read what can be asked for; None while there is no whole day of counts.
+    """Read the city; return None while there is no whole day of counts.
 
     Args:
-        warehouse: of the home.
-        home: whose zone cuts the days.
-        country: ISO code whose public holidays count.
+        warehouse: warehouse of the home.
+        home: the home; its time zone cuts the days.
+        country: ISO code of the country of the public holidays.
     """
     span = whole_days(warehouse, home.timezone)
     if span is None:
         return None
     newest = span.last
     first = newest - timedelta(days=PAST_DAYS)
-    # As the daily forecasts read them: from what the oldest one here could depend on.
+    # Like the daily forecasts: start at the first day that the oldest forecast here can depend on.
     counts = read_counts(warehouse, Span(history_start(first - timedelta(days=max(HORIZONS))), newest))
     cube = build_cube(counts, home.timezone)
     ahead = forecast_days(newest)
@@ -178,7 +178,7 @@ def _features(
 
 
 def _where_active(base: np.ndarray, hours: pd.DataFrame, cube: CountCube) -> np.ndarray:
-    """Leave the base where the counter had counted anything in the four weeks before the forecast was made."""
+    """Set the base to NaN where the counter published no count in the four weeks before the forecast."""
     issued_on = hours["day"] - pd.to_timedelta(hours["horizon"], unit="D")
     masks = {day: np.isin(cube.counters, list(active_counters(cube, day.date()))) for day in issued_on.unique()}
     active = np.stack([masks[day] for day in issued_on])

@@ -1,4 +1,4 @@
-"""How the API's processes are started: one, or several that share a port. The application itself is in `server`."""
+"""Starts the API's process, or several that share a port. The application is in `server`."""
 
 import os
 import signal
@@ -12,11 +12,11 @@ KEEP_ALIVE_SECONDS = 30
 
 
 def serve(host: str, port: int, workers: int) -> None:
-    """Serve until the process is ended; settings come from the environment, as each worker reads them."""
-    # uvicorn ends by the signal that it got, and what is after it would not be done.
+    """Serve until the process ends. Each worker reads its settings from the environment."""
+    # uvicorn raises the signal again, which would end the process before the folder is removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with tempfile.TemporaryDirectory(prefix="bike-api-") as folder:
-        # It has to be there before prometheus-client is imported: workers add their figures up in files.
+        # Set it before prometheus-client is imported: workers then share their figures in files.
         os.environ[METRICS_FOLDER] = folder
         uvicorn.run(
             "serving.server:app_from_environment",

@@ -1,6 +1,6 @@
-"""What surrounds every request, whatever it asks: its id, its limits, its line in the log, its metrics.
+"""The middleware of every request: its id, its limits, its line in the log, its metrics.
 
-A plain ASGI application around the other one, so that answers to failures pass it too.
+It is a plain ASGI application around the other one, so that error answers pass it too.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ log = structlog.get_logger("serving")
 
 
 class Frame:
-    """Puts id, limits, log and metrics around an application."""
+    """Adds id, limits, log and metrics to the requests of an application."""
 
     def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
         self._app, self._metrics = app, metrics
@@ -34,7 +34,7 @@ class Frame:
         self._form = settings.log_format
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or pass the server's start and end on."""
+        """Handle one request; pass events of the server's start and end on."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -66,7 +66,7 @@ class Frame:
             log_request(self._form, scope["method"], _path(scope), status, milliseconds, request_id.decode())
 
     def _limited(self, receive: Receive) -> Receive:
-        """Let a body be so large, and take so long, and no more."""
+        """Limit the size and the time of a request's body."""
         arrived, complete = 0, False
 
         async def limited() -> Message:
@@ -93,17 +93,17 @@ class Frame:
 
 
 def _request_id(sent: bytes) -> bytes:
-    """The id that the client gave its request, if it is a plain one, else one of our own."""
+    """Return the client's request id if it is valid, else a new one."""
     return sent if _REQUEST_ID.fullmatch(sent) else os.urandom(16).hex().encode()
 
 
 def _path(scope: Scope) -> bytes:
-    """The path as it was sent."""
+    """Return the path as the client sent it."""
     return scope.get("raw_path") or quote(scope["path"]).encode()
 
 
 def _template(scope: Scope) -> str:
-    """The route's template, never the path itself: a label may not have any number of values."""
+    """Return the route's template, never the path: a metric's label must have few values."""
     route = scope.get("route")
     if route is not None:
         return str(route.path)

@@ -1,7 +1,7 @@
-"""The champion in service: looked at every second, loaded beside the old one, swapped by replacing one reference.
+"""Keeps the champion up to date: it looks every second, loads a new one beside the old, and swaps one reference.
 
-What cannot be read keeps what was read before in service, and is told as a problem. Answering belongs to `answers`,
-telling people to the routes.
+If a part cannot be read, the part that was read before keeps serving, and a trouble is recorded. Answering belongs to
+`answers`, reporting troubles to the routes.
 """
 
 import logging
@@ -24,7 +24,7 @@ from serving.wire import Refusal
 LOOK_EVERY_SECONDS = 1.0
 TRY_AGAIN_SECONDS = 2.0
 MOST_OTHERS = 16
-"""Versions beside the champion whose forecasts are kept, for requests that name one."""
+"""Versions beside the champion whose forecasts stay in memory, for requests that name one."""
 NO_CHAMPION = "There is no champion yet: type make materialize, or wait for the first pass of make run to end."
 UNREAD = {
     "counts": "The counts cannot be read: the forecasts rest on those that were read before.",
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Trouble:
-    """A part that cannot be read: what is told of it, without paths, and since when."""
+    """A part that cannot be read, a sentence for people without paths, and since when."""
 
     part: str
     detail: str
@@ -44,11 +44,11 @@ class Trouble:
 
 
 class Keeper:
-    """Keeps `serving` as new as the files are.
+    """Keeps `serving` up to date with the registry and the warehouse.
 
     Attributes:
-        serving: what answers now; None before there is a champion. Take it once a request.
-        troubles: what cannot be read, by part.
+        serving: what answers requests now; None before there is a champion. Read it once per request.
+        troubles: troubles by part.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
@@ -66,7 +66,7 @@ class Keeper:
         self._stopped = threading.Event()
 
     def start(self) -> None:
-        """Look once, and go on looking in a thread of its own."""
+        """Look once, then every second in a thread."""
         self.look()
         threading.Thread(target=self._watch, name="keeper", daemon=True).start()
 
@@ -75,7 +75,7 @@ class Keeper:
         self._stopped.set()
 
     def look(self) -> None:
-        """Read again what has changed, and swap."""
+        """Read what has changed, and swap."""
         self._try("counts", self._read_city)
         self._try("registry", self._read_summary)
         self._try("champion", self._swap)
@@ -83,14 +83,14 @@ class Keeper:
 
     @property
     def summary(self) -> Summary:
-        """The registry's summary as it was last readable."""
+        """The registry's summary, as last read."""
         return self._summary
 
     def take(self) -> Serving:
         """Return what answers a request.
 
         Raises:
-            Refusal: 503; there is no champion, or it was never readable.
+            Refusal: 503; there is no champion, or it could never be read.
         """
         if self.serving is None:
             told = [trouble.detail for trouble in self.troubles.values()]
@@ -98,10 +98,10 @@ class Keeper:
         return self.serving
 
     def version(self, serving: Serving, asked: int | str | None) -> Version:
-        """Return the version that a request asks for: a number, a family for its newest, or nothing for the champion.
+        """Return the version of a number, the newest of a family, or the champion if the request names none.
 
         Raises:
-            Refusal: 404 where there is no such version, 503 where it cannot be loaded.
+            Refusal: 404 if there is no such version, 503 if it cannot be loaded.
         """
         with self._making:
             version = self.version_at_hand(serving, asked)
@@ -113,7 +113,7 @@ class Keeper:
             return version
 
     def version_at_hand(self, serving: Serving, asked: int | str | None) -> Version | None:
-        """Return the same where it needs no loading, which takes a while, and else None.
+        """Return the same version if it is loaded, else None. Loading takes a while.
 
         Raises:
             Refusal: 404; there is no such version.
@@ -135,7 +135,7 @@ class Keeper:
             self.look()
 
     def _try(self, part: str, read: Callable[[], None]) -> None:
-        """Let a reading fail without ending the service; it is tried again a little later."""
+        """Read a part. If it fails, record a trouble and retry after TRY_AGAIN_SECONDS; the service goes on."""
         if time.monotonic() < self._not_before.get(part, 0):
             return
         try:
@@ -170,7 +170,7 @@ class Keeper:
         self._summary, self._summary_state = summary, state
 
     def _swap(self) -> None:
-        """Let the registry's champion answer from the newest counts: loaded and warmed first, then one assignment."""
+        """Swap to the registry's champion and the newest counts: compute its forecasts first, then assign once."""
         entry, city, before = self._summary.champion, self._city, self.serving
         if entry is None or city is None:
             return
@@ -191,7 +191,7 @@ class Keeper:
 
 
 class PublicError(Exception):
-    """A problem that may be told to anybody."""
+    """A problem whose message may be shown to any client."""
 
 
 def _entry(serving: Serving, asked: int | str | None) -> ModelEntry:

@@ -1,4 +1,4 @@
-"""How the API writes its log: a line an event, as logfmt or JSON, its own lines and uvicorn's alike."""
+"""The API's log: one line per event, as logfmt or JSON, for its own events and uvicorn's."""
 
 import logging
 import logging.config
@@ -19,7 +19,7 @@ _SHARED: tuple[Processor, ...] = (
 
 
 def set_up_logs(settings: Settings) -> None:
-    """Let everything in this process log to standard error in the form that the settings ask for."""
+    """Make this process log to standard error, in the format of the settings."""
     renderer = _renderer(settings)
     structlog.configure(
         processors=[*_SHARED, renderer],
@@ -49,15 +49,15 @@ def set_up_logs(settings: Settings) -> None:
 
 
 def log_request(form: str, method: str, path: bytes, status: int, milliseconds: float, request_id: str) -> None:
-    """Write the line of a request; every one has one, so it is made by hand, several times as fast as the others.
+    """Write the log line of a request. It bypasses structlog, because every request writes one and this is faster.
 
     Args:
         form: text or json.
         method: as the client sent it.
-        path: as the client sent it, so that it holds no blank and no line's end.
-        status: of the answer.
-        milliseconds: from the request's head to the answer's end.
-        request_id: that of the answer.
+        path: as the client sent it, so it has no blank and no line break.
+        status: status of the answer.
+        milliseconds: from the request's head to the end of the answer.
+        request_id: the id in the answer.
     """
     now, place = datetime.now(UTC).isoformat(timespec="milliseconds"), path.decode("ascii", "replace")
     if form == "json":

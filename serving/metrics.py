@@ -1,7 +1,7 @@
-"""What the API counts of itself, for Prometheus: requests, their duration, predictions, and the champion that serves.
+"""The API's own metrics for Prometheus: requests, their duration, predictions, and the champion that serves.
 
-With several workers the figures of all are summed from files, as prometheus-client does where PROMETHEUS_MULTIPROC_DIR
-is set before it is imported. Figures of the models' quality belong to the exporter.
+PROMETHEUS_MULTIPROC_DIR, set before the import of prometheus-client, makes it sum the figures of all workers from
+files. Metrics of the models' quality belong to the exporter.
 """
 
 import os
@@ -22,7 +22,7 @@ REQUEST = ("method", "endpoint")
 
 
 class Metrics:
-    """The API's own metrics; a registry of their own, so that two applications in a process do not meet."""
+    """The API's metrics. Each instance has its own registry, so that two applications in a process do not clash."""
 
     def __init__(self) -> None:
         self._registry = own = CollectorRegistry()
@@ -67,19 +67,19 @@ class Metrics:
             self._errors.labels(method, endpoint, status).inc()
 
     def _of_request(self, method: str, endpoint: str, status: int) -> tuple[Counter, Histogram]:
-        """The two figures of a kind of request: looking them up costs more than counting."""
+        """Return the two metrics of a kind of request. They are cached: the look-up costs more than counting."""
         kind = method, endpoint, status
         if kind not in self._kinds:
             self._kinds[kind] = self._requests.labels(*kind), self._seconds.labels(method, endpoint)
         return self._kinds[kind]
 
     def observe_answer(self, version: Version, answer: Answer) -> None:
-        """Count predictions."""
+        """Count the predictions of an answer."""
         self._predictions.labels(version.entry.family, version.entry.version).inc(answer.predictions)
         self._unknown.inc(answer.unknown)
 
     def observe_look(self, serving: Serving | None, readable: Mapping[str, bool]) -> None:
-        """Tell what serves, and which parts could be read."""
+        """Record which version serves, and which parts could be read."""
         for part, could in readable.items():
             self._readable.labels(part).set(could)
         if serving is None:
@@ -94,7 +94,7 @@ class Metrics:
         self._swaps.inc()
 
     def exposition(self) -> bytes:
-        """Return the figures in Prometheus's text format: those of every worker where there are several."""
+        """Return the metrics of all workers in Prometheus's text format."""
         folder = os.environ.get(METRICS_FOLDER)
         if folder is None:
             return generate_latest(self._registry)

@@ -1,4 +1,4 @@
-"""Dagster from outside, over its GraphQL API: start a job, look at a run. Which job means what is in `routes`."""
+"""A client of Dagster's GraphQL API: start a job, read a run. The routes choose the jobs."""
 
 import asyncio
 import time
@@ -36,7 +36,7 @@ query Look($id: ID!) {{
 
 @dataclass(frozen=True)
 class DagsterRun:
-    """A run as Dagster tells it; times in UTC."""
+    """A run as Dagster reports it; times in UTC."""
 
     run_id: str
     job: str
@@ -47,7 +47,7 @@ class DagsterRun:
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more will happen to it."""
+        """Whether the run has ended."""
         return self.status in ENDED
 
 
@@ -55,7 +55,7 @@ class Orchestrator:
     """The Dagster of a platform.
 
     Args:
-        address: of its webserver.
+        address: address of its webserver.
     """
 
     def __init__(self, address: str) -> None:
@@ -76,7 +76,7 @@ class Orchestrator:
         """Start a job, or some of its assets.
 
         Raises:
-            Refusal: 503 where Dagster or its code location is away, 502 where it refuses.
+            Refusal: 503 if Dagster or its code location is not available, 502 if Dagster refuses.
         """
         selector = {"repositoryLocationName": LOCATION, "repositoryName": REPOSITORY, "jobName": job}
         if assets is not None:
@@ -97,16 +97,16 @@ class Orchestrator:
         raise Refusal(502, "run_refused", f"Dagster refused to start {job} ({told['__typename']}); its log says why.")
 
     async def run(self, run_id: str) -> DagsterRun | None:
-        """Return a run, or None where there is none of that id.
+        """Return a run, or None if there is no run with this id.
 
         Raises:
-            Refusal: 503 where Dagster is away.
+            Refusal: 503 if Dagster is not available, 502 if it refuses.
         """
         told = (await self._ask(_LOOK, {"id": run_id}))["runOrError"]
         return _run(told) if told["__typename"] == "Run" else None
 
     async def ended(self, started: DagsterRun, seconds: float) -> DagsterRun:
-        """Return a run when it has ended, or as it stands when so much time is over."""
+        """Wait until a run ends, at most so many seconds; return its last known state."""
         deadline, run = time.monotonic() + seconds, started
         while not run.has_ended and time.monotonic() < deadline:
             await asyncio.sleep(min(LOOK_EVERY_SECONDS, max(0.0, deadline - time.monotonic())))
@@ -114,7 +114,7 @@ class Orchestrator:
         return run
 
     async def _ask(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
-        # What may have started a run is not sent again: only connecting is.
+        # Only connecting is retried. A request that was sent may have started a run.
         transport = httpx.AsyncHTTPTransport(retries=CONNECT_ATTEMPTS - 1)
         try:
             async with httpx.AsyncClient(transport=transport, timeout=TIMEOUT_SECONDS, trust_env=False) as client:

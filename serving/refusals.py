@@ -1,4 +1,4 @@
-"""How everything that cannot be answered is told: one JSON form for every status, without paths and traces."""
+"""Error answers: one JSON format for every status, without paths or traces."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ PLAIN = {
     404: (404, "not_found", "There is nothing at this address: /docs lists what there is."),
     405: (405, "method_not_allowed", "This address does not take that method: /docs lists what there is."),
 }
-"""What the framework refuses by itself."""
+"""Answers to errors that the framework raises itself, by its status."""
 FAILED = "The server failed to answer; its log has the request id and says why."
 MEANINGS = {
     401: "The API key is missing or not known.",
@@ -40,19 +40,19 @@ def problem(
     records: Sequence[RecordProblem] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Return a problem as an answer."""
+    """Return a problem as a response."""
     body = encode(Problem(error, detail, request_id, list(records)))
     return Response(body, status, headers, JSON)
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the `responses` of a route that may refuse with these statuses."""
+    """Return the OpenAPI `responses` of a route that may return these error statuses."""
     content = {JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {status: {"description": MEANINGS[status], "content": content} for status in statuses}
 
 
 def tell_problems(app: FastAPI) -> None:
-    """Let an application tell every refusal and failure in the one form."""
+    """Make an application return every refusal and failure as a problem."""
 
     @app.exception_handler(HTTPException)
     async def _refused(request: Request, refusal: HTTPException) -> Response:

@@ -1,4 +1,4 @@
-"""Who may do what costs more than a prediction: API keys, each with the name of who has it."""
+"""API keys for the endpoints that start work. Each key has the name of its holder."""
 
 from hmac import compare_digest
 from typing import Annotated
@@ -18,15 +18,15 @@ _header = APIKeyHeader(name=HEADER, auto_error=False, description="One of the ke
 
 
 async def key_holder(request: Request, sent: Annotated[str | None, Security(_header)] = None) -> str:
-    """Return the name of who holds the request's key, of the keys that the application was made with.
+    """Return the name of the holder of the request's key.
 
     Raises:
-        Refusal: 403 where no keys are set, 401 where the key is missing or not among them.
+        Refusal: 403 if the application has no keys, 401 if the key is missing or unknown.
     """
     keys: dict[str, bytes] = request.app.state.keys
     if not keys:
         raise Refusal(403, "no_keys_set", NO_KEYS)
-    # Every key is compared, and in constant time: how long it takes tells nothing.
+    # All keys are compared in constant time, so that the duration reveals nothing.
     matching = [name for name, key in keys.items() if compare_digest(key, (sent or "").encode())]
     if not matching:
         told = f"The API key is {'not known' if sent else 'missing'}: send it as {HEADER}."
@@ -38,5 +38,5 @@ Holder = Annotated[str, Depends(key_holder)]
 
 
 def keys_of(settings: Settings) -> dict[str, bytes]:
-    """Return the keys that the settings know, by name."""
+    """Return the keys of the settings, by name."""
     return {name: key.encode() for name, key in settings.keys_by_name.items()}

@@ -1,4 +1,4 @@
-"""The API put together: settings in, an application out. `routes` has what it answers, `command` how it is started."""
+"""Builds the application from settings. `routes` has the endpoints; `command` starts the processes."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -27,13 +27,13 @@ from serving.security import keys_of
 
 
 def create_app(settings: Settings) -> ASGIApp:
-    """Return the application for the home that the settings name."""
+    """Return the application for the home in the settings."""
     metrics = Metrics()
     keeper = Keeper(settings, metrics)
 
     @asynccontextmanager
     async def living(_: FastAPI) -> AsyncIterator[None]:
-        # Each thread holds the interpreter for most of its time: more of them would only wait for one another.
+        # A thread holds the interpreter lock for most of its time, so more threads would only wait for each other.
         anyio.to_thread.current_default_thread_limiter().total_tokens = max(2, settings.threads)
         await anyio.to_thread.run_sync(keeper.start)
         yield
@@ -61,14 +61,14 @@ def create_app(settings: Settings) -> ASGIApp:
 
 
 def app_from_environment() -> ASGIApp:
-    """Return the application as a worker process makes it."""
+    """Set up logs, and return the application for the settings of the environment. Each worker calls it."""
     settings = load_settings()
     set_up_logs(settings)
     return create_app(settings)
 
 
 def _let_document(app: FastAPI, add: Callable[[dict[str, Any]], None]) -> None:
-    """Let something add to the OpenAPI document, once it is made."""
+    """Call `add` with the OpenAPI document, once it is made."""
     made = app.openapi
 
     def openapi() -> dict[str, Any]:

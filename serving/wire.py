@@ -1,6 +1,6 @@
-"""What `POST /predict` takes and answers, and what every refusal looks like, as msgspec reads and writes it.
+"""The msgspec bodies of `POST /predict` and of every refusal.
 
-These are the bodies that have to be fast. The other answers are pydantic models beside their routes.
+These bodies have to be fast. The other bodies are pydantic models beside their routes.
 """
 
 from collections.abc import Sequence
@@ -22,8 +22,9 @@ Longitude = Annotated[float, Meta(ge=-180, le=180)]
 class Record(Struct, omit_defaults=True):
     """One counter and hour to forecast.
 
-    In the form of the portal's export, `nom_du_compteur` and `date_et_heure_de_comptage` stand for `counter_name` and
-    `at`, and the position tells counters of one name apart; other columns of the export may be there and are not read.
+    A record may also have the columns of the portal's export: `nom_du_compteur` is `counter_name`,
+    `date_et_heure_de_comptage` is `at`, and the position distinguishes counters with the same name. Other columns of
+    the export are ignored.
     """
 
     counter_id: Name | UnsetType = UNSET
@@ -37,9 +38,9 @@ class Record(Struct, omit_defaults=True):
 
 
 class PredictRequest(Struct, forbid_unknown_fields=True):
-    """Which hours to forecast, and by which model.
+    """The hours to forecast, and the model.
 
-    `model` is a version's number, or a family for its newest version; the champion answers where it is left out.
+    `model` is the number of a version, or a family, for its newest version. The default is the champion.
     """
 
     records: Annotated[list[Record], Meta(min_length=1, max_length=MOST_RECORDS)]
@@ -47,10 +48,10 @@ class PredictRequest(Struct, forbid_unknown_fields=True):
 
 
 class Detail(Struct):
-    """What is known of one prediction.
+    """Details of one prediction.
 
-    `known_counter`: whether the model saw the counter in its training. `horizon_days`: how many days before the hour's
-    day the counts end that it was made from.
+    `known_counter`: whether the model learned from this counter. `horizon_days`: days from the last day of counts that
+    the prediction uses to the day of the hour.
     """
 
     known_counter: bool
@@ -59,7 +60,7 @@ class Detail(Struct):
 
 
 class ModelMetadata(Struct):
-    """The version that answered; its scores are those of its evaluation, a day ahead on test_current."""
+    """The version that answered. `r2` and `rmse` (bikes an hour) are its day-ahead scores on test_current."""
 
     family: str
     version: int
@@ -71,7 +72,7 @@ class ModelMetadata(Struct):
 
 
 class PredictResponse(Struct):
-    """Bikes an hour, in the order of the records."""
+    """The predictions, in bikes an hour, and their details. Both are in the order of the records."""
 
     predictions: list[float]
     details: list[Detail]
@@ -79,14 +80,14 @@ class PredictResponse(Struct):
 
 
 class RecordProblem(Struct):
-    """What is wrong with one record."""
+    """The problem of one record; `record` is its position, from 0."""
 
     record: int
     detail: str
 
 
 class Problem(Struct, omit_defaults=True):
-    """Why there is no answer: a code for programs, a sentence for people, the first ten records that are wrong."""
+    """An error: a code for programs, a sentence for people, and up to ten records with problems."""
 
     error: str
     detail: str
@@ -95,14 +96,14 @@ class Problem(Struct, omit_defaults=True):
 
 
 class Refusal(HTTPException):
-    """Raised where a request cannot be answered.
+    """The error of a request that cannot be answered.
 
     Args:
         status: HTTP status.
         error: a code for programs.
         detail: a sentence for people, without paths or traces.
-        records: what is wrong with which record.
-        headers: of the answer.
+        records: problems of single records.
+        headers: headers of the answer.
     """
 
     def __init__(
@@ -121,7 +122,7 @@ def read_request(body: bytes) -> PredictRequest:
     """Read the body of a prediction.
 
     Raises:
-        Refusal: 422; it is no JSON, or not of the right form; the message names the place.
+        Refusal: 422; the body is not JSON, or does not fit the schema; the message names the place.
     """
     try:
         return _DECODER.decode(body)

@@ -1,6 +1,6 @@
-"""The flow, one module a step: a module's name is its group, and this order is the order of the flow.
+"""The asset graph. Each module is one step; its name is the group of its assets. PIPELINE has the order of the steps.
 
-What is daily and what trains is stated here once, by groups.
+This module alone defines which groups are daily and which train.
 """
 
 from bike_assets.assets import (

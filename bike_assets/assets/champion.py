@@ -1,7 +1,7 @@
-"""The one version that serves. Whether it changes was decided in `evaluation` or by a person; here it is acted on.
+"""The version that serves. `evaluation` or a person decides whether it changes; this module promotes it.
 
-Replacing summary.json is the commit. What follows it (MLflow's alias, the audit row, the materialization) is caught up
-with by the next run where a process died in between: each is compared with the registry and not with the run before.
+Replacing summary.json is the commit. MLflow's alias, the audit row and the materialization follow it. If the process
+dies in between, the next run completes them: it compares each with the registry, not with the run before.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ BY_EVALUATION = "evaluation"
 
 
 class Promotion(dg.Config):
-    """A promotion by hand, such as going back to an older version; without a version the newest evaluation decides."""
+    """A promotion by hand, for example back to an older version. Without a version, the newest evaluation decides."""
 
     version: int | None = Field(None, ge=1, description="Number of the version that is to serve.")
     by: str = Field("", description="Who wants it.")
@@ -34,7 +34,7 @@ class Promotion(dg.Config):
 
 @dataclass(frozen=True)
 class Choice:
-    """A version that is to serve: who decided so, and why."""
+    """A version to promote, who decided it, and why."""
 
     version: int
     decided_by: str
@@ -50,7 +50,7 @@ def champion(
     mlflow: dg.ResourceParam[Tracking],
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult:
-    """The version in service: replaced where the newest evaluation against it says DEPLOY, and followed by MLflow."""
+    """The version that serves. DEPLOY in the newest evaluation, or a promotion by hand, replaces it; MLflow follows."""
     told, recorded = _told_version(context.instance), _recorded_version(warehouse)
     choice = _by_hand(config, registry, recorded) if config.version is not None else _by_evaluation(warehouse, registry)
     if choice:
@@ -85,22 +85,22 @@ def champion(
 
 
 def _told_version(instance: dg.DagsterInstance) -> int:
-    """The version that the newest materialization names; 0 before the first."""
+    """Return the version in the newest materialization; 0 before the first."""
     event = instance.get_latest_materialization_event(dg.AssetKey("champion"))
     made = event.asset_materialization if event else None
     return int(made.metadata["version"].value) if made else 0  # type: ignore[arg-type]
 
 
 def _recorded_version(warehouse: Warehouse) -> int:
-    """The version that the newest deployment made the champion; 0 before the first."""
+    """Return the version of the newest recorded deployment; 0 before the first."""
     row = one_row(warehouse.query("SELECT version FROM monitoring_audit.deployments ORDER BY recorded_at DESC LIMIT 1"))
     return int(row["version"]) if row else 0
 
 
 def _by_evaluation(warehouse: Warehouse, registry: Registry) -> Choice | None:
-    """The challenger of the newest evaluation against the present champion, if that says DEPLOY.
+    """Return the challenger of the newest evaluation against the present champion, if the verdict is DEPLOY.
 
-    What a person withdrew comes back by a person alone.
+    A version that a person withdrew returns only by hand.
     """
     summary = registry.read()
     row = one_row(
@@ -118,10 +118,10 @@ def _by_evaluation(warehouse: Warehouse, registry: Registry) -> Choice | None:
 
 
 def _by_hand(config: Promotion, registry: Registry, recorded: int) -> Choice:
-    """The version that a person asks for.
+    """Return the version that a person asks for.
 
     Raises:
-        dg.Failure: there is no such version, it serves already, or nobody says who wants it and why.
+        dg.Failure: there is no such version, it serves already, or `by` or `reason` is empty.
     """
     chosen = registry.read().entry(config.version or 0)
     if chosen is None:
@@ -134,7 +134,7 @@ def _by_hand(config: Promotion, registry: Registry, recorded: int) -> Choice:
 
 
 def _last_deploy(warehouse: Warehouse, version: int) -> Choice | None:
-    """The evaluation behind a champion whose promotion nobody wrote down, because its process died."""
+    """Return the evaluation that led to a champion whose promotion was not recorded, because the process died."""
     row = one_row(
         warehouse.query(
             "SELECT reason FROM monitoring_audit.evaluations WHERE challenger_version = @version "

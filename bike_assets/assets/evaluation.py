@@ -34,7 +34,7 @@ def double_evaluation(
     mlflow: dg.ResourceParam[Tracking],
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult:
-    """Score challenger, champion and seasonal naive on both test sets at horizon 1, decide, and write it down."""
+    """Score challenger, champion and seasonal naive on both test sets a day ahead, decide, and record the verdict."""
     summary = registry.read()
     challenger = pick_challenger(summary)
     judged = _judge(warehouse, registry, challenger, summary.champion, settings)
@@ -58,15 +58,15 @@ def double_evaluation(
 
 @dataclass(frozen=True)
 class Judged:
-    """Everybody's scores on the same rows.
+    """The scores of challenger, champion and seasonal naive on the same rows.
 
     Attributes:
-        scores: by role (the challenger's has no name) and set.
-        gain: of the challenger over the champion on test_current; None without a champion.
-        rows: how many were scored, by set.
-        hashes: content of the recorded sets.
+        scores: scores by role and set. A role is a prefix of audit columns; the challenger's is empty.
+        gain: gain of the challenger over the champion on test_current; None without a champion.
+        rows: number of scored rows by set.
+        hashes: content hashes of the recorded sets.
         cut_on: newest whole day when test_current was cut.
-        current_days: days after the baseline until then.
+        current_days: days from the end of the baseline to the end of test_current.
     """
 
     scores: dict[str, dict[str, Scores]]
@@ -111,7 +111,7 @@ def _judge(
 
 
 def pick_challenger(summary: Summary) -> ModelEntry:
-    """Return the newest version of the family that is best on test_current, of those that nobody withdrew.
+    """Return the best of the families' newest versions on test_current; a family with a withdrawn one is left out.
 
     Raises:
         dg.Failure: nothing was trained yet.

@@ -1,4 +1,4 @@
-"""Training rows: what a model knew of each counted hour. The arithmetic is in `core.features`."""
+"""Training rows: the features of each counted hour. `core.features` computes them."""
 
 import dagster as dg
 import pandas as pd
@@ -14,7 +14,7 @@ from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
 
 CHUNK_DAYS = 31
-"""Days whose features are made at once, in bounded memory."""
+"""Days whose features are computed at once. This bounds the memory."""
 
 
 @dg.asset(
@@ -27,7 +27,7 @@ def hourly_features(
     warehouse: dg.ResourceParam[Warehouse],
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult:
-    """Features of every counted hour of the day at horizons of 1 to 3 days, from counts that were known by then."""
+    """Features of each counted hour at horizons of 1, 2 and 3 days, from the counts known that many days before."""
     days = days_of(context)
     written, with_weather = 0, 0
     for chunk in Span(days[0], days[-1]).chunks(CHUNK_DAYS):
@@ -46,7 +46,7 @@ def hourly_features(
 
 
 def training_rows(warehouse: Warehouse, span: Span, settings: Settings) -> pd.DataFrame:
-    """Return the features of the counted hours of some days, beside their counts; none where nothing was counted."""
+    """Return the features and counts of the counted hours of a span; no rows if nothing was counted."""
     counts = read_counts(warehouse, span)
     if counts.empty:
         return pd.DataFrame(columns=list(HOURLY_FEATURES.columns))

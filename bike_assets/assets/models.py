@@ -1,4 +1,4 @@
-"""One asset a model family, from one factory: read, train, record, register. Families are in `core.families`."""
+"""One asset per model family, from one factory: read, train, record, register. Families are in `core.families`."""
 
 import time
 from collections.abc import Iterator
@@ -77,7 +77,7 @@ def model_asset(family: type[Family]) -> dg.AssetsDefinition:
 
 
 def launchpad_config(family: type[Family]) -> type[dg.Config]:
-    """Return a family's hyper-parameters as the launchpad shows them, with their defaults and descriptions."""
+    """Return a family's hyper-parameters for the launchpad, with their defaults and descriptions."""
     fields: dict[str, Any] = {
         name: (field.annotation, field) for name, field in family.config_type.model_fields.items()
     }
@@ -92,7 +92,7 @@ def _audited(
     family: type[Family],
     data: TrainingData,
 ) -> Iterator[dict[str, Any]]:
-    """Append a row of TRAINING_RUNS for the body, whether it ends well or not; the body fills in what it knows."""
+    """Append a row to TRAINING_RUNS when the body succeeds or fails. The body fills in what it knows."""
     told: dict[str, Any] = {"trained_on": data.cut_on, "family": family.name, "status": "failed"}
     began = time.monotonic()
     try:
@@ -131,7 +131,7 @@ def _identity(
 
 
 def _chosen_config(family: type[Family], config: dg.Config, settings: Settings) -> FamilyConfig:
-    """What the launchpad says; where it says nothing, the defaults, or with BIKE_QUICK those that take seconds."""
+    """Return the launchpad's values. If they are the defaults and BIKE_QUICK is set, return those that take seconds."""
     asked = family.config_type(**config.model_dump())
     return family.quick_config() if settings.quick and asked == family.config_type() else asked
 
@@ -163,7 +163,7 @@ def _entry(
 
 
 def _shown(training: Training, report: ModelReport) -> dict[str, Any]:
-    """The scores beside those of the seasonal naive, and the plots."""
+    """Return the scores, those of the seasonal naive, and the plots, as metadata."""
     plots = {name.removesuffix(".png"): as_markdown(figure, name) for name, figure in report.figures.items()}
     naive = {f"naive_r2_{name}": training.naive_scores[name, 1].r2 for name in TEST_SETS}
     shown = {"scores": score_table(training), **plots}

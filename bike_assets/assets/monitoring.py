@@ -1,4 +1,4 @@
-"""How the champion fares, how far the data have moved, and what follows. Rules and statistics are in `core`."""
+"""The champion's performance, the drift of the data, and the retrain decision. Rules and statistics are in `core`."""
 
 from datetime import date, timedelta
 
@@ -57,7 +57,7 @@ def champion_performance(
     registry: dg.ResourceParam[Registry],
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult:
-    """Forecasts against counts over the 7 days to the day: champion, what was issued, naive, and the first champion."""
+    """Scores over the 7 days to each day: champion, forecasts as issued, seasonal naive, and first champion."""
     summary, rows = registry.read(), pd.DataFrame()
     for day in days_of(context):
         rows, compared = _performance_rows(warehouse, summary, settings, day)
@@ -88,7 +88,7 @@ def _champion_version(summary: Summary) -> dict[str, str]:
 def _performance_rows(
     warehouse: Warehouse, summary: Summary, settings: Settings, day: date
 ) -> tuple[pd.DataFrame, str]:
-    """Return a day's scores, and a digest of what was compared."""
+    """Return a day's scores, and a digest of the rows that were compared."""
     week = week_to(day)
     compared = warehouse.query(
         FORECASTS_AND_COUNTS,
@@ -123,7 +123,10 @@ def drift_report(
     reports: dg.ResourceParam[DriftReports],
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult:
-    """The 7 days to the day against a reference of the same season: drifted columns, counters come and gone."""
+    """Drift of the 7 days to each day against a reference: drifted columns, new and vanished counters.
+
+    The reference is the same weeks of last year, or the 8 weeks before if the home has no such weeks.
+    """
     summary, days = registry.read(), days_of(context)
     row: dict = {}
     for number, day in enumerate(days, start=1):
@@ -184,7 +187,7 @@ def _counters_come_and_gone(current: pd.DataFrame, before: pd.DataFrame) -> dict
 
 
 class Force(dg.Config):
-    """A training asked for by hand, whatever the figures; the sensor then starts it, and no cooldown holds it back."""
+    """A retrain forced by hand. The figures and the cooldown do not count, and the sensor starts it."""
 
     force: bool = Field(False, description="Whether to retrain whatever the figures.")
     by: str = Field("", description="Who wants it.")
@@ -203,7 +206,7 @@ def retrain_decision(
     registry: dg.ResourceParam[Registry],
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult:
-    """What the retrain matrix says of the day, with its inputs, its reason, and how long a cooldown holds it back."""
+    """The retrain matrix's decision for each day, with its inputs, its reason, and the end of its cooldown."""
     summary, forced = registry.read(), _forced(config)
     row: dict = {}
     for day in days_of(context):
@@ -217,10 +220,10 @@ def retrain_decision(
 
 
 def _forced(config: Force) -> str | None:
-    """Who forces a retrain, and why; None where nobody does.
+    """Return who forces a retrain, and why; None if the retrain is not forced.
 
     Raises:
-        dg.Failure: somebody does and does not say who or why.
+        dg.Failure: it is forced without `by` or `reason`.
     """
     if not config.force:
         return None
@@ -232,7 +235,7 @@ def _forced(config: Force) -> str | None:
 def _decision_row(
     warehouse: Warehouse, summary: Summary, settings: Settings, day: date, forced: str | None
 ) -> tuple[dict, dict[str, str]]:
-    """Return a day's decision, and the runs that made its figures."""
+    """Return a day's decision, and the ids of the runs that recorded its figures."""
     performance = one_row(
         warehouse.query(
             "SELECT r2, rmse, n, run_id FROM monitoring_audit.newest_performance_metrics "
@@ -268,7 +271,7 @@ def _decision_row(
 
 
 def _can_wait(decision: str) -> bool:
-    """Whether a cooldown can hold it back: not what a person asks for."""
+    """Whether a cooldown can hold a decision back. A forced retrain never waits."""
     return RetrainDecision(decision).asks_for_training and decision != RetrainDecision.FORCED
 
 
@@ -285,7 +288,7 @@ def _days_behind_naive(warehouse: Warehouse, day: date) -> int:
 
 
 def _held_until(warehouse: Warehouse, champion_version: int, settings: Settings, day: date) -> date | None:
-    """Trainings in vain are given time, and none starts by itself while nobody could be compared with the champion."""
+    """After a failed challenge, wait for the cooldown. Never retrain while no comparison is possible."""
     in_vain = warehouse.query(
         "SELECT decided_on FROM monitoring_audit.evaluations WHERE champion_version = @version "
         "AND decided_on <= @day AND decision IN (@skip, @reject) AND trigger <> @evaluate",

@@ -1,4 +1,4 @@
-"""Forecasts as issued day by day. How one is made is in `core.forecasting`; how it fared belongs to `monitoring`."""
+"""Forecasts, issued day by day. `core.forecasting` computes them; `monitoring` scores them."""
 
 from datetime import date, timedelta
 
@@ -22,7 +22,7 @@ from bike_assets.settings import Settings
 
 ISSUED, HINDCAST = "issued", "hindcast"
 LOOKED_BACK_DAYS = 6 + max(HORIZONS)
-"""Days before one whose forecasts its seven days of performance compare."""
+"""Days before a day whose forecasts its 7-day scores compare."""
 
 
 @dg.asset(
@@ -36,7 +36,7 @@ def predictions(
     registry: dg.ResourceParam[Registry],
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult:
-    """The champion's forecast of the next three days when the day is in, and the never retrained first champion's."""
+    """Forecasts of the three days after each day of counts, by the champion and by the first, never retrained one."""
     summary, days = registry.read(), days_of(context)
     if summary.champion is None:
         raise dg.Failure("there is no champion to forecast with: run the retrain job", allow_retries=False)
@@ -58,9 +58,9 @@ def predictions(
 
 
 def _days_to_forecast(warehouse: Warehouse, entry: ModelEntry, first: date, days: list[date]) -> list[date]:
-    """The days of the run, and those before them of which a newly promoted version has no hindcast yet.
+    """Return the days of the run, and earlier days for which a newly promoted version has no hindcast yet.
 
-    No version forecasts days that it was trained on.
+    A version never forecasts days that it was trained on.
     """
     made = warehouse.query(
         "SELECT DISTINCT issued_on FROM bike_traffic_predictions.predictions "
@@ -75,7 +75,7 @@ def _days_to_forecast(warehouse: Warehouse, entry: ModelEntry, first: date, days
 
 
 def _told_of_weather(weather: WeatherCube | None, issued_on: date) -> str:
-    """What the newest forecast knew of the weather of its days."""
+    """Return how much of the weather of its days the newest forecast knew."""
     ahead = forecast_days(issued_on)
     shares = [weather.shares([day], lead) for lead, day in enumerate(ahead, 1)] if weather else []
     known, as_forecast = (np.sum(shares, axis=0) / len(ahead)) if shares else (0.0, 0.0)
@@ -85,12 +85,12 @@ def _told_of_weather(weather: WeatherCube | None, issued_on: date) -> str:
 
 
 def _forecasters(champion: ModelEntry, first: ModelEntry | None) -> list[ModelEntry]:
-    """The first champion goes on forecasting unseen: it shows whether retraining is worth anything."""
+    """Return the versions that forecast. The first champion always does: it shows what retraining is worth."""
     return [champion] if first is None or first.version == champion.version else [first, champion]
 
 
 def _is_newest(day: date, newest: Span | None) -> bool:
-    """Whether nothing later was known: a forecast made afterwards is a hindcast, and says so."""
+    """Whether no later counts were known. A forecast made later is a hindcast, and is marked as one."""
     return newest is None or newest.last <= day
 
 

@@ -1,6 +1,6 @@
-"""Counts as published, and the counters that they come from.
+"""Published counts, and their counters.
 
-Judging them belongs to `checks`, ingesting them to `ingestion.counts`.
+`ingestion.counts` ingests them; `checks` judges them.
 """
 
 import dagster as dg
@@ -31,7 +31,7 @@ def raw_counts(
     warehouse: dg.ResourceParam[Warehouse],
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult:
-    """Every hour of the local day for every counter, as last published: late and corrected rows replace what was."""
+    """Hourly counts of each counter by local day, as last published. Late and corrected rows replace older ones."""
     days = days_of(context)
     ingestion = Ingestion(counts_source, warehouse, settings.timezone, settings.outlier_rule, context.run.run_id)
     audit = ingestion.ingest(
@@ -57,7 +57,7 @@ def _picture(audit: pd.DataFrame) -> dg.MetadataValue:
 
 @dg.asset(deps=[raw_counts], kinds={"parquet"})
 def counters(warehouse: dg.ResourceParam[Warehouse], home: dg.ResourceParam[Home]) -> dg.MaterializeResult:
-    """One row a counter: its name and place as last published, the days on which it was seen, and its state."""
+    """One row per counter: name and place as last published, first and last day with counts, and state."""
     rows = warehouse.query(
         """
         SELECT counter_id,
@@ -86,7 +86,7 @@ def counters(warehouse: dg.ResourceParam[Warehouse], home: dg.ResourceParam[Home
 
 
 def _not_active(rows: pd.DataFrame) -> str:
-    """The counters that are new, silent or gone, as a table for people."""
+    """Return the counters that are new, silent or gone, as a Markdown table."""
     lines = [
         f"| {row.counter_name} | {row.state} | {as_date(row.first_day)} | {as_date(row.last_day)} |"
         for row in rows[rows["state"] != CounterState.ACTIVE].itertuples()
@@ -95,7 +95,7 @@ def _not_active(rows: pd.DataFrame) -> str:
 
 
 def _busiest(rows: pd.DataFrame) -> dict[str, float]:
-    """The five counters with most bikes an hour, by name."""
+    """Return the five counters with the most bikes an hour, by name."""
     busiest = rows.nlargest(5, "mean_count")
     return {
         str(name): round(mean, 1) for name, mean in zip(busiest["counter_name"], busiest["mean_count"], strict=True)

@@ -1,4 +1,4 @@
-"""The four sets: bounds and content, recorded. How days are cut is in `core.splits`; rows stay in the warehouse."""
+"""The recorded bounds and content hashes of the four sets. `core.splits` cuts the days; rows stay in the warehouse."""
 
 from datetime import date
 from typing import NamedTuple
@@ -31,7 +31,7 @@ class Cut(NamedTuple):
 
 
 class Recut(dg.Config):
-    """Whether a frozen set is cut anew, as the job `rebaseline` does."""
+    """Whether to cut a frozen set anew. The job `rebaseline` does."""
 
     recut: bool = Field(False, description="Cut the frozen set anew, from all whole days.")
 
@@ -81,7 +81,7 @@ test_current = _current_asset(
 
 
 def record_split(name: str, cut: Cut, warehouse: Warehouse) -> dict:
-    """Record the bounds and the content of a set, and return the record."""
+    """Record the bounds and the content hash of a set, and return the record."""
     span, cut_on = cut
     known = recorded_split(warehouse, name)
     if known and (known["first_day"], known["last_day"]) == (span.first, span.last):
@@ -116,7 +116,7 @@ def cut_baseline_set(name: str, rule: SplitRule, warehouse: Warehouse, settings:
 
 
 def cut_current_set(name: str, warehouse: Warehouse, settings: Settings) -> Cut:
-    """Cut what comes after the baseline, as of the newest whole day.
+    """Cut the days from the end of the baseline to the newest whole day.
 
     Raises:
         dg.Failure: the baseline was not cut yet.

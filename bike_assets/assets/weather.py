@@ -1,4 +1,4 @@
-"""Weather by local day, an input that may be missing. Asking and merging belong to `ingestion.weather`."""
+"""Weather by local day, an optional input. `ingestion.weather` requests and merges it."""
 
 import dagster as dg
 
@@ -17,9 +17,9 @@ def weather(
     warehouse: dg.ResourceParam[Warehouse],
     home: dg.ResourceParam[Home],
 ) -> dg.MaterializeResult:
-    """Temperature, rain, wind and cloud of every hour as observed, and after the newest day, as forecast.
+    """Hourly temperature, rain, wind and cloud: observed for past days, forecast for days after the newest one.
 
-    It never fails a run: without it, forecasts are made from counts alone.
+    Missing weather never fails a run. Forecasts are then made from counts alone.
     """
     days = days_of(context)
     span = Span(days[0], days[-1])

@@ -1,1 +1,1 @@
-"""What runs by itself, and when. What a run does belongs to the assets."""
+"""Jobs, schedules and sensors: what runs automatically, and when. The assets define what a run does."""

@@ -1,7 +1,7 @@
-"""What people are told because something happened: promotions, rejections, failed runs, checks that fail or hold again.
+"""Sensors that notify people of promotions, rejections, failed runs, and checks that fail or recover.
 
-What messages say is in `core.messages`; starting runs belongs to `sensors`. A REJECT ends its run as failed by design;
-it is told as a rejection. The same alarm is told once: a change of state is an alarm.
+`core.messages` writes the messages; `sensors` starts runs. A REJECT fails its run by design, so it is reported as a
+rejection. Each alarm is sent once: only a change of state is an alarm.
 """
 
 import json
@@ -36,19 +36,19 @@ ALARMS = {
     "current_window_is_large_enough": "Too few counts to speak of drift",
     "forecasts_cover_every_horizon": "Forecasts are missing",
 }
-"""What it means that a check fails, for the checks that people are told of."""
+"""Titles of the alarms, by check. Other checks send no alarm."""
 RECOVERED_AFTER = 3
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class AlarmState:
-    """What was told of a check, so that a figure that swings about its bound is one alarm and not one each day.
+    """What was last reported of a check. A figure that swings about its bound is one alarm, not one each day.
 
     Attributes:
-        told: severity of the alarm that people know of; None where there is none.
-        held: evaluations in a row in which it has held since.
-        seen: the newest evaluation that was looked at.
+        told: severity of the alarm that was sent; None if there is none.
+        held: number of passed evaluations in a row since.
+        seen: id of the newest evaluation that was read.
     """
 
     told: str | None = None
@@ -56,7 +56,7 @@ class AlarmState:
     seen: int = -1
 
     def after(self, evaluation: int, failed_as: str | None) -> "AlarmState":
-        """Return the state after an evaluation: worse at once, over once it has held RECOVERED_AFTER times."""
+        """Return the state after an evaluation. It gets worse at once; it recovers after RECOVERED_AFTER passes."""
         if evaluation == self.seen:
             return self
         if failed_as is None:
@@ -78,12 +78,12 @@ def announce_promotion(
     notifier: dg.ResourceParam[Notifier],
     settings: dg.ResourceParam[Settings],
 ) -> dg.SkipReason:
-    """Tell of each deployment once; the cursor is when the last one told of was written down."""
+    """Report each deployment once. The cursor is `recorded_at` of the last one reported."""
     news = warehouse.query(
         "SELECT * FROM monitoring_audit.deployments WHERE recorded_at > @told ORDER BY recorded_at",
         told=datetime.fromisoformat(context.cursor) if context.cursor else NEVER,
     )
-    # A home that is new to this sensor has one champion to tell of, and not its history.
+    # Without a cursor, the sensor reports only the newest champion, not the history.
     rows = [one_row(news.iloc[[number]]) or {} for number in range(len(news))]
     for row in rows if context.cursor else rows[-1:]:
         entry = registry.read().entry(int(row["version"]))
@@ -94,7 +94,7 @@ def announce_promotion(
 
 
 def _evaluated(warehouse: Warehouse, deployment: dict) -> dict | None:
-    """The evaluation of a version against the one that it replaced, if there was one."""
+    """Return the evaluation of a version against the one that it replaced, if there is one."""
     return one_row(
         warehouse.query(
             "SELECT * FROM monitoring_audit.evaluations WHERE challenger_version = @version "
@@ -124,7 +124,7 @@ def alert_on_run_failure(
     notifier: dg.ResourceParam[Notifier],
     settings: dg.ResourceParam[Settings],
 ) -> None:
-    """Tell of a failed run, or of the challenger that its evaluation rejected."""
+    """Report a failed run, or the challenger that its evaluation rejected."""
     run, page = context.dagster_run, _page(settings, context.dagster_run.run_id)
     rejected = _rejected(context.instance, run.run_id, warehouse)
     if rejected:
@@ -141,7 +141,7 @@ def alert_on_run_failure(
 
 
 def _failed_before(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """Whether the run before of the same job for the same days failed, too: such a day is tried every hour."""
+    """Whether the previous run of the same job for the same days failed too: such a day is retried every hour."""
     days = {tag: run.tags[tag] for tag in PARTITION_TAGS if tag in run.tags}
     ended = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
     if not days:
@@ -152,7 +152,7 @@ def _failed_before(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
 
 
 def _rejected(instance: dg.DagsterInstance, run_id: str, warehouse: Warehouse) -> dict | None:
-    """The evaluation of a run that ended with a REJECT."""
+    """Return the evaluation of a run that ended with a REJECT; None for other runs."""
     record = instance.get_latest_asset_check_evaluation_record(REGRESSION)
     evaluation = record.event.asset_check_evaluation if record and record.event else None
     if record is None or record.run_id != run_id or evaluation is None or evaluation.passed:
@@ -174,7 +174,7 @@ def alert_on_check_failure(
     notifier: dg.ResourceParam[Notifier],
     settings: dg.ResourceParam[Settings],
 ) -> dg.SkipReason:
-    """Compare each check's newest evaluation with what was told last; the cursor remembers."""
+    """Compare each check's newest evaluation with the state that was last reported. The cursor stores the states."""
     states = {name: AlarmState(**each) for name, each in json.loads(context.cursor or "{}").items()}
     told = []
     for spec in _watched_checks():
@@ -192,7 +192,7 @@ def alert_on_check_failure(
 
 
 def _is_unknown(evaluation: dg.AssetCheckEvaluation) -> bool:
-    """Whether there was too little to judge: no alarm begins or ends by that."""
+    """Whether there was too little data to judge. Such an evaluation starts and ends no alarm."""
     return NOT_KNOWN in {each.value for each in evaluation.metadata.values()}
 
 

@@ -1,4 +1,4 @@
-"""What happens at the end of each step of a job. When jobs run is in `schedules` and `sensors`."""
+"""Hooks that run at the end of each step of a job."""
 
 import warnings
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ import dagster as dg
 
 
 def _end_mlflow_run(context: dg.HookContext, events: Sequence[dg.DagsterEvent]) -> dg.HookExecutionResult:
-    # Importing it takes seconds, MLflow comes along: only a run of a job that has the hook pays for that.
+    # The import takes seconds because it loads MLflow. Only runs of jobs with the hook pay for it.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
         from dagster_mlflow import end_mlflow_on_run_finished as theirs
@@ -17,4 +17,4 @@ def _end_mlflow_run(context: dg.HookContext, events: Sequence[dg.DagsterEvent]) 
 end_mlflow_on_run_finished = dg.HookDefinition(
     name="end_mlflow_on_run_finished", hook_fn=_end_mlflow_run, required_resource_keys={"mlflow"}
 )
-"""dagster-mlflow's hook: a step that fails ends the MLflow run that it had opened as failed."""
+"""dagster-mlflow's hook: when a step fails, it ends the step's MLflow run as failed."""

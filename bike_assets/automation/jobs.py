@@ -1,4 +1,4 @@
-"""The jobs, each a selection of the graph. When they run is in `schedules` and `sensors`."""
+"""The jobs, each a selection of assets. `schedules` and `sensors` define when they run."""
 
 import dagster as dg
 
@@ -15,9 +15,9 @@ SPLIT_ASSETS = dg.AssetSelection.groups("splits")
 TRAINING_ASSETS = dg.AssetSelection.groups(*TRAINING_GROUPS)
 
 ONE_AT_A_TIME = {"bike/one_at_a_time": "days"}
-"""Days are done in order: a forecast of the day after would miss the day before. dagster.yaml has the limit."""
+"""Days run in order, because each day's forecast needs the day before. dagster.yaml sets the limit."""
 ONE_TRAINING_AT_A_TIME = {"bike/one_at_a_time": "trainings"}
-"""A challenger meets the champion that the training before it left."""
+"""Trainings run in order, so that a challenger meets the champion that the training before it left."""
 
 ingest = dg.define_asset_job(
     "ingest",

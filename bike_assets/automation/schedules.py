@@ -1,4 +1,4 @@
-"""When the jobs run by the clock."""
+"""The schedules: jobs that run at fixed times. `sensors` starts runs after events."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ def daily_refresh(
     counts_source: dg.ResourceParam[CountsSource],
     warehouse: dg.ResourceParam[Warehouse],
 ) -> list[dg.RunRequest] | dg.SkipReason:
-    """From half past ten, every hour until all published days are done: the publisher is a day late, or more."""
+    """Request each published day that is not done, every hour from 10:30: the source is a day late, or more."""
     if home.source == "file":
         return dg.SkipReason("the source is a file, whose days are over: bike materialize does what is left of them")
     tick, newest = context.scheduled_execution_time, counts_source.newest_day()
@@ -57,7 +57,7 @@ def daily_refresh(
 
 
 def _worth_asking(days: list[date], warehouse: Warehouse, last: date, first_tick: bool) -> list[date]:
-    """Leave out days that failed before: such a day is tried hourly at first, then daily for a week, then no more."""
+    """Leave out failed days that are not due: a day is retried hourly for 2 days, daily for a week, then never."""
     tried = days_tried(warehouse, Span(days[0], days[-1])) if days else set()
     return [
         day
@@ -72,7 +72,7 @@ def daily_corrections(
     warehouse: dg.ResourceParam[Warehouse],
     settings: dg.ResourceParam[Settings],
 ) -> list[dg.RunRequest] | dg.SkipReason:
-    """In the morning before the new day is read; a file cannot change."""
+    """Read the newest days again, in the morning before the new day. Skip a file: it cannot change."""
     if home.source == "file":
         return dg.SkipReason("the source is a file, which does not change")
     done = sorted(context.instance.get_materialized_partitions(dg.AssetKey("raw_counts")))
@@ -93,7 +93,7 @@ def daily_corrections(
 def monthly_challenge(
     context: dg.ScheduleEvaluationContext, home: dg.ResourceParam[Home], warehouse: dg.ResourceParam[Warehouse]
 ) -> dg.RunRequest | dg.SkipReason:
-    """In the afternoon, when the day before is in; no cooldown holds it back."""
+    """Retrain in the afternoon, after yesterday was ingested. No cooldown applies."""
     if why_not := _cannot_train(home, warehouse):
         return dg.SkipReason(why_not)
     month = f"{context.scheduled_execution_time:%Y-%m}"
@@ -106,7 +106,7 @@ def monthly_challenge(
 def quarterly_rebaseline(
     context: dg.ScheduleEvaluationContext, home: dg.ResourceParam[Home], warehouse: dg.ResourceParam[Warehouse]
 ) -> dg.RunRequest | dg.SkipReason:
-    """Once a quarter, where somebody turned it on."""
+    """Cut the frozen sets anew once a quarter, if a person turned the schedule on."""
     if why_not := _cannot_train(home, warehouse):
         return dg.SkipReason(why_not)
     return dg.RunRequest(run_key=f"rebaseline of {context.scheduled_execution_time:%Y-%m}")
@@ -124,14 +124,14 @@ def _local_time(context: dg.ScheduleEvaluationContext, home: Home) -> datetime:
 
 @dataclass(frozen=True)
 class Cadence:
-    """A schedule without its zone, which is the home's.
+    """A schedule without its time zone, which is the home's.
 
     Attributes:
-        decide: what a tick asks for; the schedule has its name.
+        decide: returns the runs that a tick requests; the schedule has its name.
         job: the job that the tick launches.
         cron: when it ticks, in local time.
-        description: what it is for, as the UI shows it.
-        is_on: whether it runs unless a person turns it off.
+        description: what the UI shows.
+        is_on: whether it runs by default.
     """
 
     decide: Callable[..., Any]
@@ -171,7 +171,7 @@ CADENCES = (
 
 
 def schedules(timezone: str) -> list[dg.ScheduleDefinition]:
-    """Return every schedule, ticking in a zone."""
+    """Return all schedules, in a time zone."""
     status = {True: dg.DefaultScheduleStatus.RUNNING, False: dg.DefaultScheduleStatus.STOPPED}
     return [
         dg.schedule(

@@ -1,4 +1,4 @@
-"""What runs because something happened. A sensor turns a recorded decision into a run; it decides nothing itself."""
+"""Sensors that start runs after events. A sensor turns a recorded decision into a run; it decides nothing itself."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ UNDER_WAY = [
 def retrain_on_decision(
     context: dg.SensorEvaluationContext, asset_event: dg.EventLogEntry, warehouse: dg.ResourceParam[Warehouse]
 ) -> dg.RunRequest | dg.SkipReason:
-    """Retrain where the newest decision asks for it, is not held by a cooldown, and was not made by a bootstrap."""
+    """Start a retrain if the newest decision asks for one, no cooldown holds it, and no bootstrap made it."""
     row = one_row(warehouse.query("SELECT * FROM monitoring_audit.newest_retrain_decisions ORDER BY day DESC LIMIT 1"))
     if row is None:
         return dg.SkipReason("nothing was decided yet")
@@ -73,7 +73,7 @@ def refresh_on_promotion(
     warehouse: dg.ResourceParam[Warehouse],
     settings: dg.ResourceParam[Settings],
 ) -> dg.RunRequest | dg.SkipReason:
-    """Refresh once a promotion; the first champion of a home is looked back on by the pass that made it."""
+    """Start one refresh per promotion. A home's first champion needs none: the first pass made its hindcasts."""
     deployed = one_row(warehouse.query("SELECT * FROM monitoring_audit.deployments ORDER BY recorded_at DESC LIMIT 1"))
     if deployed is None or not deployed["replaced_version"]:
         return dg.SkipReason("the champion did not change")
@@ -97,7 +97,7 @@ def refresh_on_promotion(
 def finish_on_broken_promotion(
     context: dg.SensorEvaluationContext, registry: dg.ResourceParam[Registry]
 ) -> dg.RunRequest | dg.SkipReason:
-    """Look after a champion that the registry has and no materialization tells of, once nothing is under way."""
+    """Detect a champion that was promoted but never materialized, when no retrain and no promotion is running."""
     now = registry.read().champion
     event = context.instance.get_latest_materialization_event(dg.AssetKey("champion"))
     if now is None or event is None or told_by(event).get("version") == now.version:
@@ -119,7 +119,7 @@ def finish_on_broken_promotion(
 def retrain_on_lost_run(
     context: dg.SensorEvaluationContext, registry: dg.ResourceParam[Registry]
 ) -> dg.RunRequest | dg.SkipReason:
-    """Look after the newest retrain: what failed by itself is not asked for again, nor what died three times."""
+    """Request the newest retrain again if its process died. Skip a retrain whose step failed, or that died 3 times."""
     run = next(iter(context.instance.get_runs(dg.RunsFilter(job_name=retrain.name), limit=1)), None)
     decided_on = run.tags.get(DECIDED_ON_TAG) if run else None
     if run is None or decided_on is None or run.status != dg.DagsterRunStatus.FAILURE:
@@ -143,12 +143,12 @@ def retrain_on_lost_run(
 
 
 def under_way(instance: dg.DagsterInstance, job: str) -> bool:
-    """Whether a run of a job is queued or at work."""
+    """Whether a run of a job is queued or running."""
     return bool(instance.get_runs(dg.RunsFilter(job_name=job, statuses=UNDER_WAY), limit=1))
 
 
 def told_by(asset_event: dg.EventLogEntry) -> dict[str, Any]:
-    """Return what a materialization says of itself, by name."""
+    """Return a materialization's metadata, by name."""
     made = asset_event.asset_materialization
     return {name: value.value for name, value in made.metadata.items()} if made else {}
 

@@ -1,4 +1,4 @@
-"""A training on trial: does it work, and how good would it be about. What is kept is a row in the audit, no version."""
+"""A trial training: does it work, and about how good is it? It records audit rows and registers no version."""
 
 import time
 
@@ -19,7 +19,7 @@ from bike_assets.settings import Settings
 
 
 class Trial(dg.Config):
-    """What is tried."""
+    """Which families to try."""
 
     families: list[str] = Field(default=list(FAMILIES), description="Names of model families.")
 
@@ -31,7 +31,7 @@ def trial(
     warehouse: dg.ResourceParam[Warehouse],
     settings: dg.ResourceParam[Settings],
 ) -> None:
-    """Train families with the settings that take seconds, on the sets as they were last cut, and score them."""
+    """Train families in seconds on the sets as they were last cut, and score them."""
     unknown = [name for name in config.families if name not in FAMILIES]
     if unknown:
         raise dg.Failure(f"there is no family {unknown[0]!r}; there are {', '.join(FAMILIES)}", allow_retries=False)
@@ -56,7 +56,7 @@ def trial(
 
 
 def _figures(training: Training) -> dict[str, float]:
-    """A day ahead on both test sets, as the audit table has it."""
+    """Return the day-ahead scores on both test sets, by audit column."""
     return {
         f"{metric}_{name.removeprefix('test_')}": getattr(training.scores[name, 1], metric)
         for name in (TEST_BASELINE, TEST_CURRENT)
@@ -70,5 +70,5 @@ def _figures(training: Training) -> dict[str, float]:
     tags=ONE_TRAINING_AT_A_TIME,
 )
 def try_training() -> None:
-    """A training on trial."""
+    """Train families for trial."""
     trial()

@@ -1,4 +1,4 @@
-"""Asset checks, one module an assets module. Each name is true when green; a check judges what was written."""
+"""Asset checks, one module per assets module. A check's name states what holds when it passes; it reads stored rows."""
 
 from bike_assets.checks import (
     evaluation_checks,

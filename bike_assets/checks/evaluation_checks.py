@@ -1,4 +1,4 @@
-"""What must hold of a challenger before it may serve, and what one hopes of it. They read the audit row."""
+"""Checks of a challenger: one blocks a promotion, the others warn. They read the newest audit row."""
 
 import dagster as dg
 
@@ -10,7 +10,7 @@ from bike_assets.resources.warehouse import Warehouse
 
 @dg.asset_check(asset=double_evaluation, blocking=True)
 def baseline_is_not_regressed(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
-    """The challenger holds its ground on the frozen test set; a REJECT stops here."""
+    """The challenger's R² on the frozen test set is not below the floor. A REJECT stops the run here."""
     row = _newest(warehouse)
     return dg.AssetCheckResult(
         passed=row is not None and row["decision"] != Verdict.REJECT,
@@ -21,7 +21,7 @@ def baseline_is_not_regressed(warehouse: dg.ResourceParam[Warehouse]) -> dg.Asse
 
 @dg.asset_check(asset=double_evaluation)
 def challenger_improves_on_champion(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
-    """The challenger wins by what the rule asks for, or there is no champion to win against; a SKIP is normal."""
+    """The challenger beats the champion by the required gain, or there is no champion yet. A SKIP is normal."""
     row = _newest(warehouse)
     return dg.AssetCheckResult(
         passed=row is not None and row["decision"] == Verdict.DEPLOY,
@@ -32,7 +32,7 @@ def challenger_improves_on_champion(warehouse: dg.ResourceParam[Warehouse]) -> d
 
 @dg.asset_check(asset=double_evaluation)
 def challenger_beats_seasonal_naive(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
-    """The challenger is better than no model at all on test_current."""
+    """The challenger's R² on test_current is above that of the seasonal naive."""
     row = _newest(warehouse)
     return dg.AssetCheckResult(
         passed=row is not None and bool(row["r2_current"] > row["naive_r2_current"]),

@@ -1,4 +1,4 @@
-"""What must hold of a trained version before anybody judges it."""
+"""The check that a trained version passes before it is evaluated."""
 
 import dagster as dg
 
@@ -11,7 +11,7 @@ MOST_DIFFERENCE = 1e-5
 def _served_equals_trained(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=asset, name="served_model_equals_trained", blocking=True)
     def check(registry: dg.ResourceParam[Registry]) -> dg.AssetCheckResult:
-        """The served file says what the trained model says, to 1e-5 relative on held-out rows."""
+        """The served file predicts what the trained model predicts, within a relative 1e-5, on held-out rows."""
         entry = registry.read().latest(asset.key.to_user_string())
         difference = entry.parity if entry else float("inf")
         return dg.AssetCheckResult(

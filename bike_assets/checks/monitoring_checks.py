@@ -1,6 +1,6 @@
-"""What one hopes of the champion and of the data, read from the rows; nothing is computed. Acting is the matrix's work.
+"""Checks of the champion and of the data. They read audit rows and compute nothing; the retrain matrix acts.
 
-What is not known is not green: too few forecasts or rows fail a check as a warning, and say so.
+An unknown figure does not pass: too few forecasts or rows fail a check as a warning, and its metadata says so.
 """
 
 from collections.abc import Callable
@@ -35,16 +35,16 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Bound:
-    """One check: a figure of the newest day against a bound.
+    """A check that compares a figure of the newest day with a bound.
 
     Attributes:
-        name: of the check.
-        asset: whose check it is.
-        description: what holds when it is green.
-        figure: the column that is looked at.
+        name: name of the check.
+        asset: the asset that it checks.
+        description: what holds when it passes.
+        figure: the column that it reads.
         holds: compares figure and bound.
-        bound: the bound, from the settings or the row; None where it is not known.
-        is_critical: whether failing is an error, and not a warning, where the figures are known.
+        bound: returns the bound from the settings or the row; None if it is not known.
+        is_critical: whether a failure with known figures is an error rather than a warning.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Bound:
     is_critical: bool = False
 
     def judge(self, row: Row, settings: Settings) -> dg.AssetCheckResult:
-        """Judge the figures that are known of a day."""
+        """Judge the known figures of a day."""
         value, bound = row.get(self.figure), self.bound(settings, row)
         known = value is not None and bound is not None
         return dg.AssetCheckResult(
@@ -149,7 +149,7 @@ def _check(bound: Bound) -> dg.AssetChecksDefinition:
 
 
 def known_figures(asset: dg.AssetsDefinition, warehouse: Warehouse, settings: Settings, day: date) -> Row:
-    """Return what is known of a day; nothing where too few forecasts were compared."""
+    """Return the known figures of a day; none if too few forecasts were compared."""
     questions = {champion_performance.key: PERFORMANCE, drift_report.key: DRIFT, retrain_decision.key: DECISION}
     row = one_row(warehouse.query(questions[asset.key], day=day)) or {}
     known = {name: value for name, value in row.items() if value is not None}

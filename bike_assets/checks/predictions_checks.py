@@ -1,4 +1,4 @@
-"""What should hold of a day's forecasts."""
+"""The check of a day's forecasts; it only warns."""
 
 import dagster as dg
 
@@ -13,7 +13,7 @@ from bike_assets.resources.warehouse import Warehouse
 def forecasts_cover_every_horizon(
     context: dg.AssetCheckExecutionContext, warehouse: dg.ResourceParam[Warehouse]
 ) -> dg.AssetCheckResult:
-    """Every day of the run has forecasts for the three days after it, none negative and none missing."""
+    """Each day of the run has forecasts for the three days after it. None is negative or missing."""
     days = days_of(context)
     found = warehouse.query(
         "SELECT issued_on, COUNT(DISTINCT horizon_days) AS horizons, MIN(predicted_count) AS least, "

@@ -1,7 +1,7 @@
-"""What must, and what should, hold of published counts, day by day; told from the audit rows of the days of a run.
+"""Checks of published counts, day by day. They read the audit rows of the days of a run.
 
-An error stops what follows in the same run, a warning does not: publishers have gaps. A bad day is named, and the good
-ones were ingested all the same.
+An error stops the downstream assets of the run. A warning does not: publishers have gaps. A check names the bad days;
+the good days are ingested all the same.
 """
 
 from collections.abc import Callable, Iterator
@@ -33,11 +33,11 @@ class DayCheck:
     """A check of single days.
 
     Attributes:
-        name: a proposition, true when green.
-        severity: ERROR blocks what is downstream.
-        means: what holds when it is green.
-        is_bad: says of each audit row whether the day is bad.
-        tells: says what is wrong with a bad day.
+        name: a statement that is true when the check passes.
+        severity: ERROR blocks downstream assets.
+        means: what holds when the check passes.
+        is_bad: returns for each audit row whether the day is bad.
+        tells: returns what is wrong with a bad day.
     """
 
     name: str
@@ -48,11 +48,11 @@ class DayCheck:
 
     @property
     def spec(self) -> dg.AssetCheckSpec:
-        """As Dagster wants it."""
+        """The check's spec for Dagster."""
         return dg.AssetCheckSpec(self.name, asset=raw_counts, blocking=self.severity is ERROR, description=self.means)
 
     def judge(self, audit: pd.DataFrame, settings: Settings) -> dg.AssetCheckResult:
-        """Sum the days of a run up, and name the bad ones."""
+        """Judge the days of a run, and name the bad ones."""
         bad = audit[self.is_bad(audit, settings)] if len(audit) else audit
         told = [f"{as_date(row['day'])}: {self.tells(row)}" for _, row in bad.head(SHOWN_DAYS).iterrows()]
         return dg.AssetCheckResult(
@@ -150,7 +150,7 @@ def raw_counts_checks(
     warehouse: dg.ResourceParam[Warehouse],
     settings: dg.ResourceParam[Settings],
 ) -> Iterator[dg.AssetCheckResult]:
-    """One look at the newest audit rows of the run's days serves every check."""
+    """Evaluate all checks with one query of the newest audit rows of the run's days."""
     days = days_of(context)
     audit = warehouse.query(NEWEST_READINGS, first=days[0], last=days[-1])
     doubles = warehouse.query(DOUBLE_KEYS, first=days[0], last=days[-1])

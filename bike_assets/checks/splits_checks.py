@@ -1,4 +1,4 @@
-"""What should hold of the frozen sets."""
+"""Checks of the frozen sets; they only warn."""
 
 import dagster as dg
 
@@ -13,7 +13,7 @@ def _unchanged(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
 
     @dg.asset_check(asset=asset, name=f"{name}_is_unchanged")
     def check(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
-        """The counts of the frozen days are those that were frozen; a late correction shows here."""
+        """The counts of the frozen days have not changed since the set was cut. A late correction shows here."""
         record, span = recorded_split(warehouse, name), recorded_span(warehouse, name)
         now = content_hash(read_counts(warehouse, span)) if span else None
         frozen = record["content_hash"] if record else None

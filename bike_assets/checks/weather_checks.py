@@ -1,4 +1,4 @@
-"""What should hold of weather; a warning stops nothing, since forecasts are made without it, too."""
+"""The check of weather. It only warns: forecasts are also made without weather."""
 
 import dagster as dg
 
@@ -21,7 +21,7 @@ def weather_is_complete(
     warehouse: dg.ResourceParam[Warehouse],
     home: dg.ResourceParam[Home],
 ) -> dg.AssetCheckResult:
-    """Every day of the run has all its hours with temperature, rain, wind and cloud, where the home has weather."""
+    """Each hour of each day of the run has temperature, rain, wind and cloud. A home without weather passes."""
     if isinstance(weather_source, NoWeather):
         return dg.AssetCheckResult(passed=True, severity=WARN, description=f"none, because {weather_source.why}")
     days = days_of(context)

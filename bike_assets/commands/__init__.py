@@ -1,1 +1,1 @@
-"""What a person types: one module or folder for each command of `bike`. How commands are parsed belongs to `cli`."""
+"""The commands of `bike`, one module or folder for each. Parsing the command line belongs to `cli`."""

@@ -1,6 +1,6 @@
-"""`bike backtest`: reads an export, has past days forecast, prints the tables and writes the JSON.
+"""`bike backtest`: reads an export, runs the backtest, prints the tables and writes the JSON.
 
-How days are forecast belongs to `core.backtest`.
+Forecasting the days belongs to `core.backtest`.
 """
 
 import json
@@ -39,7 +39,7 @@ def backtest(
     refit: Refit,
     output: Path | None,
 ) -> None:
-    """Do a backtest, print it, and write it where asked.
+    """Run a backtest, print it, and write it to `output`, if given.
 
     Raises:
         BikeError: the export or the weather file cannot be used, the range is not in it, or a family does not exist.
@@ -66,7 +66,7 @@ def backtest(
 
 
 def usable_counts(settings: Settings, path: Path, span: Span) -> pd.DataFrame:
-    """Return the rows of an export that would be learned from: usable, one a counter and hour, no outliers."""
+    """Return the rows of an export that a model may learn from: usable, one per counter and hour, no outliers."""
     nothing = pd.DataFrame({"day": pd.Series(dtype="datetime64[s]"), "counter_id": [], "busiest": []})
     published = read_export(path, settings.portal_fields, settings.portal_labels)
     reading = digest_reading(span, published, datetime.now(UTC), nothing, settings.outlier_rule, settings.timezone)
@@ -75,12 +75,12 @@ def usable_counts(settings: Settings, path: Path, span: Span) -> pd.DataFrame:
 
 
 def observed_weather(settings: Settings, path: Path) -> WeatherCube | None:
-    """Return a file's weather as it was observed, which no forecaster knew."""
+    """Return a file's weather as observed. No forecaster knew it."""
     return build_weather(read_weather_file(path).assign(lead_days=OBSERVED), settings.timezone)
 
 
 def as_json(done: Backtest, span: Span, with_weather: bool) -> dict[str, Any]:
-    """Return the figures as the JSON file has them; null for what cannot be scored."""
+    """Return the figures for the JSON file; null for what cannot be scored."""
     return {
         "families": {name: _family_json(done, name) for name in done.results},
         "rows": len(done.rows),
@@ -110,7 +110,7 @@ def _figures(scores: Scores) -> dict[str, float | int | None]:
 
 
 def print_backtest(done: Backtest, span: Span, refit: Refit, weather: str) -> None:
-    """Print one table of all rows, and R² and RMSE of the parts."""
+    """Print a table of all rows, and one of R² and one of RMSE by slice."""
     names = [*(name for name in FAMILIES if name in done.results), NAIVE]
     console.print(
         f"\n[bold]Backtest[/]   {span.first} to {span.last}, {len(done.rows):,} forecasts, refitted {refit}; "

@@ -1,6 +1,6 @@
-"""`bike simulator`: the simulated portal as a program of its own, until somebody ends it.
+"""`bike simulator`: runs the simulated portal until Ctrl-C or a termination.
 
-How it is asked belongs to `cli`, what it answers to the other modules of this package.
+The options belong to `cli`; the portal's answers belong to the package `bike_assets.simulator`.
 """
 
 import signal
@@ -25,17 +25,17 @@ from bike_assets.terminal import console
 
 @dataclass(frozen=True)
 class SimulatorOptions:
-    """What `bike simulator` was asked for.
+    """The options of `bike simulator`.
 
     Attributes:
         host: address to bind to.
-        port: 0 for a free one.
+        port: port to listen on; 0 for a free one.
         counts: an export to replay; None for a simulated city.
-        clock: what the portal's clock shows at the start; None for the real time.
+        clock: time on the portal's clock at the start; None for the real time.
         months: how far back the simulated city's counts go; None for the portal's 13.
-        scenarios: names with commas between them; None for those of the settings.
-        faults: names of what goes wrong for ever.
-        quota: requests in a UTC day; None for any number.
+        scenarios: comma-separated names; None for those of the settings.
+        faults: names of faults that last for the whole run.
+        quota: maximum requests in a UTC day; None for no limit.
     """
 
     host: str
@@ -49,7 +49,7 @@ class SimulatorOptions:
 
 
 def run_simulator(settings: Settings, options: SimulatorOptions) -> None:
-    """Serve until an interrupt or a termination, which ends as KeyboardInterrupt.
+    """Serve until an interrupt or a termination. Both raise KeyboardInterrupt.
 
     Raises:
         BikeError: an option cannot be used, or the port is in use.

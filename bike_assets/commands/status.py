@@ -1,4 +1,4 @@
-"""What a home holds: `bike status`, and the summary after a pass. It only reads, and imports no Dagster."""
+"""The state of a home: `bike status`, and the summary after a pass. It only reads, and imports no Dagster."""
 
 from datetime import date
 from typing import Any
@@ -19,7 +19,7 @@ PARTS = ("source", "raw_counts", "weather", "champion", "predictions", "performa
 
 
 def collect_status(settings: Settings) -> dict[str, Any]:
-    """Return the state of the home that the settings name, ready for JSON; null for what is not there yet.
+    """Return the state of the home in the settings, ready for JSON; null for what does not exist yet.
 
     Raises:
         BikeError: the home's records cannot be read, or the settings name another source.
@@ -111,7 +111,7 @@ def _plain(name: str, value: Any) -> Any:
 
 
 def naive_scores(settings: Settings) -> dict[str, Any]:
-    """Return the seasonal naive's r2_baseline and r2_current on the rows on which the champion was judged, if any."""
+    """Return the seasonal naive's r2_baseline and r2_current on the rows of the champion's evaluation, if any."""
     found = _champion_and_warehouse(settings)
     if found is None:
         return {}
@@ -127,7 +127,7 @@ def naive_scores(settings: Settings) -> dict[str, Any]:
 
 
 def rows_left_out(settings: Settings) -> int:
-    """Return how many published rows could not be used, for whatever reason: all rows of `rejected_counts`."""
+    """Return the number of published rows that could not be used: all rows of `rejected_counts`."""
     home = recorded_home(settings)
     if home is None:
         return 0
@@ -165,18 +165,18 @@ def busiest_forecasts(settings: Settings, counters: int = 3) -> dict[str, Any] |
 
 
 def _champion_and_warehouse(settings: Settings) -> tuple[ModelEntry, Warehouse] | None:
-    """The champion, and the warehouse of its home; None before there is one."""
+    """Return the champion and the warehouse of its home; None if there is no champion yet."""
     home = recorded_home(settings)
     champion = open_registry(settings).read().champion if home else None
     return (champion, open_warehouse(settings)) if home and champion else None
 
 
 def print_summary(status: dict[str, Any], naive: dict[str, Any], forecast: dict[str, Any] | None) -> None:
-    """Print what a home holds, for people.
+    """Print the state of a home.
 
     Args:
         status: as `collect_status` returns it.
-        naive: the seasonal naive's r2_baseline and r2_current, where there is a champion.
+        naive: as `naive_scores` returns it.
         forecast: as `busiest_forecasts` returns it.
     """
     counts, champion = status["raw_counts"], status["champion"]

@@ -1,4 +1,4 @@
-"""`bike warehouse`: the tables of the profile gcp, made and migrated by hand. Rows do not belong here."""
+"""`bike warehouse`: makes and migrates the tables of the profile gcp. Rows do not belong here."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,9 +23,9 @@ def init(
     yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")] = False,
 ) -> None:
-    """Make the datasets and tables that are missing, and add columns that are; tells first what it would do.
+    """Make the missing datasets, tables and columns. It first prints what it would do.
 
-    Nothing is ever dropped. A column of another type is refused. It can be run again at any time.
+    Nothing is ever dropped. The command fails if a column has another type. You can run it again at any time.
     """
     changes = _missing(load_settings())
     for change in changes:

@@ -1,4 +1,4 @@
-"""Keys for the API, as a setting lists them. Comparing them with a request's belongs to `serving.security`."""
+"""The API keys of a setting. Checking the key of a request belongs to `serving.security`."""
 
 SHORTEST_KEY = 16
 
@@ -7,7 +7,8 @@ def read_api_keys(text: str) -> dict[str, str]:
     """Return keys by name from `name:key,name:key`.
 
     Raises:
-        ValueError: a part is no such pair, a key is too short, or a name stands twice; the message shows no key.
+        ValueError: a part is not name:key, a key is too short or not ASCII, or a name occurs twice. The message shows
+            no key.
     """
     keys: dict[str, str] = {}
     for position, part in enumerate(text.split(","), start=1):

@@ -1,7 +1,7 @@
-"""Forecasts of past days as they would have been issued, by models that saw only what lay before. Prints nothing.
+"""Forecasts of past days, by models that saw only earlier days. Prints nothing.
 
-Every family is fitted on the days before the range, or before each part of it where it is refitted, and forecasts each
-day of the range at each horizon from counts that were known by then.
+Every family is fitted on the days before the range, or before each part of the range when it is refitted. It forecasts
+each day of the range at each horizon from the counts that were known at that time.
 """
 
 import time
@@ -30,11 +30,11 @@ Refit = Literal["never", "monthly", "weekly"]
 
 @dataclass
 class FamilyResult:
-    """What a family did.
+    """The result of one family.
 
     Attributes:
         predicted: forecasts (bikes an hour) of the scored rows, in their order.
-        fit_cpu_seconds: processor time of all its fits, those of a blend's members included.
+        fit_cpu_seconds: CPU time of all its fits; a blend's includes its members'.
         predict_seconds: wall time of all its forecasts.
     """
 
@@ -48,9 +48,9 @@ class Backtest:
     """A finished backtest.
 
     Attributes:
-        rows: the scored rows: counter_id, counted_at, day, horizon_days, bike_count, base, and is_new: the counter was
-            in no training row of the model that forecast it.
-        results: by family, the seasonal naive among them.
+        rows: the scored rows: counter_id, counted_at, day, horizon_days, bike_count, base, and is_new: the model
+            that forecast the row had no training row of its counter.
+        results: by family, including the seasonal naive.
         holidays: local days of the range that are public holidays.
     """
 
@@ -59,12 +59,12 @@ class Backtest:
     holidays: list[date] = field(default_factory=list)
 
     def scores(self, family: str, chosen: "pd.Series[bool] | None" = None) -> Scores:
-        """Score a family on all rows, or on some."""
+        """Score a family on all rows, or on the chosen ones."""
         mask = np.ones(len(self.rows), dtype=bool) if chosen is None else chosen.to_numpy(dtype=bool)
         return score(self.rows["bike_count"][mask], self.results[family].predicted[mask])
 
     def slices(self) -> dict[str, "pd.Series[bool]"]:
-        """Return the parts of the rows that are scored by themselves."""
+        """Return the subsets of the rows that get scores of their own."""
         horizons = {f"{horizon} d": self.rows["horizon_days"] == horizon for horizon in HORIZONS}
         return {
             **horizons,
@@ -85,22 +85,22 @@ def run_backtest(
     weather: WeatherCube | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Backtest:
-    """Forecast the days of a span as it would have been done.
+    """Forecast each day of a span from what was known before it.
 
     Args:
         counts: counter_id, counted_at (UTC) and bike_count of the span and of the months before it.
         span: the local days to forecast.
-        families: names of `FAMILIES`; the seasonal naive comes along.
-        refit: how often the families are fitted again on what lies before.
-        country: ISO code whose public holidays count.
+        families: names of `FAMILIES`; the seasonal naive is always added.
+        refit: how often the families are refitted on all earlier days.
+        country: ISO code of the public holidays.
         timezone: zone of the local days.
         seed: of the fits.
         threads: of the fits.
-        weather: of the same days, where there is any.
-        tell: told what is being done.
+        weather: of the same days, if any.
+        tell: is called with each progress message.
 
     Raises:
-        ValueError: there are no counts in the span, or none to learn from before it.
+        ValueError: there are no counts in the span, or none before it to train on.
     """
     tell("making features")
     rows = _rows(counts, span, country, timezone, weather)
@@ -157,7 +157,7 @@ def _fit(family: Family, rows: pd.DataFrame) -> tuple[Trained, float]:
 
 
 def _rows(counts: pd.DataFrame, span: Span, country: str, timezone: str, weather: WeatherCube | None) -> pd.DataFrame:
-    """Features, base and counts of every counted hour to the end of the span, at every horizon."""
+    """Features, base and count of every counted hour up to the end of the span, at every horizon."""
     counts = counts[counts["counted_at"] < pd.Timestamp(span.last, tz=timezone) + pd.Timedelta(days=1)]
     if counts.empty:
         raise ValueError(f"there are no counts up to {span.last}")
@@ -169,7 +169,7 @@ def _rows(counts: pd.DataFrame, span: Span, country: str, timezone: str, weather
 
 
 def _parts(span: Span, refit: Refit) -> list[Span]:
-    """The parts of a span that one fit forecasts."""
+    """The parts of a span; each is forecast by one fit."""
     if refit == "never":
         return [span]
     days = days_between(span.first, span.last)

@@ -1,4 +1,4 @@
-"""Scores of the same forecasts from several sides: by counter, by hour, by weekday, beside the seasonal naive.
+"""Scores of forecasts by counter, by hour and by weekday, with those of the seasonal naive.
 
 A single score belongs to `scoring`, drawing to `plots`.
 """
@@ -8,7 +8,7 @@ import pandas as pd
 from bike_assets.core.scoring import score
 
 SIDES = {"counter": "counter_id", "hour": "hour", "weekday": "weekday"}
-"""What forecasts are looked at by, and the column of the feature rows that tells."""
+"""Each grouping of the scores, and the column of the feature rows that defines it."""
 
 
 def scores_by(rows: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -16,7 +16,7 @@ def scores_by(rows: pd.DataFrame, column: str) -> pd.DataFrame:
 
     Args:
         rows: bike_count, predicted_count, naive_count (bikes an hour) and the column.
-        column: rows with the same value in it are scored together.
+        column: the column to group by.
 
     Returns:
         One row a group, by the column: r2, rmse, mae, n, naive_r2, naive_rmse, naive_mae.

@@ -12,13 +12,13 @@ def is_holiday(day: date, country: str) -> bool:
         country: ISO code of a country that `has_holidays`.
 
     Raises:
-        NotImplementedError: the country's holidays are not known.
+        NotImplementedError: the package `holidays` does not know the country.
     """
     return day in _calendar(country, day.year)
 
 
 def has_holidays(country: str) -> bool:
-    """Whether the public holidays of a country are known."""
+    """Whether the package `holidays` knows the public holidays of a country."""
     import holidays
 
     return country in holidays.list_supported_countries()

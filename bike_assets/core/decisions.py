@@ -1,6 +1,6 @@
 """The stated rules: double evaluation of a challenger, the retrain matrix, and the cooldown that holds a retrain back.
 
-Pure functions over typed bounds; a bound belongs to the upper cell. Scores are made in `scoring`, drift in `drift`.
+Pure functions over typed bounds; a bound belongs to the upper cell. Scores belong to `scoring`, drift to `drift`.
 """
 
 import math
@@ -11,11 +11,11 @@ from enum import StrEnum
 from typing import TypeGuard
 
 MIN_CURRENT_DAYS = 28
-"""Days after the baseline from which a challenger is compared with a champion."""
+"""Days after the baseline that a comparison of a challenger with a champion needs."""
 
 
 class Verdict(StrEnum):
-    """What a double evaluation says of a challenger."""
+    """The result of a double evaluation."""
 
     REJECT = "REJECT"
     SKIP = "SKIP"
@@ -24,7 +24,7 @@ class Verdict(StrEnum):
 
 
 class RetrainDecision(StrEnum):
-    """What to do about the champion."""
+    """The result of the retrain matrix."""
 
     ALL_GOOD = "ALL_GOOD"
     WAIT = "WAIT"
@@ -44,10 +44,10 @@ class EvaluationRule:
     """When a challenger is a regression, and by how much it has to beat the champion.
 
     Attributes:
-        r2_floor: R2 on test_baseline below which it is a regression.
-        min_gain: R2 on test_current by which it has to win.
-        min_residual_share: where it is set, it decides in place of min_gain: the share of what the champion leaves,
-            1 - R2, that has to be gained.
+        r2_floor: R2 on test_baseline below which a challenger is a regression.
+        min_gain: gain in R2 on test_current that a challenger has to exceed.
+        min_residual_share: if set, replaces min_gain: the share of the champion's residual, 1 - R2, that the gain has
+            to exceed.
         certain: whether the interval of the gain has to lie above zero as well.
     """
 
@@ -62,8 +62,8 @@ class RetrainRule:
     """Bounds on the champion's R2 and RMSE (bikes an hour) over 7 days, and on the drift share.
 
     Attributes:
-        naive_days: days in a row on which the champion is worse than the seasonal naive that are an alarm.
-        naive_is_cause: whether they are a cause to retrain as well.
+        naive_days: an alarm is raised when the champion is worse than the seasonal naive for this many days in a row.
+        naive_is_cause: whether that also causes a retrain.
     """
 
     r2_critical: float = 0.65
@@ -78,7 +78,7 @@ class RetrainRule:
 
 @dataclass(frozen=True)
 class CooldownRule:
-    """Days that the next automatic retrain waits after one that brought no new champion, and after further ones."""
+    """Days to wait after a retrain without a new champion: first_days after one, later_days after more."""
 
     first_days: int = 3
     later_days: int = 7
@@ -86,13 +86,13 @@ class CooldownRule:
 
 @dataclass(frozen=True)
 class WeekFigures:
-    """What the retrain matrix looks at.
+    """The input of the retrain matrix.
 
     Attributes:
-        r2: the champion's R2 over the last 7 days; None or NaN when it is not known.
+        r2: the champion's R2 over the last 7 days; None or NaN when unknown.
         rmse: its RMSE over the same rows (bikes an hour).
         rows: how many forecasts were compared.
-        drift_share: share of drifted columns, 0 to 1; None or NaN when it is not known.
+        drift_share: share of drifted columns, 0 to 1; None or NaN when unknown.
         days_behind_naive: days in a row on which the champion was worse than the seasonal naive.
     """
 
@@ -105,7 +105,7 @@ class WeekFigures:
 
 @dataclass(frozen=True)
 class Decision:
-    """What was decided, the sentence that says why, and the figures that it was decided on, by name."""
+    """A decision, its reason as a sentence, and its input figures by name."""
 
     decision: str
     reason: str
@@ -127,8 +127,8 @@ def evaluate_challenger(
         r2_current: the challenger's R2 on test_current.
         champion_r2_current: the champion's R2 on the same rows of test_current; None when there is no champion.
         rule: the bounds.
-        interval: of the gain in R2 on test_current, lower end and upper end; it decides only where the rule says so.
-        current_days: days after the baseline: with fewer than 28 a champion is not compared with anybody.
+        interval: lower and upper end of the gain in R2 on test_current; used only with `rule.certain`.
+        current_days: days after the baseline; with fewer than 28, no challenger is compared with the champion.
     """
     low, high = interval or (None, None)
     inputs = {
@@ -193,7 +193,7 @@ def decide_retrain(week: WeekFigures, rule: RetrainRule, forced: str | None = No
     Args:
         week: the figures of the last 7 days.
         rule: the bounds.
-        forced: who asks for a training whatever the figures, and why.
+        forced: who forces a training despite the figures, and why.
     """
     inputs = dict(vars(week))
     if forced:
@@ -233,13 +233,13 @@ def _decide_by_drift(r2: float, drift_share: float, rule: RetrainRule) -> Decisi
 def held_until(
     day: date, in_vain: Sequence[date], rule: CooldownRule, comparable_from: date | None = None
 ) -> date | None:
-    """Return the day from which a retrain is no longer held back, or None where nothing holds it.
+    """Return the day from which a retrain may start, or None where nothing holds it back.
 
     Args:
-        day: the day of the decision that asks for it.
-        in_vain: days of the evaluations since the champion came that ended in SKIP or REJECT.
-        rule: how long is waited.
-        comparable_from: the first day on which a challenger can be compared with the champion at all.
+        day: the day of the decision to retrain.
+        in_vain: days of the evaluations that ended in SKIP or REJECT since the champion was promoted.
+        rule: the lengths of the cooldown.
+        comparable_from: the first day on which a challenger can be compared with the champion.
     """
     ends = [comparable_from] if comparable_from else []
     if in_vain:

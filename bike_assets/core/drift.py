@@ -1,9 +1,9 @@
 """Drift of a week against a reference of the same season, by Evidently. What follows from it belongs to `decisions`.
 
-Compared are counts, forecasts and what the champion misses, each relative to its counter's own level, so that season
-and growth are no drift; what drifts by definition (hours, weekdays, places) is left out. A column has drifted when the
-week lies 1.75 times as far from the reference as the reference's own weeks do from one another on average: weather that
-comes and goes is no drift either.
+The columns compare counts, forecasts and residuals, each relative to the counter's own level, so that season and growth
+are no drift. Columns that drift by definition (hours, weekdays, places) are left out. A column has drifted when the
+distance of the week from the reference reaches 1.75 times the mean distance of the reference's own weeks from one
+another, so that ordinary changes of weather are no drift either.
 """
 
 from dataclasses import dataclass
@@ -22,22 +22,22 @@ WEEKS_AROUND = timedelta(weeks=3)
 RECENT_WEEKS = 8
 GAP_DAYS = 7
 SETTLING_DAYS = 28
-"""The first days of a home have no base of their own and are no reference."""
+"""The first days of a home have no base of their own; a reference leaves them out."""
 LEAST_REFERENCE_DAYS = 21
 SAMPLE_ROWS = 20_000
 LEAST_CURRENT_ROWS = 1_600
 FEATURES_COMPARED = ("ratio_7_day_hour_mean", "level_7_over_28")
 COLUMNS = ("count_to_level", "count_to_base", "predicted_to_level", "residual_to_level", *FEATURES_COMPARED)
 LEAST_THRESHOLD = 0.1
-"""Evidently's own for this statistic."""
+"""Evidently's default threshold for this statistic."""
 TIMES_AN_ORDINARY_WEEK = 1.75
 QUIET = 10.0
-"""Bikes an hour added to a level before dividing by it: counters that hardly count say little."""
+"""Bikes an hour added to a level before dividing by it, so that counters with few bikes weigh little."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """The days that a week is compared with, and why these."""
+    """The days that a week is compared with, and the name of that choice."""
 
     span: Span
     name: str
@@ -56,7 +56,7 @@ class ColumnDrift:
 
 @dataclass(frozen=True)
 class Drift:
-    """Drift of a week; share is None where there is not enough data to speak of it."""
+    """Drift of a week; share is None where there is not enough data."""
 
     share: float | None
     columns: tuple[ColumnDrift, ...]
@@ -70,16 +70,16 @@ class Drift:
 
 
 def week_to(day: date) -> Span:
-    """Return the seven days that end with a day."""
+    """Return the seven days up to and including a day."""
     return Span(day - timedelta(days=WINDOW_DAYS - 1), day)
 
 
 def pick_reference(day: date, first_day: date) -> Reference | None:
     """Pick the reference of the week to a day.
 
-    The same weeks of last year, give or take three, where the home has at least three whole weeks of them; else the
-    eight weeks that end seven days before the week. Both hold whole weeks, so the weekdays match. None where the home
-    has neither.
+    The first choice is the same week of last year with three weeks on either side, the second the eight weeks that end
+    seven days before the week. Either needs at least three whole weeks of the home's days, and holds whole weeks only,
+    so that the weekdays match. None where neither is there.
     """
     usable = first_day + timedelta(days=SETTLING_DAYS)
     week = week_to(day)
@@ -94,7 +94,7 @@ def pick_reference(day: date, first_day: date) -> Reference | None:
 
 
 def measure_drift(current: pd.DataFrame, reference: pd.DataFrame, seed: int, html: Path | None = None) -> Drift:
-    """Measure the share of drifted columns, over the counters that both sides have.
+    """Measure the share of drifted columns, over the counters that are in both.
 
     Args:
         current: the week's rows with counter_id, day, FEATURES, base, bike_count and predicted_count.
@@ -103,7 +103,7 @@ def measure_drift(current: pd.DataFrame, reference: pd.DataFrame, seed: int, htm
         html: where to save Evidently's report, which shows the same share.
 
     Returns:
-        The drift; without a share where either side has fewer than 1,600 rows.
+        The drift; share is None where either has fewer than 1,600 comparable rows.
     """
     shared = set(current["counter_id"]) & set(reference["counter_id"])
     current, reference = (_sample(_comparable(rows[rows["counter_id"].isin(shared)]), seed)
@@ -128,7 +128,7 @@ def measure_drift(current: pd.DataFrame, reference: pd.DataFrame, seed: int, htm
 
 
 def _comparable(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the day and COLUMNS of rows; without those of which one is not known."""
+    """Return the day and COLUMNS of rows; rows with a missing value are left out."""
     level = np.expm1(rows["log_level_28"]) + QUIET
     columns = {
         "count_to_level": rows["bike_count"] / level,
@@ -140,21 +140,21 @@ def _comparable(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _thresholds(reference: pd.DataFrame) -> dict[str, float]:
-    """Return for each column 1.75 times the mean distance of the reference's weeks from their others."""
+    """Return for each column 1.75 times the mean distance of a reference week from the others, at least 0.1."""
     week = (reference["day"] - reference["day"].min()).dt.days // 7
     return {column: max(LEAST_THRESHOLD, TIMES_AN_ORDINARY_WEEK * _mean_distance(reference[column], week))
             for column in COLUMNS}  # fmt: skip
 
 
 def _mean_distance(values: pd.Series, week: pd.Series) -> float:
-    """Return the mean over the weeks of each one's distance from the others; 0 for a single week."""
+    """Return the mean distance of a week from all other weeks; 0 for a single week."""
     if week.nunique() < 2:
         return 0.0
     return float(np.mean([_distance(values[week == each], values[week != each]) for each in week.unique()]))
 
 
 def _distance(some: pd.Series, others: pd.Series) -> float:
-    """Return what Evidently calls the normed Wasserstein distance."""
+    """Return the normed Wasserstein distance, as Evidently computes it."""
     from scipy.stats import wasserstein_distance
 
     return float(wasserstein_distance(others, some) / max(float(np.std(others)), 0.001))

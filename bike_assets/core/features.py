@@ -1,11 +1,11 @@
 """The one feature function: training, evaluation, daily forecasts and the API all call it.
 
-A feature of target day D at horizon h uses counts of days up to D - h, what the calendar knows, and the weather where
-there is any, nothing else: every array below is read at `known = D - h` or at whole weeks before D. Models do not
-belong here; nor does reading counts.
+A feature of target day D at horizon h uses only the counts of days up to D - h, the calendar, and the weather if there
+is any: every array below is read at `known = D - h` or at whole weeks before D. Models and reading counts do not belong
+here.
 
-The base is what the season would say without learning, and the seasonal naive forecast by itself: the mean of the same
-hour one to four weeks ago, scaled by how the last 7 days compare with the last 28.
+The base is also the seasonal naive forecast: the mean of the same hour one to four weeks ago, times the ratio of the
+last 7 days to the last 28.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from bike_assets.core.weather_cube import BASE_WEEKS, WEATHER_FEATURES, WeatherC
 
 HORIZONS = (1, 2, 3)
 HISTORY_DAYS = 63
-"""Days of counts before the target that any feature can reach: eight weeks, and the longest horizon rounded up."""
+"""Maximum days before the target that a feature uses: eight weeks, and one more week for the longest horizon."""
 
 TREND_BOUNDS = (0.25, 4.0)
 SEASONAL = "base"
@@ -57,8 +57,8 @@ class CountCube:
     Attributes:
         counters: counter ids, sorted.
         first_day: the local day of index 0.
-        values: float32 [days, 24, counters], bikes an hour; NaN where nothing was counted. The doubled hour of autumn
-            holds the mean of its two counts, the missing one of spring NaN.
+        values: float32 [days, 24, counters], bikes an hour; NaN where there is no count. The doubled hour of autumn
+            holds the mean of both counts, the missing hour of spring NaN.
     """
 
     counters: tuple[str, ...]
@@ -71,7 +71,7 @@ class CountCube:
         return self.first_day + timedelta(days=len(self.values) - 1)
 
     def until(self, day: date) -> "CountCube":
-        """Return the cube as it stood at the end of a day: later days are cut, missing ones are empty."""
+        """Return the cube up to a day: later days are cut, missing days are NaN."""
         length = max(0, (day - self.first_day).days + 1)
         missing = max(0, length - len(self.values))
         padding = np.full((missing, *self.values.shape[1:]), np.nan, dtype=np.float32)
@@ -84,7 +84,7 @@ def build_cube(counts: pd.DataFrame, timezone: str, also: Sequence[str] = ()) ->
     Args:
         counts: rows with counter_id, counted_at (UTC) and bike_count (bikes an hour).
         timezone: the zone of the local days.
-        also: counters to include although they may have no counts.
+        also: counters to include even without counts.
 
     Raises:
         ValueError: there are no rows.
@@ -108,18 +108,18 @@ def build_cube(counts: pd.DataFrame, timezone: str, also: Sequence[str] = ()) ->
 def make_features(
     cube: CountCube, days: Sequence[date], horizon: int, country: str, weather: WeatherCube | None = None
 ) -> np.ndarray:
-    """Return the features of every hour and counter of some target days at one horizon.
+    """Return the features of every hour and counter of target days at one horizon.
 
     Args:
-        cube: the counts; what lies after `day - horizon` is not looked at.
-        days: target days, counted already or not.
+        cube: the counts; those after `day - horizon` are not used.
+        days: target days, with or without counts.
         horizon: days ahead, 1 to 3.
-        country: ISO code whose public holidays count.
-        weather: of these days and of the weeks before them; without it the weather features are missing.
+        country: ISO code of the public holidays.
+        weather: of these days and of the weeks before them; without it the weather features are NaN.
 
     Returns:
-        float32 [days, 24, counters, len(FEATURES) + 1]: the features in order, then the base (bikes an hour; NaN for a
-        counter that nothing is known of).
+        float32 [days, 24, counters, len(FEATURES) + 1]: the features in order, then the base (bikes an hour; NaN where
+        no counter has a count of that hour in the four weeks).
     """
     targets = day_numbers(list(days)) - day_numbers([cube.first_day])[0]
     history = _History(cube, int(targets.max()) + 1)
@@ -171,7 +171,7 @@ def hourly_features_of(
     """Return `make_features` by UTC hour.
 
     Returns:
-        the hours with columns counted_at (UTC), hour (local, 0 to 23) and day (local), and float32 [hours, counters,
+        The hours with columns counted_at (UTC), hour (local, 0 to 23) and day (local), and float32 [hours, counters,
         len(FEATURES) + 1].
     """
     block = make_features(cube, days, horizon, country, weather)
@@ -193,7 +193,7 @@ def feature_rows(
     """Return `make_features` as rows, one for each UTC hour and counter that has a base.
 
     Returns:
-        columns counter_id, counted_at (UTC), day (local), the features (horizon_days among them) and base.
+        Columns counter_id, counted_at (UTC), day (local), the features (including horizon_days) and base.
     """
     hours, values = hourly_features_of(cube, days, horizon, country, timezone, weather)
     known = ~np.isnan(values[..., -1])
@@ -206,7 +206,7 @@ def feature_rows(
 
 
 class _History:
-    """Lagged views of a cube, by day index; days before its start or after its end are unknown (NaN)."""
+    """Lagged views of a cube, by day index; days outside the cube are NaN."""
 
     def __init__(self, cube: CountCube, length: int) -> None:
         self.values = cube.until(cube.first_day + timedelta(days=length - 1)).values
@@ -224,7 +224,7 @@ class _History:
         return np.where(inside[:, None, None], out, np.float32(np.nan))
 
     def weeks(self, targets: np.ndarray, weeks: Sequence[int]) -> np.ndarray:
-        """Mean of the same hour in the given weeks before the targets, over those that were counted."""
+        """Mean of the same hour in the given weeks before the targets; weeks without a count are skipped."""
         total, seen = _total_and_count(np.stack([self.at(targets - 7 * week) for week in weeks]), axis=0)
         return _ratio(total, seen)
 
@@ -237,12 +237,12 @@ class _History:
         return _ratio(_window(self.hourly_total, known, window), _window(self.hourly_seen, known, window))
 
     def silent(self, known: np.ndarray) -> np.ndarray:
-        """1 where the three days that end with `known` counted nothing but zeros."""
+        """1 where all counts of the three days that end with `known` are zero."""
         zeros = (_window(self.daily_total, known, 3) == 0) & (_window(self.daily_hours, known, 3) > 0)
         return zeros.astype(np.float32)
 
     def base(self, targets: np.ndarray, known: np.ndarray) -> np.ndarray:
-        """The seasonal expectation; a counter without weeks of its own gets the city's profile at its own level."""
+        """The seasonal base. A counter without counts in these weeks gets the city's mean, scaled to its own level."""
         trend = np.clip(self.level(known, 7) / _positive(self.level(known, 28)), *TREND_BOUNDS)
         own = self.weeks(targets, BASE_WEEKS) * np.where(np.isnan(trend), 1.0, trend)[:, None, :]
         city = _ratio(*_total_and_count(own, axis=2))
@@ -289,10 +289,10 @@ def _weather(weather: WeatherCube | None, days: Sequence[date], horizon: int) ->
 
 
 def history_start(day: date) -> date:
-    """Return the first day whose counts a forecast for `day` can depend on."""
+    """Return the first day whose counts a forecast for `day` can use."""
     return day - timedelta(days=HISTORY_DAYS)
 
 
 def forecast_days(issued_on: date) -> list[date]:
-    """Return the target days of a forecast issued when `issued_on` is in, nearest first."""
+    """Return the target days of a forecast whose last day of counts is `issued_on`, nearest first."""
     return days_between(issued_on + timedelta(days=1), issued_on + timedelta(days=max(HORIZONS)))

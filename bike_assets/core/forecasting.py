@@ -1,4 +1,4 @@
-"""A forecast as it is issued: every counter and hour of the next days. Storing and judging it happens elsewhere."""
+"""The daily forecast: every active counter and hour of the next days. Storing and scoring do not belong here."""
 
 from datetime import date
 
@@ -10,11 +10,11 @@ from bike_assets.core.features import SEASONAL, CountCube, feature_rows, forecas
 from bike_assets.core.weather_cube import WeatherCube
 
 ACTIVE_DAYS = 28
-"""A counter that has counted nothing for this long gets no forecast until it counts again."""
+"""A counter that published no count for this long gets no forecast until it publishes again."""
 
 
 def active_counters(cube: CountCube, day: date) -> set[str]:
-    """Return the counters that published anything in the four weeks that end with a day."""
+    """Return the counters that published a count, even zero, in the four weeks that end with a day."""
     end = (day - cube.first_day).days + 1
     recent = cube.values[max(0, end - ACTIVE_DAYS) : max(0, end)]
     seen = ~np.isnan(recent).all(axis=(0, 1))
@@ -32,12 +32,12 @@ def forecast(
     """Forecast the days after `issued_on` from the counts up to it.
 
     Args:
-        cube: counts; what lies after `issued_on` is not looked at.
-        issued_on: the last local day that is in.
+        cube: counts; those after `issued_on` are not used.
+        issued_on: the last local day with counts.
         model: the version that forecasts.
-        country: ISO code whose public holidays count.
+        country: ISO code of the public holidays.
         timezone: zone of the local days.
-        weather: of the days to forecast and of the weeks before them, where there is any.
+        weather: of the days to forecast and of the weeks before them, if any.
 
     Returns:
         One row a counter and hour of the next three local days: issued_on, counter_id, counted_at (UTC), day,

@@ -1,4 +1,4 @@
-"""What a challenger gains over the champion, and how sure that is. What follows from it belongs to `decisions`."""
+"""The gain of a challenger over the champion, and its interval. What follows from it belongs to `decisions`."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -13,13 +13,13 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Gain:
-    """R2 of the challenger less that of the champion, on the same rows.
+    """R2 of the challenger minus R2 of the champion, on the same rows.
 
     Attributes:
         r2: the gain.
         low: lower end of its 95 % interval.
         high: upper end.
-        residual_share: the gain as a share of what the champion leaves, 1 - R2; NaN where it leaves nothing.
+        residual_share: the gain as a share of the champion's residual, 1 - R2; NaN where that is not above zero.
     """
 
     r2: float
@@ -40,8 +40,8 @@ class Gain:
 def gain_of(days: "pd.Series[date]", actual: ArrayLike, challenger: ArrayLike, champion: ArrayLike, seed: int) -> Gain:
     """Compare two forecasts of the same rows, with an interval from a block bootstrap by day.
 
-    Hours of a day err together, so whole days are drawn: Künsch, The Jackknife and the Bootstrap for General Stationary
-    Observations (1989), with blocks that are days; percentiles after Efron (1979).
+    The errors of one day are correlated, so whole days are drawn: Künsch, The Jackknife and the Bootstrap for General
+    Stationary Observations (1989), with days as blocks; percentiles after Efron (1979).
 
     Args:
         days: the local day of each row, [n].
@@ -51,7 +51,7 @@ def gain_of(days: "pd.Series[date]", actual: ArrayLike, challenger: ArrayLike, c
         seed: of the draws.
 
     Returns:
-        The gain and its interval; NaN for fewer than two different counts, an interval of NaN for a single day.
+        The gain and its interval. All are NaN for fewer than two different counts; the interval is NaN for one day.
     """
     counted = np.asarray(actual, dtype=np.float64)
     columns = {
@@ -74,7 +74,7 @@ def gain_of(days: "pd.Series[date]", actual: ArrayLike, challenger: ArrayLike, c
 
 
 def _r2s(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """R2 of challenger and champion from sums over rows: n, counts, squared counts, and both squared errors."""
+    """R2 of challenger and champion from sums over rows: n, counts, squared counts, both squared errors."""
     n, total, squares, challenger, champion = sums
     spread = squares - total**2 / np.where(n > 0, n, np.nan)
     spread = np.where(spread > 0, spread, np.nan)

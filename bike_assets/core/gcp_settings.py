@@ -1,7 +1,6 @@
 """Settings of Google Cloud: project, location, names and bounds. BIKE_GCP__<NAME> sets a field.
 
-Credentials do not belong here: Google's libraries find them. All other settings, with the profile, belong to
-`settings`.
+Credentials do not belong here: Google's libraries find them. The profile and all other settings belong to `settings`.
 """
 
 from importlib.util import find_spec
@@ -56,6 +55,6 @@ class GcpSettings(BaseModel):
     )
 
     def missing(self) -> list[str]:
-        """Return what BIKE_PROFILE=gcp still needs: the names of unset variables, and the packages of its clients."""
+        """Return what BIKE_PROFILE=gcp still needs: names of unset variables, and the packages of its clients."""
         unset = [f"BIKE_GCP__{name.upper()}" for name in ("project", "bucket") if not getattr(self, name)]
         return unset if find_spec("dagster_gcp") else [*unset, "the packages that make setup-gcp installs"]

@@ -1,6 +1,6 @@
-"""What a reading of a source amounts to, day by day: rows to keep, rows to leave out, an audit row. Reads no source.
+"""Sorts the rows of a reading, day by day: rows to keep, rows to reject, an audit row. Reads no source.
 
-What is wrong with a single row belongs to `core.published`, what a counter's history says to `core.plausibility`.
+Problems of a single row belong to `core.published`, checks against a counter's history to `core.plausibility`.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from bike_assets.core.published import INCOMPLETE, Problem, problems_of
 from bike_assets.core.splits import Span
 
 MOST_SHRINKAGE = 0.5
-"""A day that loses more of its rows at once is not believed: publishers correct rows, and do not take back days."""
+"""A day keeps its old rows if more than this share disappears at once: publishers correct rows, not whole days."""
 COUNTED = {
     "rows_without_counter": tuple(str(problem) for problem in INCOMPLETE),
     "rows_negative": (str(Problem.NEGATIVE_COUNT),),
@@ -31,13 +31,13 @@ COUNTED = {
 
 @dataclass(frozen=True)
 class Reading:
-    """What was read for some days.
+    """The result of a reading of some days.
 
     Attributes:
-        rows: rows of `comptage_velo` but for ingested_at; one a counter and hour, the last published wins.
-        rejected: rows of `rejected_counts` but for ingested_at.
+        rows: rows of `comptage_velo` without ingested_at; one a counter and hour, the last published one.
+        rejected: rows of `rejected_counts` without ingested_at.
         days: by local day rows_reported, rows_read, rows_kept, the counts of `COUNTED`, rows_duplicated, outliers,
-            hours, counters and counters_before; days without rows too.
+            hours, counters and counters_before; including days without rows.
         busiest: `busiest_hours` of the rows.
     """
 
@@ -56,16 +56,16 @@ def digest_reading(
     timezone: str,
     reported: int | None = None,
 ) -> Reading:
-    """Sort published rows into those to keep and those to leave out, and count both by day.
+    """Sort published rows into rows to keep and rows to reject, and count both by day.
 
     Args:
         span: the local days that were read.
-        published: all rows of these days, as `core.published.arrange` gives them.
+        published: all rows of these days, as `core.published.arrange` returns them.
         read_at: when they were read, by the source's clock.
-        history: `busiest_hours` of the 56 days before, as far as there are any.
-        rule: what an outlier is.
+        history: `busiest_hours` of the 56 days before, as far as they exist.
+        rule: the bounds of an outlier.
         timezone: zone of the local days.
-        reported: how many rows the source says that it has; of several days nobody knows whose they are.
+        reported: the number of rows that the source reports; used only for a single day.
     """
     published = published.assign(day=local_days(published["counted_at"], timezone))
     problems = problems_of(published, read_at)
@@ -92,22 +92,22 @@ def digest_reading(
 
 
 def rows_by_day(span: Span, rows: pd.DataFrame) -> np.ndarray:
-    """Return the number of rows of each local day of a span; rows without a day do not count."""
+    """Return the number of rows of each local day of a span; rows without a day are not counted."""
     numbers = day_numbers(rows["day"][rows["day"].notna()]) - day_numbers([span.first])[0]
     return np.bincount(numbers[numbers >= 0], minlength=span.days)[: span.days]
 
 
 def empty_days(span: Span) -> pd.DataFrame:
-    """Return one row a local day of a span, with its day alone."""
+    """Return one row a local day of a span, with the column day only."""
     return pd.DataFrame({"day": pd.to_datetime(days_between(span.first, span.last)).astype("datetime64[s]")})
 
 
 def unbelievable_days(days: pd.DataFrame, rows_known: pd.Series) -> pd.Series:
-    """Say of each day that lost most of its rows why it is left as it was; missing for the others.
+    """Return for each day that lost most of its rows why its old rows are kept; None for other days.
 
     Args:
         days: as in a `Reading`.
-        rows_known: rows of the table by local day, before.
+        rows_known: rows in the table by local day, before this reading.
     """
     known = days["day"].map(rows_known).fillna(0).astype("int64")
     told = [

@@ -1,6 +1,6 @@
 """Local days and the UTC hours inside them.
 
-The only place that turns one into the other. Holidays belong to `features`, partitions to `bike_assets.partitions`.
+Only this module converts between them. Holidays belong to `calendar`, partitions to `bike_assets.partitions`.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ def local_days(counted_at: pd.Series, timezone: str) -> pd.Series:
 def utc_bounds(day: date, timezone: str) -> tuple[pd.Timestamp, pd.Timestamp]:
     """Return the first UTC instant of a local day and that of the next one (23, 24 or 25 hours apart)."""
     midnights = pd.DatetimeIndex([day, day + timedelta(days=1)])
-    # Some zones change their clocks at midnight: the day begins with its first moment that exists.
+    # Some zones change their clocks at midnight. Such a day begins at its first instant that exists.
     start, end = midnights.tz_localize(
         timezone, nonexistent="shift_forward", ambiguous=np.array([True, True])
     ).tz_convert("UTC")
@@ -26,7 +26,7 @@ def utc_bounds(day: date, timezone: str) -> tuple[pd.Timestamp, pd.Timestamp]:
 
 
 def hours_of(day: date, timezone: str) -> pd.DataFrame:
-    """Return the hours of a local day: columns counted_at (UTC) and hour (local, 0 to 23; 2 twice in autumn)."""
+    """Return the hours of a local day: columns counted_at (UTC) and hour (local, 0 to 23; one hour twice in autumn)."""
     start, end = utc_bounds(day, timezone)
     counted_at = pd.date_range(start, end, freq="h", inclusive="left")
     return pd.DataFrame({"counted_at": counted_at, "hour": counted_at.tz_convert(timezone).hour})

@@ -1,6 +1,6 @@
-"""What people are told of models and runs: a title, a sentence, figures. Pure functions over rows of the audit tables.
+"""Notifications about models and runs: a title, a sentence, figures. Pure functions over rows of the audit tables.
 
-Who is told, when and how often belongs to `automation.announcements`; how a message travels, to `resources.notifier`.
+When a message is sent, and how often, belongs to `automation.announcements`; sending it to `resources.notifier`.
 """
 
 import math
@@ -13,7 +13,7 @@ UNKNOWN = "-"
 
 
 class Severity(StrEnum):
-    """How much a message matters."""
+    """Severity of a message."""
 
     INFO = "info"
     WARNING = "warning"
@@ -22,14 +22,14 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True)
 class Message:
-    """What is told.
+    """A notification.
 
     Attributes:
         title: a few words.
-        text: one sentence or two.
-        severity: how much it matters.
+        text: one or two sentences.
+        severity: info, warning or critical.
         fields: texts by short name.
-        link: address of the page that has more, if any.
+        link: address of the page with details, if any.
     """
 
     title: str
@@ -40,10 +40,10 @@ class Message:
 
 
 def promotion(deployment: Mapping[str, Any], figures: Mapping[str, Any], link: str | None = None) -> Message:
-    """Tell that a version is the champion from now on.
+    """Announce a new champion.
 
     Args:
-        deployment: its row of DEPLOYMENTS.
+        deployment: the row of DEPLOYMENTS.
         figures: the scores of its evaluation, as EVALUATIONS names them; a promotion by hand has no gain.
         link: the run's page.
     """
@@ -67,7 +67,7 @@ def promotion(deployment: Mapping[str, Any], figures: Mapping[str, Any], link: s
 
 
 def rejection(row: Mapping[str, Any], link: str | None = None) -> Message:
-    """Tell that a challenger was rejected, by its row of EVALUATIONS."""
+    """Announce the rejection of a challenger, from its row of EVALUATIONS."""
     return Message(
         f"Challenger rejected: {_challenger(row)}",
         f"{_challenger(row)} does not serve: {_text(row.get('reason'))}.",
@@ -78,12 +78,12 @@ def rejection(row: Mapping[str, Any], link: str | None = None) -> Message:
 
 
 def failed_run(job: str, step: str | None, error: str | None, link: str | None = None) -> Message:
-    """Tell that a run failed.
+    """Announce a failed run.
 
     Args:
         job: the job's name.
         step: the first step that failed; None where the run failed outside of its steps.
-        error: what was raised, perhaps with its traceback; the first line is told.
+        error: the exception, perhaps with its traceback; the message has the first line.
         link: the run's page.
     """
     lines = (error or "").strip().splitlines()
@@ -100,13 +100,13 @@ def failed_run(job: str, step: str | None, error: str | None, link: str | None =
 def failing_check(
     title: str, promise: str, is_error: bool, figures: Mapping[str, Any], link: str | None = None
 ) -> Message:
-    """Tell that a check that held fails now.
+    """Announce that a check has begun to fail.
 
     Args:
-        title: what it means that it fails, in a few words.
-        promise: what would hold if it did not, a sentence.
-        is_error: whether the check is an error and not a warning.
-        figures: what the check looked at, by name.
+        title: what the failure means, in a few words.
+        promise: the sentence that holds when the check passes.
+        is_error: whether the check's severity is error, not warning.
+        figures: the check's figures, by name.
         link: the run's page.
     """
     severity = Severity.CRITICAL if is_error else Severity.WARNING
@@ -114,7 +114,7 @@ def failing_check(
 
 
 def recovered_check(title: str, promise: str, figures: Mapping[str, Any], link: str | None = None) -> Message:
-    """Tell that a check that failed holds again; the arguments are those of `failing_check`."""
+    """Announce that a failed check passes again; the arguments are those of `failing_check`."""
     return Message(f"Over: {title}", f"This holds again: {promise}", Severity.INFO, _as_texts(figures), link)
 
 
@@ -139,7 +139,7 @@ def _evaluation(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _gain(row: Mapping[str, Any]) -> str:
-    """The gain in R2, with its interval and its share of what the champion leaves where these are known."""
+    """The gain in R2; with its interval and its share of the champion's residual, where they are known."""
     told = _number(row.get("gain"), "+.4f")
     low, high = (_number(row.get(name), "+.4f") for name in ("gain_low", "gain_high"))
     if UNKNOWN not in (low, high):

@@ -1,6 +1,6 @@
-"""What is told of a trained version: its metrics by name, its tables and its plots, for MLflow and for the UI.
+"""The report of a trained version for MLflow and the UI: metrics by name, tables and plots.
 
-Scoring belongs to `training` and `breakdown`; who is told belongs to `resources.tracking` and to the assets.
+Scoring belongs to `training` and `breakdown`; publishing the report belongs to `resources.tracking` and the assets.
 """
 
 from collections.abc import Mapping
@@ -22,10 +22,10 @@ CURVES = ("rmse", "r2", "mae", "naive_rmse")
 
 @dataclass(frozen=True)
 class ModelReport:
-    """A training, told.
+    """The report of a training.
 
     Attributes:
-        metrics: such as `r2_test_current_h1`, and `naive_r2_test_current_h1` beside it; NaN is left out.
+        metrics: such as `r2_test_current_h1` and `naive_r2_test_current_h1`; NaN is left out.
         curves: such as `rmse_by_hour`, by hour (0 to 23) or weekday (0: Monday), a day ahead on the newest test set.
         tables: scores by counter, hour and weekday, by file name.
         figures: plots by file name.
@@ -38,7 +38,7 @@ class ModelReport:
 
 
 def report_of(training: Training) -> ModelReport:
-    """Tell of a training."""
+    """Build the report of a training."""
     return ModelReport(
         metrics={**_named(training.scores), **_named(training.naive_scores, "naive_")},
         curves={

@@ -1,4 +1,4 @@
-"""Scores of a week's forecasts by who made them. Joining forecasts to counts is the warehouse's work."""
+"""Scores of a week's forecasts by role. Joining forecasts with counts belongs to the warehouse."""
 
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -17,10 +17,10 @@ def scores_by_role(compared: pd.DataFrame, versions: dict[str, int | None]) -> l
     Args:
         compared: forecasts with counts: counter_id, counted_at, horizon_days, model_version, kind, predicted_count,
             naive_count, bike_count (bikes an hour).
-        versions: version of `champion` and of `first_champion`, None where there is none.
+        versions: the versions of `champion` and `first_champion`; None where there is none.
 
     Returns:
-        Rows with role, horizon_days, model_version (0 for what is no single version), r2, rmse, mae and n, for every
+        Rows with role, horizon_days, model_version (0 where a role is not one version), r2, rmse, mae and n, for every
         role and horizon that has forecasts. The seasonal naive is scored on the champion's rows.
     """
     by_version = {role: compared[compared["model_version"] == version] for role, version in versions.items()}
@@ -50,7 +50,7 @@ def scores_by_role(compared: pd.DataFrame, versions: dict[str, int | None]) -> l
 
 
 def days_behind(worse: Sequence[date], day: date) -> int:
-    """Return how many days in a row, up to a day, are among those on which the champion was worse than the naive."""
+    """Return for how many days in a row, up to a day, the champion was worse than the seasonal naive."""
     known, count = set(worse), 0
     while day - timedelta(days=count) in known:
         count += 1

@@ -1,6 +1,6 @@
-"""What a counter's own history says of its counts: which are far beyond it, and which counters are at work.
+"""Checks of counts against the counter's own history: which counts are outliers, and which counters are active.
 
-Everything about a day is told from days before it. What publishers get wrong in a row belongs to `core.published`.
+A day is judged from itself and earlier days only. What is wrong with a single row belongs to `core.published`.
 """
 
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ class OutlierRule:
     """When a count is an outlier.
 
     Attributes:
-        factor: how often the median of the counter's busiest hours of 8 weeks it has to exceed.
-        floor: bikes an hour below which no count is one.
+        factor: an outlier exceeds this many times the median of the counter's daily maxima of the last 8 weeks.
+        floor: an outlier also exceeds this many bikes an hour.
     """
 
     factor: float = 6.0
@@ -34,7 +34,7 @@ class OutlierRule:
 
 
 class CounterState(StrEnum):
-    """A counter on the newest day of a home."""
+    """State of a counter on the newest day of a home."""
 
     ACTIVE = "active"
     NEW = "new"
@@ -43,23 +43,23 @@ class CounterState(StrEnum):
 
 
 def busiest_hours(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return for every counter and local day its largest count: columns day, counter_id, busiest."""
+    """Return the largest count of every counter and local day: columns day, counter_id, busiest."""
     return rows.groupby(["day", "counter_id"], observed=True, as_index=False).agg(busiest=("bike_count", "max"))
 
 
 def together(*busiest: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of several `busiest_hours`; empty ones have no types that could win."""
+    """Concatenate several `busiest_hours`; skip empty ones, whose column types would change the result."""
     return pd.concat([each for each in busiest if len(each)] or busiest[:1])
 
 
 def are_outliers(rows: pd.DataFrame, busiest: pd.DataFrame, history: pd.DataFrame, rule: OutlierRule) -> np.ndarray:
-    """Say of each count whether it is far beyond the counter's own history.
+    """Return whether each count is far above the counter's own history.
 
     Args:
         rows: day, counter_id and bike_count of some days.
         busiest: their `busiest_hours`.
-        history: `busiest_hours` of the 56 days before them, as far as there are any.
-        rule: the bounds; a counter with fewer than 14 days on which it counted anything is not judged.
+        history: `busiest_hours` of the 56 days before them, as far as they exist.
+        rule: the bounds. A counter with fewer than 14 days with a count above zero has no outliers.
     """
     counts = rows["bike_count"].to_numpy()
     outliers = counts > rule.floor
@@ -77,7 +77,7 @@ def are_outliers(rows: pd.DataFrame, busiest: pd.DataFrame, history: pd.DataFram
 
 
 def counters_in_week_before(days: pd.Series, seen: pd.DataFrame) -> pd.Series:
-    """Return for each day how many counters were seen in the seven days before it.
+    """Return for each day the number of counters that had rows in the seven days before it.
 
     Args:
         days: local days (datetime64).
@@ -99,7 +99,7 @@ def counter_states(counters: pd.DataFrame, first: date, newest: date) -> list[st
 
     Args:
         counters: first_day, last_day and last_counting_day (the last with a count above zero, or missing).
-        first: the home's first day: counters that are there from its beginning are not new.
+        first: the home's first day; a counter that began in the week after it is not new.
         newest: the newest day of the counts.
     """
     newest_day = pd.Timestamp(newest)

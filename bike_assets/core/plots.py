@@ -1,4 +1,4 @@
-"""Plots for the UI's metadata and for MLflow. Numbers come from elsewhere; nothing is computed here."""
+"""Plots for the UI's metadata and for MLflow. Computing the numbers does not belong here."""
 
 import base64
 import io
@@ -35,19 +35,19 @@ DECIDED = {
 
 
 def as_picture(figure: "Figure") -> str:
-    """Return a figure as the address of a picture that holds it."""
+    """Return a figure as a data URL with a PNG."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=80)
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def as_markdown(figure: "Figure", title: str) -> str:
-    """Return a figure as Markdown with the picture inside, as Dagster's metadata shows it."""
+    """Return a figure as Markdown with the picture inside; Dagster's UI shows it as metadata."""
     return f"![{title}]({as_picture(figure)})"
 
 
 def city_by_hour(rows: pd.DataFrame, title: str) -> "Figure":
-    """Draw the whole city by hour: what was counted, forecast, and said by the seasonal naive.
+    """Draw the whole city by hour: counts, forecasts and the seasonal naive.
 
     Args:
         rows: counted_at and any of bike_count, predicted_count, naive_count (bikes an hour), one row a counter.
@@ -80,10 +80,10 @@ def error_by_hour(scores: pd.DataFrame, title: str) -> "Figure":
 
 
 def worst_counters(scores: pd.DataFrame, title: str) -> "Figure":
-    """Draw the counters that are forecast worst, by R², beside the seasonal naive.
+    """Draw the ten counters with the lowest R², beside the seasonal naive.
 
     Args:
-        scores: counter_id, r2 and naive_r2, one row a counter; those without an R² are left out.
+        scores: counter_id, r2 and naive_r2, one row a counter; rows without an R² are left out.
         title: of the plot.
     """
     worst = scores.dropna(subset=["r2"]).nsmallest(WORST, "r2").iloc[::-1]
@@ -99,7 +99,7 @@ def worst_counters(scores: pd.DataFrame, title: str) -> "Figure":
 
 
 def rows_by_day(days: pd.DataFrame, title: str) -> "Figure":
-    """Draw how many rows of each local day are in the table, and how many its source had.
+    """Draw the rows of each local day: in the table, and in the source.
 
     Args:
         days: day, rows_kept and rows_reported, one row a day.
@@ -117,8 +117,8 @@ def timeline(days: Sequence[TimelineDay], bounds: Mapping[str, float], title: st
     """Draw a replay: R² of champion, first champion and naive; below it the drift share, coloured by decision.
 
     Args:
-        days: as they were played.
-        bounds: levels of R² to mark, by name.
+        days: the days of the replay.
+        bounds: R² levels to mark, by name.
         title: of the plot.
     """
     from matplotlib.dates import ConciseDateFormatter

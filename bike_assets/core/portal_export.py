@@ -1,7 +1,7 @@
 """Reads a portal's export file: Parquet, or CSV with technical names or with labels.
 
-Every refusal names the file, the line and what was expected. What rows mean belongs to `core.published`; fetching
-exports does not belong here.
+Every error names the file, the line and what was expected. What is wrong with a row belongs to `core.published`.
+Fetching exports does not belong here.
 """
 
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ A_COUNT = f"a whole number of bikes from 0 to {MOST_AN_HOUR:,}"
 
 @dataclass(frozen=True)
 class Export:
-    """Where an export's columns are, by our names."""
+    """An export file, and its names for our columns."""
 
     path: Path
     fields: PortalFields
     labels: PortalFields | None
 
     def ours(self, found: list[str]) -> dict[str, str]:
-        """Return our column by the file's, for those that are ours.
+        """Return our column names by those of the file; the file's other columns are ignored.
 
         Raises:
             BikeError: columns are missing.
@@ -50,15 +50,16 @@ def read_export(path: Path, fields: PortalFields, labels: PortalFields | None = 
 
     Args:
         path: the file.
-        fields: what the portal calls our columns.
-        labels: how it titles them in a CSV with labels.
+        fields: the portal's technical names for our columns.
+        labels: their titles in a CSV with labels.
 
     Returns:
-        Every row of the file, as `core.published.arrange` gives them; without a counter, a time or a count too.
+        Every row of the file, as `core.published.arrange` returns them, including rows without counter, time or count.
 
     Raises:
-        BikeError: the file is missing or unreadable, is no export, or a row has an unparsable date, a date off the
-            hour, or a count that is not a whole number from 0; the message names file and line.
+        BikeError: the file is missing, unreadable or not an export, or a row has an unreadable time, a time that is not
+            the start of an hour, or a count that is not a whole number from 0 to 1,000,000. The message names file
+            and line.
     """
     if not path.is_file():
         raise BikeError(f"{path} does not exist or is not a file: BIKE_COUNTS_FILE has to name a portal export.")
@@ -86,7 +87,7 @@ class _Place:
     first: int
 
     def refuse(self, bad: pd.Series, values: pd.Series, expected: str) -> None:
-        """Refuse the file if any row is bad, naming the first."""
+        """Raise an error that names the first bad row, if there is one."""
         if bad.any():
             position = int(np.flatnonzero(bad.to_numpy())[0])
             raise BikeError(

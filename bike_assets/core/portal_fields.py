@@ -1,10 +1,10 @@
-"""What a portal calls our columns. Reading rows by these names belongs to `core.published`, fetching to resources."""
+"""A portal's names for our columns. Fetching belongs to `resources.portal`, types of rows to `core.published`."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
 
 class PortalFields(BaseModel):
-    """The name that a portal's dataset has for each of our columns; None for what it does not publish.
+    """The name of each of our columns in a portal's dataset; None for a column that it does not publish.
 
     Attributes:
         counter_id: identifies a counter; text or a whole number.
@@ -28,5 +28,5 @@ class PortalFields(BaseModel):
 
     @property
     def by_column(self) -> dict[str, str]:
-        """The portal's name by our column, for what is published."""
+        """The portal's name by our column, for published columns."""
         return {column: name for column, name in self if name}

@@ -1,6 +1,6 @@
-"""Rows as a source published them: our columns, readable types, and what is wrong with a row.
+"""Rows as a source published them: our columns, their types, and what is wrong with a row.
 
-Portals and export files both come through here. Fetching rows, and what is done about wrong ones, belong elsewhere.
+It serves both portals and export files. Fetching rows and handling the unusable ones do not belong here.
 """
 
 from datetime import datetime
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pandera.pandas import DataFrameSchema
 
 MOST_AN_HOUR = 1_000_000
-"""No street carries more bikes an hour; what is above is no count. Outliers below it are real rows."""
+"""No street carries more bikes an hour: a higher value is not a count. An outlier below this limit is a real row."""
 TEXTS = ("counter_id", "counter_name", "site_id", "site_name")
 WKB_POINT_BYTES = 21
 
@@ -35,19 +35,19 @@ class Problem(StrEnum):
 
 
 INCOMPLETE = (Problem.NO_COUNTER, Problem.NO_COUNT, Problem.NO_TIME)
-"""Gaps that publishers are known to leave: such rows are left out and counted. Every other problem is an error."""
+"""Gaps that publishers are known to leave. Such rows are left out and counted; every other problem is an error."""
 
 
 def arrange(raw: pd.DataFrame) -> pd.DataFrame:
-    """Give published rows their types; nothing is dropped.
+    """Convert published rows to our types; drop no row.
 
     Args:
-        raw: columns by our names, values as published; of the columns of a `PortalFields`, the optional ones may miss.
+        raw: columns by our names, values as published. The optional columns of `PortalFields` may be missing.
 
     Returns:
         counter_id, counter_name, site_id, site_name (categories), latitude, longitude (degrees), counted_at (UTC),
-        bike_count (float64, bikes an hour; NaN where missing), and is_readable: False where a time or a count is
-        published and cannot be read.
+        bike_count (float64, bikes an hour; NaN where missing), and is_readable: False where a published time or
+        count cannot be read.
     """
     times, counts = _times(raw["counted_at"]), _counts(raw["bike_count"])
     texts = {name: _text(raw[name]) for name in TEXTS if name in raw}
@@ -62,11 +62,11 @@ def arrange(raw: pd.DataFrame) -> pd.DataFrame:
 
 
 def problems_of(rows: pd.DataFrame, read_at: datetime) -> pd.Series:
-    """Return for each row why it cannot be used, or "" (a `Problem`'s text).
+    """Return for each row why it cannot be used (the text of a `Problem`), or "".
 
     Args:
-        rows: as `arrange` gives them.
-        read_at: when the source was read, by the source's clock: later hours are not over.
+        rows: as `arrange` returns them.
+        read_at: when the source was read, by the source's clock. Rows from this time on are in the future.
     """
     import pandera.errors
 
@@ -93,7 +93,7 @@ def problems_of(rows: pd.DataFrame, read_at: datetime) -> pd.Series:
 
 @lru_cache(maxsize=1)
 def usable_rows() -> "DataFrameSchema":
-    """Return the schema of rows that can be counted on; each check is named after the problem that it finds."""
+    """Return the schema of usable rows; each check has the text of the problem that it finds."""
     import pandera.pandas as pa
 
     def found(problem: Problem, check: pa.Check) -> pa.Check:
@@ -130,19 +130,19 @@ def _counts(values: pd.Series) -> pd.Series:
 
 
 def _text(values: pd.Series) -> pd.Series:
-    """Ids are published as text or as whole numbers."""
+    """Texts as categories, without blank ones. Portals publish ids as text or as whole numbers."""
     if not isinstance(values.dtype, pd.CategoricalDtype):
         values = values.map(_as_text, na_action="ignore").astype("category")
     return values.cat.remove_categories([text for text in values.cat.categories if not text.strip()])
 
 
 def _as_text(value: object) -> str:
-    """A whole number that passed through a float, as one does beside missing ones, is a whole number again."""
+    """The text of a value. Pandas turns whole numbers beside missing ones into floats; this undoes it."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _coordinates(values: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Split points into two arrays of degrees; what is no point is unknown."""
+    """Split points into latitudes and longitudes in degrees; NaN where a value is not a point."""
     if not isinstance(values.dtype, pd.CategoricalDtype):
         values = values.map(_point_text, na_action="ignore").astype("category")
     codes, texts = values.cat.codes.to_numpy(), values.cat.categories

@@ -1,6 +1,6 @@
-"""The tables of the warehouse: names, columns, keys. What fills them belongs to `assets`, engines to `resources`.
+"""The tables of the warehouse: names, columns, keys. Filling them belongs to `assets`, engines to `resources`.
 
-Types are BigQuery's. `day`, or the column that `partition` names, is a local day and decides the file or partition.
+Types are BigQuery's. `day`, or the column that `partition` names, is a local day and selects the file or partition.
 """
 
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ class Table:
         columns: BigQuery type by column name, in order.
         key: columns that identify a row.
         description: one sentence.
-        partition: the DATE column that partitions it, if any: every question says which of these days it is about.
-        write_once: rows that exist are never changed.
-        entity: for a table that is appended to, columns that say what a row is about: the newest row of each counts.
-        ignored: columns in which alone a difference is no change.
-        single_precision: FLOAT64 columns hold float32 values, which an engine may store as such.
+        partition: the DATE column that partitions it, if any; every query has to filter by it.
+        write_once: existing rows never change.
+        entity: columns that identify what a row describes, for an append-only table; its newest row is the valid one.
+        ignored: columns that do not count as a change when only they differ.
+        single_precision: the FLOAT64 columns hold float32 values; an engine may store them as float32.
     """
 
     dataset: str
@@ -38,17 +38,17 @@ class Table:
 
     @property
     def full_name(self) -> str:
-        """Dataset and name, as SQL has it."""
+        """Dataset and name, as SQL writes them."""
         return f"{self.dataset}.{self.name}"
 
     @property
     def newest_name(self) -> str:
-        """Name of the view of the rows that count, for a table that is appended to."""
+        """Name of the view of the newest row of each entity, for an append-only table."""
         return f"{self.dataset}.newest_{self.name}"
 
     @property
     def newest_sql(self) -> str:
-        """What that view selects: of each entity the row that was recorded last."""
+        """The query of that view: for each entity, the row that was recorded last."""
         return (
             f"SELECT * FROM {self.full_name} "
             f"QUALIFY ROW_NUMBER() OVER (PARTITION BY {', '.join(self.entity)} ORDER BY recorded_at DESC) = 1"
@@ -70,8 +70,8 @@ _COUNTER = _columns(
 _ORIGIN = _columns(
     recorded_at="TIMESTAMP", run_id="STRING", code_version="STRING", thresholds="STRING", data_versions="STRING"
 )
-"""Where an audit row comes from: when and by which Dagster run it was written, by which code, under which settings, and
-from which data; the last two are JSON objects."""
+"""The origin of an audit row: time, Dagster run, code version, settings and data versions. The last two are JSON
+objects."""
 _SCORES = _columns(r2="FLOAT64", rmse="FLOAT64", mae="FLOAT64", n="INT64")
 
 COMPTAGE_VELO = Table(

@@ -1,4 +1,4 @@
-"""Scores of forecasts against counts. Which rows are compared is the caller's business."""
+"""Scores of forecasts against counts. Choosing the rows belongs to the callers."""
 
 from dataclasses import asdict, dataclass
 
@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 @dataclass(frozen=True)
 class Scores:
-    """R2 (1 is perfect), RMSE and MAE (bikes an hour) over n rows; NaN where they cannot be told."""
+    """R2 (1 is perfect), RMSE and MAE (bikes an hour) over n rows; NaN where a score is undefined."""
 
     r2: float
     rmse: float
@@ -28,10 +28,10 @@ def score(actual: ArrayLike, predicted: ArrayLike) -> Scores:
         predicted: forecasts of the same rows, shape [n].
 
     Returns:
-        The scores in double precision; R2 is NaN for fewer than two different counts, all are for no rows.
+        The scores in double precision. R2 is NaN for fewer than two different counts; all are NaN for no rows.
 
     Raises:
-        ValueError: the shapes differ, or a value is NaN: a row that cannot be scored is left out by name, not here.
+        ValueError: the shapes differ, or a value is NaN: the caller has to leave out such rows.
     """
     counted, forecast = np.asarray(actual, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
     if counted.shape != forecast.shape:

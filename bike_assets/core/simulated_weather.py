@@ -1,7 +1,7 @@
-"""The weather of a synthetic city, what it does to the counts there, and forecasts of it. Nothing here is measured.
+"""The weather of a synthetic city, its effect on the counts, and forecasts of it. Nothing here is measured.
 
-The weather follows from its effect on counts, so a day with few bikes is wet, windy, grey and cold for the season. The
-counts themselves are drawn in `simulation`.
+The weather is derived from its effect on counts: a day with few bikes is wet, windy, grey and cold for the season.
+Drawing the counts belongs to `simulation`.
 """
 
 from datetime import date, timedelta
@@ -14,9 +14,9 @@ from bike_assets.core.local_time import day_numbers, days_between, local_days, u
 
 DAY = timedelta(days=1)
 EFFECT_MEAN, EFFECT_SPREAD = -0.0175, 0.046
-"""Of the effect on counts over many days and seeds."""
+"""Mean and standard deviation of `weather_effect` over many days and seeds."""
 WARM_SPELL = np.array([0.6, 0.5, 0.4, 0.3, 0.2])
-"""How much of a day's own warmth is left on that day and on those after it."""
+"""The share of a day's own warmth that remains on that day and on each of the next four."""
 HOURS = np.arange(24)
 DRIEST_WETNESS = 0.3
 OWN_DRAWS = ("warmth", "rain", "wind", "cloud", "centre", "width")
@@ -26,8 +26,8 @@ class SimulatedWeather:
     """The weather of a city.
 
     Args:
-        seed: decides everything.
-        timezone: zone of the local days, which have the weather that their counts show.
+        seed: determines all weather; the city's counts have the same one.
+        timezone: zone of the local days.
     """
 
     def __init__(self, seed: int, timezone: str) -> None:
@@ -60,10 +60,10 @@ class SimulatedWeather:
         return _table(at, temperature, rain, wind, cloud)
 
     def forecast(self, first: date, last: date, today: date) -> pd.DataFrame:
-        """Return the weather of the UTC days from first to last as it is expected on a UTC day.
+        """Return the weather of the UTC days from first to last, as forecast on a UTC day.
 
-        Days up to today are told as they are. What is wrong with a later one adds up with each day of lead, so the
-        forecasts of one hour become better from day to day.
+        Days up to today have no error. The error of a later day grows with each day of lead, so the forecast of an
+        hour improves from day to day.
 
         Returns:
             As `hours`.
@@ -85,26 +85,26 @@ class SimulatedWeather:
         )
 
     def _draws(self, days: list[date]) -> dict[str, np.ndarray]:
-        """What is of the days themselves and without effect on counts: standard normal, warmth in °C."""
+        """The random part of the weather that has no effect on counts: standard normal, warmth in °C."""
         before = days_between(days[0] - (len(WARM_SPELL) - 1) * DAY, days[-1])
         drawn = np.array([_generator(self.seed, 7, day).normal(size=len(OWN_DRAWS)) for day in before])
         own = dict(zip(OWN_DRAWS, drawn[len(WARM_SPELL) - 1 :].T, strict=True))
         return {**own, "warmth": 1.5 * np.convolve(drawn[:, 0], WARM_SPELL, mode="valid")}
 
     def _errors(self, day: date, lead: int) -> np.ndarray:
-        """How wrong each UTC hour is so many days before [24, 5]: one step a day of lead, mostly that of all hours."""
+        """The error of each UTC hour [24, 5]: one random step for each day of lead, mostly shared by all hours."""
         steps = _generator(self.seed, 8, day).normal(size=(lead, 25, 5)).sum(axis=0)
         return 0.9 * steps[:1] + 0.4 * steps[1:]
 
 
 def weather_effect(seed: int, day: date) -> float:
-    """Return what the weather of a local day and of the two before it does to all counts, as the log of a factor."""
+    """Return the effect of the weather of a local day and of the two days before, as the log of a factor on counts."""
     return float(np.dot([0.7, 0.4, 0.15], [_shock(seed, day - ago * DAY) for ago in range(3)]))
 
 
 @lru_cache(maxsize=10_000)
 def _shock(seed: int, day: date) -> float:
-    """What a day brings on a log scale: bad days weigh more than good ones help."""
+    """The effect of a day's weather on a log scale; bad weather has twice the effect of good weather."""
     draw = _generator(seed, 2, day).normal(0, 0.07)
     return float(draw if draw < 0 else 0.5 * draw)
 
@@ -126,7 +126,7 @@ def _season(days: list[date]) -> np.ndarray:
 
 
 def _rain(wetness: np.ndarray, draws: dict[str, np.ndarray]) -> np.ndarray:
-    """The rain of days in mm by local hour [days, 24]: one spell in what is mostly the waking hours of a wet day."""
+    """The rain in mm by local hour [days, 24]: a wet day has one spell, mostly during waking hours."""
     amount = 4 * np.clip(wetness - DRIEST_WETNESS, 0, None) ** 1.3
     centre, width = np.clip(13 + 4 * draws["centre"], 4, 20), 3 * np.exp(0.4 * draws["width"])
     spell = np.exp(-(((HOURS - centre[:, None]) / width[:, None]) ** 2))
@@ -136,7 +136,7 @@ def _rain(wetness: np.ndarray, draws: dict[str, np.ndarray]) -> np.ndarray:
 def _table(
     at: pd.DatetimeIndex, temperature: np.ndarray, rain: np.ndarray, wind: np.ndarray, cloud: np.ndarray
 ) -> pd.DataFrame:
-    """One row an hour, as finely as services tell it."""
+    """One row an hour, rounded as weather services round."""
     values = {
         "temperature": np.round(temperature, 1),
         "rain": np.round(rain, 1),

@@ -1,7 +1,7 @@
-"""A synthetic city of bike counters: the source of a home that has no real counts. Nothing here is measured.
+"""A synthetic city of bike counters: the source of a home without real counts. Nothing here is measured.
 
-Every day is drawn from a generator of its own, seeded by the city's seed and the day, so a day has the same counts
-whichever range is asked for.
+Each day has its own random generator, seeded by the city's seed and the day. A day therefore has the same counts in
+every requested range.
 """
 
 from datetime import date, timedelta
@@ -15,7 +15,7 @@ from bike_assets.core.simulated_weather import weather_effect
 
 CENTRE = (48.8566, 2.3522)
 FIRST_OPENING = date(2025, 12, 1)
-"""The last sixteenth of the counters open one after the other from this day on, so that new counters occur."""
+"""From this day on the last sixteenth of the counters opens, one counter at a time, so that new counters occur."""
 DAYS_BETWEEN_OPENINGS = 75
 COMMUTE = np.array([2, 1, 1, 1, 2, 6, 18, 52, 100, 62, 36, 34, 40, 42, 40, 44, 56, 84, 96, 66, 40, 26, 16, 8]) / 40.0
 LEISURE = np.array([6, 4, 3, 2, 1, 2, 4, 8, 16, 28, 42, 54, 58, 60, 66, 72, 74, 70, 60, 46, 32, 24, 16, 10]) / 34.0
@@ -26,10 +26,10 @@ class SimulatedCity:
     """A city with a fixed set of counters, two directions a site.
 
     Args:
-        seed: decides everything.
-        counters: how many counters, an even number or one more than that.
+        seed: determines every count.
+        counters: number of counters; every two share a site.
         timezone: zone of the local days.
-        country: ISO code whose public holidays quieten the city.
+        country: ISO code; its public holidays have fewer bikes.
     """
 
     def __init__(self, seed: int, counters: int, timezone: str, country: str) -> None:
@@ -81,7 +81,7 @@ class SimulatedCity:
         return rows
 
     def profile(self, day: date) -> np.ndarray:
-        """Return the expected share of its level [24, counters] that a counter sees in each local hour of a day."""
+        """Return the expected count of each local hour of a day as a share of the counter's level, [24, counters]."""
         free = day.weekday() >= 5 or is_holiday(day, self.country)
         commute = (0.25 if free else 1.0) * self.commute_share
         leisure = (1.5 if free else 0.6) * (1 - self.commute_share)
@@ -92,7 +92,7 @@ class SimulatedCity:
         return (shapes[0] * commute * tilt + shapes[1] * leisure) * weekday
 
     def _city_factor(self, day: date) -> float:
-        """What the whole city shares on a day: season, summer exodus, public holidays, and spells of weather."""
+        """The factor on all counts of a day: season, August exodus, public holidays and weather."""
         turn = 2 * np.pi * (day.timetuple().tm_yday - 170) / 365.25
         season = 1 + 0.16 * np.cos(turn)
         exodus = 0.8 if (day.month, day.day) >= (8, 1) and (day.month, day.day) <= (8, 24) else 1.0
@@ -105,7 +105,7 @@ class SimulatedCity:
         return ~self.opens_late | np.array([opening <= day for opening in self.opening])
 
     def _is_out(self, spell: int) -> np.ndarray:
-        """Whether each counter is out for the four days of a spell: about once in a counter's year."""
+        """Whether each counter is out of order for a spell of four days: about one spell a year for each counter."""
         if spell not in self._outages:
             draws = [np.random.default_rng([self.seed, 3, index, spell]).random() for index in range(len(self.level))]
             self._outages[spell] = np.array(draws) < 0.01

@@ -1,4 +1,4 @@
-"""How a home's days are cut into baseline and current, train and test. Reading rows does not belong here."""
+"""Cuts a home's days into baseline and current, train and test. Reading rows does not belong here."""
 
 import hashlib
 from collections.abc import Collection, Mapping
@@ -25,7 +25,7 @@ class Span:
         return max(0, (self.last - self.first).days + 1)
 
     def chunks(self, days: int) -> list["Span"]:
-        """Return the span in parts of so many days, oldest first; the last may be shorter."""
+        """Return the span in parts of `days` days, oldest first; the last may be shorter."""
         starts = range(0, self.days, days)
         ends = (min(start + days, self.days) - 1 for start in starts)
         return [
@@ -39,28 +39,28 @@ class Span:
 
 @dataclass(frozen=True)
 class SplitRule:
-    """Shares of the whole days at bootstrap, and how many of them a training needs."""
+    """Shares of the whole days at bootstrap, and how many whole days a bootstrap needs."""
 
     train_share: float = 0.65
     test_share: float = 0.15
     min_days: int = 84
 
     def without_current(self) -> "SplitRule":
-        """Return the rule that shares all days out between both baseline sets and leaves none to current."""
+        """Return the rule that divides all days between both baseline sets and leaves none for current."""
         both = self.train_share + self.test_share
         return SplitRule(self.train_share / both, 1 - self.train_share / both, self.min_days)
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """The frozen cut: train and test, and all that comes after is current."""
+    """The frozen cut into train and test; all later days are current."""
 
     train: Span
     test: Span
 
 
 def cut_baseline(whole_days: Span, rule: SplitRule) -> Baseline | None:
-    """Cut the whole days of a home at bootstrap; None while there are fewer than the rule asks for."""
+    """Cut the whole days of a home at bootstrap; None while there are fewer than the rule requires."""
     if whole_days.days < rule.min_days:
         return None
     train_end = whole_days.first + timedelta(days=int(whole_days.days * rule.train_share) - 1)
@@ -74,12 +74,12 @@ def cut_current(baseline: Baseline, last_day: date, not_before: date | None = No
     Args:
         baseline: the frozen cut.
         last_day: the newest whole day.
-        not_before: the latest day on which test_current has ever begun; it never begins earlier again, so that no
-            older champion has seen a newer test set.
+        not_before: the latest day on which test_current has ever begun. It never begins earlier again, so that no
+            older champion was trained on days of a newer test set.
 
     Returns:
-        train_current and test_current, either of which may be empty: test_current is the last fifth of the current
-        days, at least 28 where there are twice as many, at most 56.
+        train_current and test_current; either may be empty. test_current is the last fifth of the current days: at
+        least 28 days where there are twice as many, at most 56.
 
     Raises:
         ValueError: `not_before` lies after the last day.
@@ -99,7 +99,7 @@ def cut_current(baseline: Baseline, last_day: date, not_before: date | None = No
 
 
 def newest_months(spans: Mapping[str, Span], months: int) -> dict[str, Span]:
-    """Return what of some spans lies in the newest months before the last day of them all; empty ones are left out."""
+    """Cut spans to the newest months, counted back from their last day; empty spans are left out."""
     filled = {name: span for name, span in spans.items() if span.days}
     if not filled:
         return {}
@@ -120,7 +120,7 @@ def content_hash(rows: pd.DataFrame) -> str:
 
 
 def spans_of(days: Collection[date]) -> list[Span]:
-    """Return the runs of days without a gap, oldest first."""
+    """Group days into spans without gaps, oldest first."""
     spans: list[Span] = []
     for day in sorted(days):
         if spans and day - spans[-1].last == timedelta(days=1):

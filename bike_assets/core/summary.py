@@ -1,6 +1,6 @@
-"""What was trained and who is champion, as summary.json has it, and the only two ways in which that changes.
+"""The content of summary.json: all versions and the champion. `added` and `promoted` change it, `continued` copies it.
 
-Where it is stored belongs to `resources.registry`; deciding who becomes champion to `core.decisions`.
+Storing it belongs to `resources.registry`; deciding on the champion to `core.decisions`.
 """
 
 import json
@@ -12,25 +12,25 @@ from bike_assets.errors import BikeError
 
 
 class ModelEntry(BaseModel):
-    """One trained version, as summary.json has it.
+    """One trained version.
 
     Attributes:
-        version: number of the version, the same as in MLflow.
+        version: version number, the same as in MLflow.
         family: model family.
         run_id: MLflow run.
-        fingerprint: identifies data, configuration and code; the same training again has the same one.
-        data: identifies its training rows.
+        fingerprint: identifies data, configuration and code; a repeated training has the same fingerprint.
+        data: identifies the training rows.
         trained_until: last local day of its training rows.
-        registered_on: newest whole local day when it was trained.
+        registered_on: newest whole local day at the time of training.
         scores: by set (test_baseline, test_current): r2, rmse (bikes an hour), mae, n; at horizon 1.
         parity: greatest relative difference between the served file and the native model on held-out rows.
         model_file: the served file, relative to the registry.
-        sha256: its digest.
+        sha256: digest of the served file.
         counters: counter ids in the order of their codes.
         is_champion: whether it serves.
-        promoted_on: newest local day of counts when it was last promoted.
-        first_champion: whether it was the first that ever served.
-        withdrawn: whether a person replaced it: no evaluation brings it back.
+        promoted_on: newest local day of counts at its last promotion.
+        first_champion: whether it was the first champion.
+        withdrawn: whether a user replaced it; no evaluation promotes it again.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,7 +54,7 @@ class ModelEntry(BaseModel):
 
 
 class Summary(BaseModel):
-    """The whole of summary.json; entries are only ever added, or change who is champion."""
+    """The content of summary.json. Entries are added and never removed; only their roles change."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -67,11 +67,11 @@ class Summary(BaseModel):
 
     @property
     def first_champion(self) -> ModelEntry | None:
-        """The version that served first, never retrained since."""
+        """The version that was champion first."""
         return next((entry for entry in self.models if entry.first_champion), None)
 
     def by_fingerprint(self, fingerprint: str) -> ModelEntry | None:
-        """The version that this very training made, if it was done."""
+        """The version of the training with this fingerprint, if any."""
         return next((entry for entry in self.models if entry.fingerprint == fingerprint), None)
 
     def latest(self, family: str) -> ModelEntry | None:
@@ -79,7 +79,7 @@ class Summary(BaseModel):
         return max((e for e in self.models if e.family == family), key=lambda e: e.version, default=None)
 
     def latest_on(self, family: str, data: str) -> ModelEntry | None:
-        """The newest version of a family that was trained on these very rows."""
+        """The newest version of a family that was trained on exactly these rows."""
         fitting = (e for e in self.models if (e.family, e.data) == (family, data))
         return max(fitting, key=lambda e: e.version, default=None)
 
@@ -96,7 +96,7 @@ def read_summary(content: bytes, place: str) -> Summary:
         place: where it was found, for the message.
 
     Raises:
-        BikeError: it is not what it has to be.
+        BikeError: the JSON is not a valid summary.
     """
     try:
         return Summary.model_validate_json(content)
@@ -107,20 +107,20 @@ def read_summary(content: bytes, place: str) -> Summary:
 
 
 def written(summary: Summary) -> bytes:
-    """Return the JSON of a summary, for people too."""
+    """Return the JSON of a summary, indented so that people can read it."""
     return (json.dumps(summary.model_dump(), indent=2, allow_nan=False) + "\n").encode()
 
 
 def added(summary: Summary, entry: ModelEntry, registry: str) -> Summary:
-    """Return the summary with one more version; the same training again changes nothing.
+    """Return the summary with one more version; a repeated training changes nothing.
 
     Args:
-        summary: as it stands.
-        entry: the version.
-        registry: what the registry is called in a message.
+        summary: the current summary.
+        entry: the new version.
+        registry: name of the registry, for the message.
 
     Raises:
-        BikeError: another training has that version's number.
+        BikeError: another training has the same version number.
     """
     if summary.by_fingerprint(entry.fingerprint):
         return summary
@@ -133,14 +133,14 @@ def added(summary: Summary, entry: ModelEntry, registry: str) -> Summary:
 
 
 def promoted(summary: Summary, version: int, day: str, by_hand: bool, registry: str) -> Summary:
-    """Return the summary with another champion; promoting the champion changes nothing.
+    """Return the summary with another champion; promoting the present champion changes nothing.
 
     Args:
-        summary: as it stands.
+        summary: the current summary.
         version: number of the new champion.
         day: newest local day of counts.
-        by_hand: whether a person chose it: the version that it replaces is withdrawn then.
-        registry: what the registry is called in a message.
+        by_hand: whether a user chose it; if so, the replaced version is withdrawn.
+        registry: name of the registry, for the message.
 
     Raises:
         BikeError: there is no such version.
@@ -165,15 +165,15 @@ def promoted(summary: Summary, version: int, day: str, by_hand: bool, registry: 
 
 
 def continued(summary: Summary, other: Summary, registry: str) -> Summary:
-    """Return the other summary, where it has all that this one has, or went on from it.
+    """Return the other summary if it has every version of this one and no earlier promotion of any.
 
     Args:
-        summary: as it stands.
-        other: that of the registry of which this one is a copy.
-        registry: what this one is called in a message.
+        summary: the summary of the copy.
+        other: the summary of the registry that is copied.
+        registry: name of the copy, for the message.
 
     Raises:
-        BikeError: there are versions, or later promotions, that the other has not.
+        BikeError: the copy has a version, or a later promotion, that the other summary lacks.
     """
     for entry in summary.models:
         theirs = other.entry(entry.version)
@@ -192,7 +192,7 @@ def _resting(entry: ModelEntry, by_hand: bool) -> dict[str, bool]:
 
 
 def champion_card(entry: ModelEntry) -> dict[str, Any]:
-    """Return what `bike status` and the API tell of the champion."""
+    """Return the facts about the champion that `bike status` and the API show."""
     current, baseline = entry.scores["test_current"], entry.scores["test_baseline"]
     return {
         "family": entry.family,

@@ -1,6 +1,6 @@
-"""What happened day by day, and what retraining was worth.
+"""The events of a replay or a period, day by day, and the gain from retraining.
 
-Reading it from tables belongs to `commands.replay` and `commands.report`.
+Reading them from tables belongs to `commands.replay` and `commands.report`.
 """
 
 import math
@@ -15,21 +15,21 @@ from bike_assets.core.decisions import Verdict
 
 @dataclass(frozen=True)
 class TimelineDay:
-    """One day, as the platform saw it on the morning after.
+    """One day, as the platform judged it on the next morning.
 
     Attributes:
         day: the local day.
-        r2: of the champion over the 7 days to it, a day ahead, as the decision saw it; None where it is not known.
-        first_champion_r2: of the first champion, never retrained, on the same days.
-        naive_r2: of the seasonal naive.
+        r2: R2 of the champion over the 7 days to it, a day ahead, as the decision used it; None where unknown.
+        first_champion_r2: R2 of the first champion, never retrained, on the same days.
+        naive_r2: R2 of the seasonal naive on the same days.
         drift_share: share of drifted columns.
-        decision: of the retrain matrix; None where the day could not be done.
+        decision: of the retrain matrix; None where there is none.
         held_until: day until which a cooldown holds the retrain back.
-        evaluation: the verdict on a challenger that was judged that morning.
-        champion_version: who serves at the end of that morning.
-        runs: jobs that ran beside the daily ones, in order.
-        failed_runs: of all jobs that morning, those whose run failed.
-        promoted: whether the champion is another than the day before.
+        evaluation: the verdict on the challenger that was judged that morning.
+        champion_version: the champion at the end of that morning.
+        runs: jobs that ran besides the daily ones, in order.
+        failed_runs: jobs that failed that morning.
+        promoted: whether the champion differs from that of the day before.
     """
 
     day: date
@@ -46,7 +46,7 @@ class TimelineDay:
     promoted: bool = False
 
     def as_json(self) -> dict[str, Any]:
-        """Return the day ready for JSON; null for what is not known."""
+        """Return the day as JSON values; unknown figures are null."""
         told = asdict(self)
         for name, value in told.items():
             if isinstance(value, date):
@@ -57,7 +57,7 @@ class TimelineDay:
 
 
 def worth_of_retraining(days: Sequence[TimelineDay]) -> str:
-    """Say what retraining brought: the champion beside the first one, on the days since the first promotion."""
+    """Return a sentence that compares the champion with the first champion since the first promotion."""
     if not any(day.promoted for day in days):
         return "Nothing was promoted, so retraining gained nothing: the first champion still serves."
     since = next(number for number, day in enumerate(days) if day.promoted) + 1
@@ -78,7 +78,7 @@ def worth_of_retraining(days: Sequence[TimelineDay]) -> str:
 
 
 def counted(days: Sequence[TimelineDay]) -> dict[str, str]:
-    """Return how often each decision, run and verdict was, in words, by what was counted."""
+    """Return the numbers of decisions, runs, verdicts and promotions, in words."""
     verdicts = Counter(day.evaluation for day in days if day.evaluation)
     return {
         "Decisions": _in_words(Counter(day.decision or "not done" for day in days)),

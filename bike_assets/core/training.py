@@ -1,6 +1,6 @@
 """One training: fit, convert to the served file, compare the two, score. Recording it belongs to the assets.
 
-Every score is made with the served file, so that what was judged is what serves.
+Every score is computed with the served file: the file that was judged is the file that serves.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ Part = tuple[tuple[str, int], pd.DataFrame]
 
 @dataclass(frozen=True)
 class Training:
-    """What a training made.
+    """The result of a training.
 
     Attributes:
         trained: the model as it will serve.
@@ -45,16 +45,16 @@ class Training:
 def train_and_score(
     family: Family, rows: pd.DataFrame, tests: Mapping[str, pd.DataFrame], train_sets: Mapping[str, Span]
 ) -> Training:
-    """Train a family and score it on the sets that it learned from, and on test sets that it has not seen.
+    """Train a family and score it on its training sets and on test sets that it has not seen.
 
     Args:
         family: a fresh instance.
         rows: training rows with counter_id, day, FEATURES, base and bike_count, every horizon.
-        tests: rows of the same kind by name of the set, oldest set first.
+        tests: rows with the same columns by name of the set, oldest set first.
         train_sets: the days of each training set, by name.
 
     Raises:
-        ValueError: there are no training rows, or some have no count.
+        ValueError: there are no training rows, or some have no count or no base.
     """
     refuse_unfit(rows)
     family.counters = sorted(rows["counter_id"].unique())
@@ -79,7 +79,7 @@ def train_and_score(
 
 
 def refuse_unfit(rows: pd.DataFrame) -> None:
-    """Refuse training rows that a family could not, or would silently, learn from.
+    """Refuse training rows without a count or a base: some families would train on them without an error.
 
     Raises:
         ValueError: there are none, or some have no count or no base.
@@ -93,7 +93,7 @@ def refuse_unfit(rows: pd.DataFrame) -> None:
 
 
 def parity(family: Family, served: ServedModel, rows: pd.DataFrame) -> float:
-    """Return the greatest relative difference between the served file and the native model; below 1 bike, absolute."""
+    """Return the greatest relative difference between served file and native model; absolute below 1 bike an hour."""
     native = family.predict(rows)
     return float((np.abs(served.predict(rows) - native) / np.maximum(np.abs(native), 1.0)).max())
 
@@ -103,7 +103,7 @@ def _within(rows: pd.DataFrame, span: Span) -> "pd.Series[bool]":
 
 
 def _learned(rows: pd.DataFrame, train_sets: Mapping[str, Span]) -> Iterator[Part]:
-    """Give the training rows by set and horizon, one part at a time: together they would be all rows once more."""
+    """Yield the training rows by set and horizon, one part at a time: all at once they would double the memory."""
     for name, span in train_sets.items():
         within = _within(rows, span)
         for horizon in HORIZONS:

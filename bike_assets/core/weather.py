@@ -1,6 +1,6 @@
-"""Weather as published, arranged by the hour: the forms of files, what is implausible, and what is filled in.
+"""Published weather, arranged by the hour: file formats, limits of plausible values, and interpolation.
 
-What features make of it is in `weather_cube`; asking a service, storing and reading it again belong to `resources`.
+Features from weather belong to `weather_cube`; fetching, storing and reading it belong to `resources`.
 """
 
 from collections.abc import Callable
@@ -14,24 +14,24 @@ from bike_assets.core.weather_cube import WEATHER_COLUMNS
 from bike_assets.errors import BikeError
 
 PLAUSIBLE = {"temperature": (-60.0, 60.0), "rain": (0.0, 200.0), "wind": (0.0, 100.0), "cloud": (0.0, 100.0)}
-"""In °C, mm in the hour, m/s and %; what lies outside is no weather."""
+"""In °C, mm in the hour, m/s and %. Values outside are dropped."""
 WIDEST_STEP_HOURS = 3
 KELVIN = 273.15
 TRACE = -0.1
-"""How SYNOP writes rain that was too little to measure."""
+"""SYNOP's code for rain that was too little to measure."""
 OFFSET = r"(?:Z|[+-]\d{2}:?\d{2})$"
 A_TIME = "a time with its offset from UTC, such as 2026-03-28T01:00:00+01:00"
 
 
 @dataclass(frozen=True)
 class FileForm:
-    """One form of a weather file.
+    """One format of a weather file.
 
     Attributes:
         time: the column of times.
-        numbers: the other columns that are needed; a value may be missing.
-        rain_fell_before: whether rain is that of the time before the row's, and not after it.
-        ours: makes our columns of the file's.
+        numbers: the other required columns; a value may be missing.
+        rain_fell_before: whether the rain fell before the row's time, not after it.
+        ours: converts the file's columns to ours.
     """
 
     time: str
@@ -41,7 +41,7 @@ class FileForm:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """All columns that are needed."""
+        """All required columns."""
         return (self.time, *self.numbers)
 
 
@@ -63,18 +63,18 @@ SYNOP = FileForm("date", ("temperature_k", "wind_mps", "rain_1h_mm", "rain_3h_mm
 
 
 def arrange_weather(published: pd.DataFrame, rain_fell_before: bool) -> pd.DataFrame:
-    """Give published weather one row an hour; steps of up to three hours are filled in, wider gaps stay missing.
+    """Arrange published weather as one row an hour. Steps of up to three hours are filled; wider gaps stay missing.
 
-    Temperature, wind and cloud are drawn in straight lines, rain is held.
+    Temperature, wind and cloud are interpolated linearly; rain is repeated.
 
     Args:
         published: at (UTC, the start of an hour, each once), temperature (°C), rain (mm in an hour), wind (m/s), cloud
             (%), each of which may be missing.
-        rain_fell_before: whether a row's rain fell before its time, as stations and services have it, and not after.
+        rain_fell_before: whether a row's rain fell before its time, as stations and services report it, not after.
 
     Returns:
-        at (UTC, start of the hour), WEATHER_COLUMNS, and implausible: how many values of the row were left out because
-        no weather is like that. By hour, without gaps.
+        at (UTC, start of the hour), WEATHER_COLUMNS, and implausible: the number of values of the row that were dropped
+        as implausible. Sorted by hour, without gaps.
     """
     rows = published.set_index("at").sort_index()
     values = rows[list(WEATHER_COLUMNS)].astype("float64")
@@ -96,7 +96,7 @@ def arrange_weather(published: pd.DataFrame, rain_fell_before: bool) -> pd.DataF
 
 
 def _bridged(values: pd.Series, fill: Callable[[pd.Series], pd.Series]) -> pd.Series:
-    """Fill in between values that are at most the widest step apart."""
+    """Fill between values that are at most WIDEST_STEP_HOURS apart."""
     known = pd.Series(np.arange(len(values), dtype=np.float64), values.index).where(values.notna())
     return fill(values).where(known.bfill() - known.ffill() <= WIDEST_STEP_HOURS)
 
@@ -104,16 +104,16 @@ def _bridged(values: pd.Series, fill: Callable[[pd.Series], pd.Series]) -> pd.Se
 def read_weather_file(path: Path) -> pd.DataFrame:
     """Read a whole weather file, CSV or Parquet.
 
-    Either form will do: `at` (ISO time with offset, start of the hour), `temperature_c`, `rain_mm`, `wind_mps`,
-    `cloud_pct`; or as stations report (SYNOP), `date`, `temperature_k`, `wind_mps`, `rain_1h_mm`, `rain_3h_mm` (before
-    that time) and `cloud_pct`. Further columns are passed over.
+    The file has one of two formats. Ours: `at` (ISO time with offset, start of the hour), `temperature_c`, `rain_mm`,
+    `wind_mps`, `cloud_pct`. SYNOP, as stations report: `date`, `temperature_k`, `wind_mps`, `rain_1h_mm`, `rain_3h_mm`
+    (before that time) and `cloud_pct`. Other columns are ignored.
 
     Returns:
-        What `arrange_weather` gives.
+        As `arrange_weather`.
 
     Raises:
-        BikeError: the file cannot be read, has neither form, or a row has no usable time, a time twice, or something
-            else than a number; the message names file, row, column and what was expected.
+        BikeError: the file cannot be read or has neither format, or a row has an unusable or repeated time or a value
+            that is not a number. The message names file, row, column and what was expected.
     """
     if not path.is_file():
         raise BikeError(f"{path} does not exist or is not a file: BIKE_WEATHER_FILE has to name a weather file.")
@@ -142,7 +142,7 @@ class _Place:
     first: int
 
     def refuse(self, bad: pd.Series, values: pd.Series, expected: str) -> None:
-        """Refuse the file if any row is bad, naming the first."""
+        """Raise an error that names the first bad row, if there is one."""
         if bad.any():
             position = int(np.flatnonzero(bad.to_numpy())[0])
             value = values.iloc[position]
@@ -165,7 +165,7 @@ def _form_of(path: Path, found: list[str]) -> FileForm:
 
 
 def _times(values: pd.Series) -> pd.Series:
-    """Times in UTC; missing where there is none, or one that does not say how far from UTC it is."""
+    """Times in UTC; missing where a value is not a time or has no offset from UTC."""
     if isinstance(values.dtype, pd.DatetimeTZDtype):
         return values.dt.tz_convert("UTC")
     texts = values.where(values.map(lambda value: isinstance(value, str))).astype("string").str.strip()

@@ -1,8 +1,8 @@
-"""Weather by local day and hour, as observed and as forecast, and how it differs from that of the base's weeks.
+"""Observed and forecast weather by local day and hour, and its difference from the weather of the base's weeks.
 
-A feature of target day D at horizon h takes what was forecast for D on the day D - h, where such a forecast is kept,
-and else what was observed on D, which no forecaster knew: whoever trains on that has to say so. Reading and storing
-weather belongs elsewhere.
+A feature of target day D at horizon h uses the forecast for D that was made on the day D - h. Where no such forecast is
+stored it uses the weather observed on D, which was not known on D - h: a training that uses it has to report that.
+Reading and storing weather does not belong here.
 """
 
 import hashlib
@@ -27,18 +27,18 @@ class WeatherCube:
 
     Attributes:
         first_day: the local day of index 0.
-        values: float32 [days, 24, len(WEATHER_COLUMNS)] by lead (0: observed; 1 to 3: forecast so many days before),
-            rain as log(1 + mm), NaN where nothing is known.
+        values: float32 [days, 24, len(WEATHER_COLUMNS)] by lead (0: observed; 1 to 3: forecast that many days
+            before), rain as log(1 + mm), NaN where unknown.
     """
 
     first_day: date
     values: dict[int, np.ndarray]
 
     def differences(self, days: Sequence[date], horizon: int) -> np.ndarray:
-        """Return the weather of some days at one horizon, less the mean of the same hour one to four weeks before.
+        """Return the weather of days at one horizon, minus the mean of the same hour one to four weeks before.
 
         Returns:
-            float32 [days, 24, len(WEATHER_FEATURES)]; NaN where one of the two is not known.
+            float32 [days, 24, len(WEATHER_FEATURES)]; NaN where either is unknown.
         """
         targets = day_numbers(list(days)) - day_numbers([self.first_day])[0]
         forecast, observed = self._at(horizon, targets), self._at(OBSERVED, targets)
@@ -48,14 +48,14 @@ class WeatherCube:
         return (np.where(np.isnan(forecast), observed, forecast) - usual).astype(np.float32)
 
     def shares(self, days: Sequence[date], horizon: int) -> tuple[float, float]:
-        """Return of which share of the hours of some days the weather is known, and of which share as a forecast."""
+        """Return the share of the hours of days with known weather, and the share with a forecast."""
         targets = day_numbers(list(days)) - day_numbers([self.first_day])[0]
         forecast, observed = (~np.isnan(self._at(lead, targets)).all(axis=-1) for lead in (horizon, OBSERVED))
         return float((forecast | observed).mean()), float(forecast.mean())
 
     @property
     def digest(self) -> str:
-        """What it says, as a short text: the same for the same weather."""
+        """Digest of the weather: the same for the same weather."""
         parts = [str(self.first_day).encode(), *(self.values[lead].tobytes() for lead in sorted(self.values))]
         return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
 
@@ -68,7 +68,7 @@ class WeatherCube:
 
 
 def build_weather(rows: pd.DataFrame, timezone: str) -> WeatherCube | None:
-    """Arrange weather by lead, day and hour; the doubled hour of autumn holds the mean of its two.
+    """Arrange weather by lead, day and hour; the doubled hour of autumn holds the mean of both.
 
     Args:
         rows: at (UTC, start of the hour), lead_days, and WEATHER_COLUMNS (°C, mm, m/s, %), which may be missing.

@@ -1,5 +1,5 @@
-"""The exporter: figures of the platform for Prometheus, read from registry, warehouse and Dagster when it is scraped.
+"""The exporter: at each scrape, reads the platform's metrics for Prometheus from registry, warehouse and Dagster.
 
-Which figures there are is in `names`; each other module reads one part of them. What the API counts of itself is in
-`serving.metrics`; what is made of the figures (rules, dashboards) is in `dashboards`.
+`names` lists the metrics; `data`, `decisions`, `drift`, `models` and `orchestration` each read a part of them. The
+API's own metrics belong to `serving.metrics`; alert rules and dashboards to `dashboards`.
 """

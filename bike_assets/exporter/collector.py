@@ -1,4 +1,4 @@
-"""The parts put together: each read again when what it rests on has changed, and none able to keep the others down."""
+"""Joins the parts: reads a part again when its data changed, and returns the others when one part fails."""
 
 import logging
 import threading
@@ -15,20 +15,20 @@ from bike_assets.exporter.names import Sample, families_of
 
 WAIT_SECONDS = 5.0
 MOST_STALE_SECONDS = 40.0
-"""How old figures may be and still be told while newer ones are read: with the time to the next scrape, nothing that is
-told is older than a minute."""
+"""Maximum age of the figures that a scrape returns while newer ones are read. Together with the 15 s between scrapes,
+no returned figure is older than a minute."""
 log = logging.getLogger(__name__)
 
 
 @dataclass
 class Part:
-    """Some figures that are read together.
+    """Figures that are read together.
 
     Attributes:
-        name: as its own metrics have it.
-        state: returns what changes when the figures do; None where they have to be read at every scrape.
+        name: label of the part in `bike_exporter_part_readable`.
+        state: returns a value that changes with the figures; None to read them at every scrape.
         read: returns the figures.
-        as_of: when they were last known to be what there is, by the monotonic clock.
+        as_of: monotonic time of the last refresh; None before the first one and after a failure.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Part:
     under_way: Future | None = None
 
     def refresh(self) -> None:
-        """Read the figures, unless nothing has changed."""
+        """Read the figures if the state has changed."""
         began = time.perf_counter()
         state = self.state()
         if state is None or state != self.seen:
@@ -51,20 +51,20 @@ class Part:
 
 
 class Parts(Collector):
-    """What Prometheus scrapes.
+    """The collector that Prometheus scrapes.
 
-    A scrape does not wait for figures that are being read anew: for a moment it tells those from before. A part that
-    fails, or takes longer than some seconds, is left out of the answer and told as not readable; a slow one goes on
-    being read, once, and is there when it is done.
+    While a part is being read again, a scrape returns its earlier figures, up to MOST_STALE_SECONDS old. A part that
+    fails, or needs more than WAIT_SECONDS, is left out and reported as not readable. A slow read continues in the
+    background, one at a time, and a later scrape returns its figures.
     """
 
     def __init__(self, parts: Iterable[Part], always: Iterable[Sample] = (), patience: float = WAIT_SECONDS) -> None:
-        """Put parts together.
+        """Join parts.
 
         Args:
-            parts: what is read.
+            parts: the parts to read.
             always: figures that never change.
-            patience: seconds that a scrape waits where it has figures from a moment before.
+            patience: seconds that a scrape waits for a part with recent figures.
         """
         self._parts, self._always, self._patience = list(parts), list(always), patience
         self._pool = ThreadPoolExecutor(max(1, len(self._parts)), thread_name_prefix="part")
@@ -72,7 +72,7 @@ class Parts(Collector):
         self._unread: set[str] = set()
 
     def collect(self) -> Iterable[Metric]:
-        """Return every figure that can be read now."""
+        """Return the figures of every readable part."""
         samples = list(self._always)
         with self._lock:
             for part in self._parts:
@@ -86,7 +86,7 @@ class Parts(Collector):
         return families_of(samples)
 
     def _readable(self, part: Part, began: float) -> bool:
-        """Whether there are figures to tell; what fails is logged once, until it is read again."""
+        """Whether a part has figures to return; a failing part is logged once until it is readable again."""
         told_before = part.as_of is not None and began - part.as_of < MOST_STALE_SECONDS
         try:
             if part.under_way is not None:

@@ -1,4 +1,4 @@
-"""What came in and what was forecast: rows, days, counters, forecasts."""
+"""Metrics of ingested counts and of forecasts: rows, days, counters."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -51,7 +51,7 @@ _DAY = (
 
 
 def read_data(sources: Sources) -> Iterator[Sample]:
-    """Return the figures of what was read from the source."""
+    """Return the figures of the readings of the source."""
     yield Sample("bike_home_info", 1, (sources.home.source or "undecided",))
     for row in sources.rows(_READINGS):
         for name, column in TOTALS.items():
@@ -71,7 +71,7 @@ def read_data(sources: Sources) -> Iterator[Sample]:
 
 
 def read_forecasts(sources: Sources) -> Iterator[Sample]:
-    """Return the figures of the forecasts, the newest ones counter by counter."""
+    """Return the figures of the forecasts; for the newest forecast also by counter."""
     made, champion = sources.rows(_FORECASTS, first=sources.home.first_day), sources.registry.read().champion
     for row in made:
         yield Sample("bike_forecasts_total", row["number"], (row["kind"],))

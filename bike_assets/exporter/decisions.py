@@ -1,4 +1,4 @@
-"""What was decided and done: retrains, trainings, evaluations, deployments, and the bounds that decide."""
+"""Metrics of retrain decisions, trainings, evaluations and deployments, and the bounds of the rules."""
 
 from collections.abc import Iterator
 
@@ -33,7 +33,7 @@ BOUNDS = ("r2_floor", "min_gain", "r2_critical", "r2_warning", "drift_critical",
 
 
 def read_decisions(sources: Sources) -> Iterator[Sample]:
-    """Return the figures of what was decided; counters begin at 0, so that a first time is an increase."""
+    """Return the figures of decisions. Counters start at 0, so that Prometheus sees the first event as an increase."""
     for bound in BOUNDS:
         yield Sample("bike_threshold", getattr(sources.settings, bound), (bound,))
     yield from _days(sources)
@@ -81,7 +81,7 @@ def _evaluations(sources: Sources) -> Iterator[Sample]:
 
 
 def _deployments(sources: Sources) -> Iterator[Sample]:
-    """Deployments by an evaluation or by a person, whose name is nobody's business here."""
+    """Deployments by an evaluation or by a person; the metrics do not show the person's name."""
     rows = sources.rows(_DEPLOYMENTS)
     counted = dict.fromkeys((BY_EVALUATION, BY_PERSON), 0)
     for row in rows:

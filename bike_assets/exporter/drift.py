@@ -1,4 +1,4 @@
-"""What has drifted, as the newest drift report found it."""
+"""Metrics of the newest drift report."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""How good the versions are: live, and on both test sets, beside the seasonal naive and the first champion."""
+"""Metrics of the versions' scores: live and on both test sets, with the seasonal naive and the first champion."""
 
 from collections.abc import Iterator, Mapping
 from datetime import date
@@ -22,7 +22,7 @@ _CHALLENGED = (
     "SELECT * FROM monitoring_audit.evaluations WHERE challenger_version != champion_version "
     "ORDER BY recorded_at DESC LIMIT 1"
 )
-"""A retrain that found nothing new to learn judges the champion against itself: that is no challenge."""
+"""A retrain without new training data evaluates the champion against itself; that is not a challenge."""
 _EVALUATIONS_OF = (
     "SELECT * FROM monitoring_audit.evaluations WHERE challenger_version = @version OR champion_version = @version "
     "ORDER BY recorded_at DESC LIMIT 1"
@@ -39,7 +39,7 @@ def read_models(sources: Sources) -> Iterator[Sample]:
         yield from _of_champion(sources, summary.champion)
     if summary.first_champion:
         yield from _named("first_champion", summary.first_champion)
-        # Of the two test sets only the frozen one still has the rows that it was scored on.
+        # Only the frozen test set still has the rows that the first champion was scored on.
         yield from _by_set("first_champion", {"baseline": _registered(summary.first_champion)["baseline"]})
 
 
@@ -103,12 +103,12 @@ def _named(role: str, entry: ModelEntry) -> Iterator[Sample]:
 
 
 def _registered(entry: ModelEntry) -> dict[str, dict[str, float]]:
-    """The scores that a version had when it was trained."""
+    """The scores of a version at its training."""
     return {of_set: {name: entry.scores[f"test_{of_set}"][name] for name in SCORES} for of_set in SETS}
 
 
 def _columns(row: Mapping[str, Any], prefix: str) -> dict[str, dict[str, float]]:
-    """The scores in an evaluation's row."""
+    """The scores in the row of an evaluation."""
     return {of_set: {name: row[f"{prefix}{name}_{of_set}"] for name in ("r2", "rmse")} for of_set in SETS}
 
 

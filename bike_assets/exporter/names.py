@@ -1,4 +1,4 @@
-"""Every metric of the exporter: name, type, labels, and what it means. Reading them belongs to the parts."""
+"""Every metric of the exporter: name, type, labels and meaning. Reading values belongs to the parts."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 @dataclass(frozen=True)
 class Described:
-    """A metric as Prometheus is told of it."""
+    """The description of a metric for Prometheus."""
 
     kind: Literal["gauge", "counter"]
     meaning: str
@@ -129,7 +129,7 @@ NAMES = frozenset(METRICS)
 
 
 def families_of(samples: Iterable[Sample]) -> list[Metric]:
-    """Arrange samples by metric; one without samples is left out."""
+    """Group samples by metric; a metric without samples is left out."""
     families: dict[str, Metric] = {}
     for sample in samples:
         if sample.name not in families:

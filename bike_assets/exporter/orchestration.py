@@ -1,4 +1,4 @@
-"""What Dagster knows: runs, checks, assets, sensors and schedules, daemons."""
+"""Metrics of Dagster: runs, checks, assets, sensors, schedules and daemons."""
 
 import threading
 from collections.abc import Callable, Collection, Iterator
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 class DagsterOfHome:
-    """The Dagster instance of a home, opened when it is there, and again after it could not be read."""
+    """The Dagster instance of a home; opened when it exists, and opened again after an error."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -46,19 +46,19 @@ class DagsterOfHome:
         self._opening = threading.Lock()
 
     def state_of_runs(self) -> object:
-        """Return what changes when its runs do."""
+        """Return a value that changes with its runs, checks and assets."""
         return self._asked(state_of_runs) or ()
 
     def runs(self) -> list[Sample]:
-        """Return the figures of its runs."""
+        """Return the figures of its runs, checks and assets."""
         return self._asked(lambda instance: list(read_runs(instance, self._jobs, self._checks))) or []
 
     def automation(self) -> list[Sample]:
-        """Return the figures of what starts runs."""
+        """Return the figures of its sensors, schedules and daemons."""
         return self._asked(lambda instance: list(read_automation(instance, INSTIGATORS))) or []
 
     def _asked(self, ask: Callable[[dg.DagsterInstance], T]) -> T | None:
-        """What the instance answers; None before there is one."""
+        """The answer of the instance; None while there is none."""
         home = recorded_home(self._settings)
         if home is None or not (home.dagster / "dagster.yaml").exists():
             return None
@@ -72,7 +72,7 @@ class DagsterOfHome:
 
 
 def state_of_runs(instance: dg.DagsterInstance) -> object:
-    """Return what changes when a run, a check or an asset does."""
+    """Return a value that changes with every run, check and asset."""
     newest = instance.get_run_records(limit=1, order_by="update_timestamp")
     return [record.update_timestamp for record in newest], instance.event_log_storage.get_maximum_record_id()
 
@@ -98,15 +98,15 @@ def read_automation(instance: dg.DagsterInstance, names: Collection[str]) -> Ite
     """Return the figures of sensors, schedules and daemons.
 
     Args:
-        instance: Dagster's; it also remembers sensors and schedules that are no more.
-        names: those that there are.
+        instance: Dagster's; it also has the state of removed sensors and schedules.
+        names: names of the existing sensors and schedules.
     """
     for state in instance.all_instigator_state():
         if state.instigator_name not in names:
             continue
         labels = state.instigator_name, KINDS[state.instigator_type]
         yield Sample("bike_instigator_running", state.status is not InstigatorStatus.STOPPED, labels)
-        # Among a week of looks every half minute the newest is found by the index only where the time is bounded.
+        # A week has about 20,000 ticks. Dagster finds the newest one by index only if the query bounds the time.
         data = state.instigator_data
         last = data.last_tick_timestamp if isinstance(data, SensorInstigatorData) else None
         since = last - 1 if last else None
@@ -146,7 +146,7 @@ def _checks(instance: dg.DagsterInstance, checks: list[dg.AssetCheckKey]) -> Ite
 
 
 def _evaluation_of(record: AssetCheckExecutionRecord) -> dg.AssetCheckEvaluation | None:
-    """What a check found; nothing while it is planned or when it was never made."""
+    """The evaluation of a check; None while it is planned or before its first run."""
     event = record.event.dagster_event if record.event else None
     data = event.event_specific_data if event else None
     return data if isinstance(data, dg.AssetCheckEvaluation) else None

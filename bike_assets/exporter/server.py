@@ -1,4 +1,4 @@
-"""The exporter's process: the parts of a home, served to Prometheus until it is ended."""
+"""The exporter's process: serves the metrics of a home to Prometheus until it is stopped."""
 
 import signal
 import threading
@@ -20,12 +20,12 @@ PATIENCE_SECONDS = 0.1
 
 
 def serve_metrics(settings: Settings, host: str, port: int) -> None:
-    """Serve until the process is ended."""
+    """Serve metrics until the process gets SIGTERM or SIGINT."""
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     registry = metrics_of(settings, PATIENCE_SECONDS)
-    generate_latest(registry)  # The first reading takes seconds: nobody should wait for it.
+    generate_latest(registry)  # The first read takes seconds; no scrape should wait for it.
     server, thread = start_http_server(port, host, registry)
     ended.wait()
     server.shutdown()
@@ -33,11 +33,11 @@ def serve_metrics(settings: Settings, host: str, port: int) -> None:
 
 
 def metrics_of(settings: Settings, patience: float = WAIT_SECONDS) -> CollectorRegistry:
-    """Return what is scraped of the home that the settings name.
+    """Return the collectors of the home that the settings name.
 
     Args:
-        settings: the settings in force.
-        patience: seconds that a scrape waits for a part that is being read anew and was read a moment before.
+        settings: the current settings.
+        patience: seconds that a scrape waits for a part with recent figures that is being read again.
     """
     warehouse = open_warehouse(settings)
 

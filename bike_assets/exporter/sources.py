@@ -1,4 +1,4 @@
-"""What the parts read from: the home, its warehouse and its registry. Reading Dagster belongs to `orchestration`."""
+"""The sources of the parts: the home, its warehouse and its registry. Reading Dagster belongs to `orchestration`."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -18,7 +18,7 @@ from bike_assets.settings import Settings
 
 @dataclass(frozen=True)
 class Sources:
-    """A claimed home, ready to be read."""
+    """A recorded home with its open warehouse and registry."""
 
     home: Home
     settings: Settings
@@ -26,7 +26,7 @@ class Sources:
     registry: Registry
 
     def rows(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
-        """Return the rows of a question; what is null is None."""
+        """Return the rows of a query; null is None."""
         return plain_rows(self.warehouse.query(sql, **parameters))
 
     def end_of(self, day: date | pd.Timestamp) -> float:
@@ -34,12 +34,12 @@ class Sources:
         return utc_bounds(pd.Timestamp(day).date(), self.home.timezone)[1].timestamp()
 
     def state_of(self, *tables: Table) -> tuple:
-        """Return what changes when the registry or one of the tables does."""
+        """Return a value that changes with the registry and with each of the tables."""
         return self.registry.state(), *(self.warehouse.state(table) for table in tables)
 
 
 def open_sources(settings: Settings, warehouse: Warehouse) -> Sources | None:
-    """Return the sources of the home that the settings name; None while nobody claimed it.
+    """Return the sources of the home that the settings name; None while no home is recorded.
 
     Raises:
         BikeError: the home's record cannot be read.

@@ -1,1 +1,1 @@
-"""A home: the folder of one city, its record and its locks. What is stored in it belongs to `resources`."""
+"""A home: the folder of one city, its record and its locks. Its content belongs to `resources`."""

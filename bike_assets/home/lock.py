@@ -1,4 +1,4 @@
-"""A home's locks: one process at a time for each kind of work. What a home is belongs to `record`."""
+"""A home's locks: only one process at a time does each kind of work. What a home is belongs to `record`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,10 +9,10 @@ from bike_assets.home.record import Home
 
 @contextmanager
 def only_one(home: Home, what: str) -> Iterator[None]:
-    """Hold the home's lock of that name for the time of the body.
+    """Hold the home's lock of this name while the body runs.
 
     Raises:
-        BikeError: another process holds it, or the home cannot be written to.
+        BikeError: another process holds the lock, or the home cannot be written to.
     """
     from filelock import FileLock, Timeout
 

@@ -1,7 +1,7 @@
-"""What a home is: the folder below which everything lies, and the record of its source and days.
+"""A home: the folder with all of a city's data, and the record of its source and days.
 
-The first pass claims a home for one source; afterwards any other source is refused. Reading counts belongs to
-`resources.counts_source`, the environment to `settings`.
+The first pass or run that reads a source claims the home for it; later, every other source is refused. Reading counts
+belongs to `resources.counts_source`, the environment to `settings`.
 """
 
 import json
@@ -18,7 +18,7 @@ RECORD = "home.json"
 SourceKind = Literal["paris", "portal", "simulator", "file"]
 PORTALS = ("paris", "portal")
 LAYOUT = 4
-"""Goes up when homes of before can no longer be read."""
+"""The version of homes. It increases when the code can no longer read older homes."""
 
 
 @dataclass(frozen=True)
@@ -26,20 +26,20 @@ class Home:
     """A home's record.
 
     Attributes:
-        folder: where it lies.
-        source: the kind of source that it is claimed for; None while that is not decided.
+        folder: the home's folder.
+        source: the kind of source that the home is claimed for; None if not decided yet.
         first_day: the first local day of its counts.
-        last_day: the last one that its source will ever have; None where days go on.
+        last_day: the last local day that its source will ever have; None if new days follow.
         timezone: zone of the local days.
-        file: the export, for a file.
-        digest: SHA-256 of the export, for a file.
+        file: the export, for the source "file".
+        digest: SHA-256 of the export, for the source "file".
         seed: seed of the simulated city.
         counters: counters of the simulated city.
         country: country whose public holidays the simulated city keeps.
-        scenarios: what happens to the simulated city's counts, as BIKE_SIMULATOR_SCENARIOS has it.
-        portal: addresses of the portal, apart by spaces.
+        scenarios: what happens to the simulated city's counts, in the form of BIKE_SIMULATOR_SCENARIOS.
+        portal: addresses of the portal, separated by spaces.
         dataset: the portal's dataset.
-        reason: why the simulator was chosen, where nobody asked for it.
+        reason: why `auto` chose the simulator; None if the settings name it.
     """
 
     folder: Path
@@ -83,7 +83,7 @@ class Home:
         return self.folder / "reports"
 
     def claim(self) -> None:
-        """Write the record unless it is there; the same home claimed twice is one claim.
+        """Write the record unless it exists; a second claim changes nothing.
 
         Raises:
             BikeError: the folder cannot be used or written to.
@@ -105,11 +105,11 @@ class Home:
 
 
 def recorded_home(settings: Settings) -> Home | None:
-    """Return the home as it was claimed, or None when nobody claimed it.
+    """Return the claimed home, or None before the claim.
 
     Raises:
-        BikeError: the folder cannot be used, the record cannot be read, or the settings name another source than the
-            one it was claimed for.
+        BikeError: the folder cannot be used, the record cannot be read or is of another version, or the settings name
+            another source or time zone.
     """
     _refuse_equals_sign(settings.home_folder)
     path = settings.home_folder / RECORD
@@ -143,7 +143,7 @@ def recorded_home(settings: Settings) -> Home | None:
 
 
 def _refuse_equals_sign(folder: Path) -> None:
-    """Refuse a path that the warehouse would read partitions from: its rows would be wrong or missing."""
+    """Refuse a path with an equals sign: DuckDB would take it for a partition and return wrong rows or none."""
     if "=" in str(folder):
         raise BikeError(f"BIKE_HOME={folder} cannot be used: its path has a =, which partitions are told by.")
 
@@ -167,7 +167,7 @@ def _refuse_mismatch(home: Home, settings: Settings) -> None:
 
 
 def _refuse_another_portal(home: Home, settings: Settings, advice: str) -> None:
-    """A portal may move: a new address is accepted where an old one stands beside it."""
+    """Refuse another portal or dataset. A portal may move: the settings may add a new address to a recorded one."""
     known, asked = (home.portal or "").split(), (settings.named_portal or "").split()
     if asked and not set(asked) & set(known):
         raise BikeError(
@@ -182,7 +182,7 @@ def _refuse_another_portal(home: Home, settings: Settings, advice: str) -> None:
 
 
 def describe_source(home: Home) -> str:
-    """Say in plain words where the counts come from, and whether they are real."""
+    """Return a description of the source for the user, and whether its counts are real."""
     if home.source == "file":
         return f"the export {home.file} (real counts, as the file has them)"
     if home.source in PORTALS:

@@ -1,1 +1,1 @@
-"""From a source's rows to the warehouse: counts and weather. Sources and the warehouse belong to `resources`."""
+"""Reads counts and weather from a source into the warehouse. Sources and the warehouse belong to `resources`."""

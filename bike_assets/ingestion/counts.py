@@ -1,7 +1,7 @@
-"""One source into one warehouse: some local days are read, judged, merged and written to the audit table.
+"""Ingests counts: reads local days from a source, validates and merges them, and records each day in the audit table.
 
-This is what the asset `raw_counts` does. What rows amount to belongs to `core.ingestion`, asking a source to
-`resources.counts_source`, merging to the warehouse.
+The asset `raw_counts` uses this. Validating rows belongs to `core.ingestion`, requests to a source to
+`resources.counts_source`, merging to `resources.warehouse`.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,21 +20,21 @@ from bike_assets.resources.counts_source import CountsBatch, CountsSource
 from bike_assets.resources.warehouse import Warehouse
 
 CHUNK_DAYS = 31
-"""Days that are read at once: few requests, and bounded memory."""
+"""Days per request: few requests, and bounded memory."""
 HOPELESS_DAYS = 3
-"""So many single days that cannot be read, and none that can, are the source's fault and not the days'."""
+"""If this many single days of a chunk fail and none succeeds, the source is at fault: the ingestion fails."""
 NOTHING_YET = "the source has published nothing for this day yet"
 Outcome = CountsBatch | UnreliableAnswerError
 
 
 class Ingestion:
-    """Ingests days, oldest first, from one source.
+    """Ingests days from one source, oldest first.
 
     Args:
-        source: where to read.
-        warehouse: where to write.
+        source: the source of counts.
+        warehouse: the warehouse to write to.
         timezone: zone of the local days.
-        rule: what an outlier is.
+        rule: the definition of an outlier.
         run_id: the run that the audit rows name.
     """
 
@@ -47,18 +47,19 @@ class Ingestion:
         self._rows_known = pd.Series(dtype="int64")
 
     def ingest(self, span: Span, tell: Callable[[int, date], None] = lambda done, last: None) -> pd.DataFrame:
-        """Make the table hold what the source has for some days, and return the audit rows, one a day.
+        """Make the table equal to the source for some days, and return the audit rows, one per day.
 
-        A day that cannot be read whole is left as it was, and its audit row says why. Readers and writers of the same
-        days wait for each other, so what was read last is what stays.
+        A day that cannot be read completely keeps its old rows, and its audit row has the reason. The write lock covers
+        reading and writing, so the newest reading of a day is the one that stays.
 
         Args:
-            span: the local days; the oldest come first, and the next ones are read while some are written.
-            tell: told after each part of how many days are done, and the last of them.
+            span: the local days; the next chunk of days is read while the one before is written.
+            tell: called after each chunk with the number of days done and the last of them.
 
         Raises:
-            SourceUnavailableError: the source did not answer or refused; days before that are ingested.
-            UnreliableAnswerError: several days in a row, and none before them, could not be read.
+            SourceUnavailableError: the source did not answer or refused; the days before are ingested.
+            UnreliableAnswerError: the first three single days of a chunk could not be read; the chunks before are
+                ingested.
         """
         audits: list[pd.DataFrame] = []
         chunks = span.chunks(CHUNK_DAYS)
@@ -74,7 +75,7 @@ class Ingestion:
         return pd.concat(audits, ignore_index=True)
 
     def _settle(self, span: Span, outcome: Outcome) -> pd.DataFrame:
-        """Merge a part that was read, or as much of it as can be read in smaller parts, and write its audit rows."""
+        """Merge a chunk, or as much of it as can be read in smaller parts, and store its audit rows."""
         parts: list[pd.DataFrame] = []
         try:
             for days, batch in self._smaller(span, outcome):
@@ -83,7 +84,7 @@ class Ingestion:
                 if len(bad) == len(parts) >= HOPELESS_DAYS:
                     raise UnreliableAnswerError(f"No day from {span.first} on can be read: {bad[-1]}")
         except SourceUnavailableError:
-            # What came in before the source fell silent is in the table: its audit rows have to be, too.
+            # The days before the source stopped answering are in the table: store their audit rows too.
             if parts:
                 self._write_down(parts)
             raise
@@ -96,7 +97,7 @@ class Ingestion:
         return audit
 
     def _smaller(self, span: Span, outcome: Outcome) -> Iterator[tuple[Span, Outcome]]:
-        """Yield what was read, and where that cannot be believed, its halves, down to the single days at fault."""
+        """Yield a reading; if it is unreliable, read its halves instead, down to the single days at fault."""
         if isinstance(outcome, CountsBatch) or span.days == 1:
             yield span, outcome
             return
@@ -127,7 +128,7 @@ class Ingestion:
         return days
 
     def _why_unread(self, days: pd.DataFrame) -> pd.Series:
-        """Say of days without rows, or that lost most of theirs, why they are left as they were."""
+        """Return why days keep their old rows: they lost most of their rows, or the source has no rows for them yet."""
         told = unbelievable_days(days, self._rows_known)
         ahead = (days["rows_read"] == 0) & told.isna()
         if ahead.any():
@@ -145,7 +146,7 @@ class Ingestion:
         return known.set_index("day")["n"]
 
     def _history_before(self, span: Span) -> pd.DataFrame:
-        """The busiest hours of the 56 days before a span; asked for once, and kept up from what is read."""
+        """Return the busiest hours of the 56 days before a span; queried once, then updated with every reading."""
         start = pd.Timestamp(span.first - timedelta(days=HISTORY_DAYS))
         if self._history is None:
             self._history = self._warehouse.query(

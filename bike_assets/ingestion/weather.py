@@ -1,6 +1,7 @@
-"""One source of weather into one warehouse: what is missing of some local days is asked for, and what came is merged.
+"""Ingests weather: requests the missing hours of local days from a source and merges them into the warehouse.
 
-This is what the asset `weather` does. What values mean belongs to `core.weather`, asking to `resources.weather_source`.
+The asset `weather` uses this. What values mean belongs to `core.weather`, requests to a source to
+`resources.weather_source`.
 """
 
 from dataclasses import dataclass
@@ -20,20 +21,20 @@ from bike_assets.resources.warehouse import Warehouse
 from bike_assets.resources.weather_source import WeatherSource
 
 ASKED_AGAIN_DAYS = 28
-"""Days before those of a run of which missing weather is asked for again: features look back four weeks."""
+"""A run requests missing weather again for this many days before its own: features look back four weeks."""
 
 
 @dataclass(frozen=True)
 class WeatherReading:
-    """What is there after a reading.
+    """The weather in the warehouse after a reading.
 
     Attributes:
-        days: local days that it was for.
-        missing: of these, how many have not all hours with all four columns.
-        hours_observed: hours of these days of which something was observed.
-        hours_forecast: hours after them of which a forecast was issued when the last of them was in.
-        implausible: values that were left out in this reading because no weather is like that.
-        failure: why the source could not be read to the end; what came before that is in.
+        days: number of requested local days.
+        missing: number of these days without all hours and all four columns.
+        hours_observed: number of hours of these days with an observed value.
+        hours_forecast: number of hours after these days with a forecast issued on the last of them.
+        implausible: number of values that this reading skipped as impossible weather.
+        failure: why the reading stopped early; the values before that are stored. None if it did not.
     """
 
     days: int
@@ -56,10 +57,10 @@ class WeatherIngestion:
     """Ingests weather from one source.
 
     Args:
-        source: where to read.
-        warehouse: where to write.
+        source: the source of weather.
+        warehouse: the warehouse to write to.
         timezone: zone of the local days.
-        first_day: the home's first local day; nothing before it is asked for.
+        first_day: the home's first local day; no weather before it is requested again.
     """
 
     def __init__(self, source: WeatherSource, warehouse: Warehouse, timezone: str, first_day: date) -> None:
@@ -67,9 +68,9 @@ class WeatherIngestion:
         self._implausible = 0
 
     def ingest(self, span: Span) -> WeatherReading:
-        """Ask for what is missing: of the days, of the four weeks before them, and the forecast after the newest day.
+        """Request missing weather: of the days, of the four weeks before them, and the forecast after the newest day.
 
-        Whatever goes wrong with the source is told and not raised: counts are forecast without weather, too.
+        A failure is returned, not raised, because the models also forecast without weather.
         """
         failure = None
         try:
@@ -91,21 +92,21 @@ class WeatherIngestion:
         )
 
     def _observed(self, span: Span) -> None:
-        """Ask for the days from the first to the last that are not whole."""
+        """Request the days from the first to the last incomplete one."""
         missing = days_without_weather(self._warehouse, span, self._timezone)
         if missing:
             for rows in self._source.observed(Span(missing[0], missing[-1])):
                 self._merge(rows, None)
 
     def _forecast(self, issued_on: date) -> None:
-        """Ask for the days after the newest one, unless all of them were forecast then."""
+        """Request the forecast for the days after the newest one, unless it is already stored for all of them."""
         ahead = _ahead(issued_on)
         known = known_weather(self._warehouse, ahead)
         if known.loc[known["issued_on"] == pd.Timestamp(issued_on), "day"].nunique() < ahead.days:
             self._merge(self._source.forecast(ahead), issued_on)
 
     def _merge(self, rows: pd.DataFrame, issued_on: date | None) -> None:
-        """Add hours of which something is known; observed ones replace those of which less was known."""
+        """Add hours with at least one value; an observed hour replaces a stored one that has fewer values."""
         self._implausible += int(rows["implausible"].sum())
         values = rows[rows[list(WEATHER_COLUMNS)].notna().any(axis=1)].reset_index(drop=True)
         if values.empty:
@@ -121,11 +122,11 @@ class WeatherIngestion:
         self._warehouse.merge(WEATHER, fresh.assign(source=source, ingested_at=ingested_at))
 
     def _is_newest(self, day: date) -> bool:
-        """Whether forecasts are issued when this day is in: no later one is, and some of what is ahead is not over."""
+        """Whether to request a forecast after this day: no later day is whole, and some forecast days are not over."""
         whole = whole_days(self._warehouse, self._timezone)
         return (whole is None or whole.last <= day) and (yesterday(self._timezone) - day).days < max(HORIZONS)
 
 
 def _ahead(issued_on: date) -> Span:
-    """The days that are forecast when a day is in."""
+    """Return the days that a forecast issued on a day covers."""
     return Span(issued_on + timedelta(days=min(HORIZONS)), issued_on + timedelta(days=max(HORIZONS)))

@@ -1,7 +1,7 @@
-"""What a deployment sets from the environment: how many runs there are at once, and which launcher starts them.
+"""The settings that a deployment makes in the environment: the number of parallel runs, and the run launcher.
 
-Only deploy/dagster.yaml uses it, because Dagster reads neither from the environment. How a run's process is watched
-belongs to `run_launcher`.
+Only deploy/dagster.yaml uses this module, because Dagster reads neither from the environment. Monitoring the process
+of a run belongs to `run_launcher`.
 """
 
 import json
@@ -17,24 +17,24 @@ from bike_assets.errors import BikeError
 
 
 class SetRunCoordinator(QueuedRunCoordinator):
-    """Dagster's queue under another name: beside pools, its own configuration takes no number from the environment."""
+    """Dagster's own coordinator. Under its own name, with pools, it takes no number from the environment."""
 
 
 class SetRunLauncher(RunLauncher, ConfigurableClass):
-    """Becomes the launcher that its configuration names; there is never one of this class itself."""
+    """Creates the launcher that its configuration names; this class itself is never instantiated."""
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
-        """Return its configuration: module and class with a dot between, and the launcher's own in JSON, if any."""
+        """Return the configuration: `launcher` is module.class, `config` the launcher's own configuration in JSON."""
         return {"launcher": StringSource, "config": StringSource}
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Self:
-        """Return the launcher that is named.
+        """Return the launcher that the configuration names.
 
         Raises:
-            BikeError: it is no module and class, or its configuration is no JSON object.
-            CheckError: Dagster cannot find it, or it is no launcher.
+            BikeError: the name is not module.class, or the launcher's configuration is not a JSON object.
+            CheckError: Dagster cannot find the class, or it is not a launcher.
         """
         module, _, name = config_value["launcher"].rpartition(".")
         if not module:

@@ -1,6 +1,6 @@
-"""The Dagster instance of a home: its file, its databases, and how it is opened.
+"""Opens the Dagster instance of a home: copies its dagster.yaml and creates its databases.
 
-What runs on it belongs to `runs` and `materialized`; how a run's process is started to `run_launcher`.
+Abandoned runs belong to `runs`, materialized days to `materialized`, the process of a run to `run_launcher`.
 """
 
 import os
@@ -24,10 +24,10 @@ _TAKEN_FROM_ENVIRONMENT = re.compile(r"^ *env: (\w+)$", re.MULTILINE)
 
 
 def prepare_dagster_home(home: Home, settings: Settings) -> Path:
-    """Put the instance's file where Dagster looks for it and return DAGSTER_HOME.
+    """Copy dagster.yaml to the home's Dagster folder and return that folder, the DAGSTER_HOME.
 
     Raises:
-        BikeError: the file takes something from the environment that is not set there, or a package is missing.
+        BikeError: dagster.yaml needs an environment variable that is not set, or a package is missing.
     """
     file = REPOSITORY / ("deploy/dagster.yaml" if settings.runs_are_on_postgres else "dagster.yaml")
     unset = sorted(set(_TAKEN_FROM_ENVIRONMENT.findall(file.read_text())) - set(os.environ))
@@ -45,7 +45,7 @@ def dagster_instance(home: Home, settings: Settings) -> "Iterator[dg.DagsterInst
     """Open the home's Dagster instance.
 
     Raises:
-        BikeError: what the instance takes from the environment is not set there.
+        BikeError: dagster.yaml needs an environment variable that is not set, or a package is missing.
     """
     import dagster as dg
 
@@ -55,10 +55,10 @@ def dagster_instance(home: Home, settings: Settings) -> "Iterator[dg.DagsterInst
 
 
 def make_dagster_databases(home: Home, settings: Settings) -> None:
-    """Make what a new home lacks, before several processes do so at once: each of them would stamp the same database.
+    """Create a new home's databases before several processes start, because each would try to create them.
 
     Raises:
-        BikeError: what the instance takes from the environment is not set there.
+        BikeError: dagster.yaml needs an environment variable that is not set, or a package is missing.
     """
     with dagster_instance(home, settings) as instance:
         instance.get_runs_count()

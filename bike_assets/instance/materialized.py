@@ -1,4 +1,4 @@
-"""Which local days a home's Dagster instance has materialized, and which are new since the first pass."""
+"""The local days that a home's Dagster instance has materialized, and the new days since the first training."""
 
 from datetime import date, timedelta
 
@@ -11,16 +11,16 @@ from bike_assets.resources.warehouse import Warehouse
 LAST_OF_A_DAY = "retrain_decision"
 """The asset that is materialized last on each day."""
 CORRECTED_DAYS = 7
-"""Days before new ones that are read again: publishers add late rows and correct counts."""
+"""The days before new ones that are read again, because portals add late rows and correct counts."""
 
 
 def new_days(instance: dg.DagsterInstance, warehouse: Warehouse, last: date) -> list[date]:
-    """Return the days since the first pass for which nothing was decided yet."""
+    """Return the days up to `last`, after the first split of the data, that have no retrain decision yet."""
     began = bootstrapped_on(warehouse)
     done = materialized_days(instance, LAST_OF_A_DAY)
     return [day for day in days_between(began + timedelta(days=1), last) if day not in done] if began else []
 
 
 def materialized_days(instance: dg.DagsterInstance, asset: str) -> set[date]:
-    """Return the days of which an asset was ever materialized."""
+    """Return the days for which an asset was ever materialized."""
     return {as_date(key) for key in instance.get_materialized_partitions(dg.AssetKey(asset))}

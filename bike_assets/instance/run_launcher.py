@@ -1,7 +1,7 @@
-"""Dagster's launcher, and whether the process that it started for a run is still there: run monitoring asks.
+"""Dagster's default launcher, extended with a health check of each run's process for Dagster's run monitoring.
 
-Without that, a run whose process died together with the server that had spawned it would stay under way for ever, and
-hold back every training after it.
+Without the check, a run whose process died together with its code server would keep the status STARTED forever and
+block every later training.
 """
 
 from contextlib import suppress
@@ -12,22 +12,22 @@ from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, Wor
 
 
 class WatchedRunLauncher(DefaultRunLauncher):
-    """Starts runs as Dagster does by default, and tells of those that died."""
+    """Starts runs as Dagster's default launcher does, and reports runs whose process died."""
 
     @property
     def supports_check_run_worker_health(self) -> bool:
-        """Say that it can be asked."""
+        """Whether run monitoring can check a run's process: always."""
         return True
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
-        """Look for the process that the run's log names; a run that names none may be another's and is left alone."""
+        """Check the process that the run's log names; a run without one was not started here and counts as running."""
         started = self._process_of(run)
         if started is None or _is_alive(*started):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         return CheckRunHealthResult(WorkerStatus.FAILED, f"its process {started[0]} is no longer there")
 
     def _process_of(self, run: dg.DagsterRun) -> tuple[int, float] | None:
-        """The process id that the launched process reported, and when; None for a run of `bike materialize`."""
+        """Return the reported process id and the time of the report; None for a run of `bike materialize`."""
         for entry in self._instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):
             event = entry.dagster_event
             if event is not None and event.message and event.message.startswith("Started process for run"):
@@ -36,7 +36,7 @@ class WatchedRunLauncher(DefaultRunLauncher):
 
 
 def _is_alive(pid: int, reported_at: float) -> bool:
-    """Whether a process is at work that had begun by then: a later one has only got the same id."""
+    """Whether the process still runs; a process that started after the report only reuses the id."""
     with suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
         return process.create_time() <= reported_at and process.status() != psutil.STATUS_ZOMBIE

@@ -1,18 +1,18 @@
-"""Runs of a home's Dagster instance that died with their process."""
+"""Marks runs of a home's Dagster instance as failed whose process died."""
 
 import dagster as dg
 
 STEP_TAG = "bike/step"
-"""On every run that a pass starts in its own process."""
+"""Tag of every run that a pass executes in its own process."""
 UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 
 def end_abandoned_runs(instance: dg.DagsterInstance, only_steps: bool) -> int:
-    """Mark runs that died with their process as failed, and free what they held; return how many there were.
+    """Mark unfinished runs of dead processes as failed, free their concurrency slots, and return their number.
 
     Args:
         instance: the Dagster instance.
-        only_steps: look at the steps of passes alone, because a daemon may be at work on other runs.
+        only_steps: whether to consider only the runs of passes, because a daemon may be executing other runs.
     """
     abandoned = [
         run for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)) if STEP_TAG in run.tags or not only_steps

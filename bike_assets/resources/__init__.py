@@ -1,1 +1,1 @@
-"""Where things are read from and written to. What they mean belongs to `core`."""
+"""Everything that the platform reads from and writes to. What the data mean belongs to `core`."""

@@ -1,4 +1,4 @@
-"""What every audit row says of its origin: run, time, code, thresholds and data; rows are appended, never replaced.
+"""Appends audit rows with their origin: run, time, code, thresholds and data. A run never replaces another run's rows.
 
 What is audited, and what the columns mean, belongs to the assets and to `core.schemas`.
 """
@@ -35,11 +35,11 @@ def append(
 
     Args:
         warehouse: where the table is.
-        table: one with the columns of an origin.
-        rows: plain rows without these; what a row leaves out is null.
-        run_id: the Dagster run; a step that is repeated within its run replaces its rows.
-        settings: those in force.
-        data_versions: digests of what the figures were made from, by name.
+        table: an audit table, which has the columns of the origin.
+        rows: plain rows without these columns; a column that a row lacks is null.
+        run_id: the Dagster run; a step that is retried within its run replaces its rows.
+        settings: the settings in force.
+        data_versions: digests of the data behind the figures, by name.
     """
     origin = {
         "recorded_at": datetime.now(UTC),
@@ -53,7 +53,7 @@ def append(
 
 @cache
 def code_version() -> str:
-    """Return the release, and a digest of the sources as they are, so that a change without a release shows too."""
+    """Return the release and a digest of the source files, so that an unreleased change shows too."""
     digest = hashlib.sha256()
     for path in sorted(PACKAGE.rglob("*.py")):
         digest.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
@@ -61,5 +61,5 @@ def code_version() -> str:
 
 
 def rows_digest(rows: pd.DataFrame) -> str:
-    """Return a digest of rows in their order."""
+    """Return a digest of rows; it depends on their order."""
     return hashlib.sha256(pd.util.hash_pandas_object(rows, index=False).to_numpy().tobytes()).hexdigest()[:16]

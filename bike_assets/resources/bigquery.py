@@ -1,7 +1,7 @@
-"""The connection to BigQuery: clients by the settings, with Google's own credentials or to an emulator.
+"""The connection to BigQuery: clients for the settings, with Google's credentials or to an emulator.
 
-What is asked over it belongs to `bigquery_warehouse` and `bigquery_tables`, what its failures mean to
-`bigquery_errors`. Only the profile gcp imports this module: it loads Google's libraries.
+Requests belong to `bigquery_jobs`, `bigquery_warehouse` and `bigquery_tables`, what failures mean to `bigquery_errors`.
+Only the profile gcp imports this module: it loads Google's libraries.
 """
 
 import threading
@@ -19,7 +19,7 @@ from bike_assets.core.gcp_settings import GcpSettings
 
 
 class BigQueryConnection(BigQueryResource):
-    """Clients that are opened once and shared by all threads.
+    """Clients that all threads share; each is opened once.
 
     Attributes:
         endpoint: scheme, host and port of an emulator; None means the real service.
@@ -34,7 +34,7 @@ class BigQueryConnection(BigQueryResource):
 
     @contextmanager
     def get_client(self) -> Iterator[bigquery.Client]:
-        """Give the client; it stays open until `close`.
+        """Yield the client; it stays open until `close`.
 
         Raises:
             google.auth.exceptions.GoogleAuthError: there are no credentials.
@@ -45,7 +45,7 @@ class BigQueryConnection(BigQueryResource):
         yield self._client
 
     def read_client(self) -> BigQueryReadClient | None:
-        """Return the client that reads results in bulk; None for an emulator that has no such service.
+        """Return the client of the Storage Read API; None for an emulator without that service.
 
         Raises:
             google.auth.exceptions.GoogleAuthError: there are no credentials.
@@ -87,7 +87,7 @@ class BigQueryConnection(BigQueryResource):
 
 
 def connect(settings: GcpSettings) -> BigQueryConnection:
-    """Return the connection that the settings name; nothing is asked of the service yet."""
+    """Return the connection for the settings; send no request yet."""
     return BigQueryConnection(
         project=settings.project,
         location=settings.location,

@@ -1,6 +1,6 @@
-"""What failures of BigQuery mean: which are worth another try, and what people are told of the others.
+"""What BigQuery's failures mean: which of them to retry, and the messages for the others.
 
-Each request is tried again here for a bounded time. What is asked belongs to `bigquery_warehouse`.
+Every retry has a time limit. The requests belong to `bigquery_jobs`, `bigquery_tables` and `bigquery_warehouse`.
 """
 
 import re
@@ -16,26 +16,26 @@ from google.cloud.bigquery import DEFAULT_RETRY, QueryJob
 from bike_assets.errors import BikeError, StepFailedError
 
 REQUEST_TIMEOUT_SECONDS = 60.0
-"""Silence after which one request is given up."""
+"""How long one request may take without an answer."""
 RETRY_SECONDS = 90.0
-"""How long a request is tried again while the service is busy or away."""
+"""How long to retry a request while the service is busy or unreachable."""
 JOB_RETRY_SECONDS = 300.0
-"""How long a statement is begun again that others got in the way of."""
+"""How long to restart a statement that other statements or the service interrupted."""
 BEGUN_AGAIN = {"jobBackendError", "jobInternalError", "jobRateLimitExceeded"}
 OVERTAKEN = "due to concurrent update"
-"""BigQuery says so of a statement that changed rows which another one was changing."""
+"""BigQuery's message for a statement that changed rows while another statement changed them."""
 USED_UP = {"quotaExceeded", "rateLimitExceeded", "jobRateLimitExceeded"}
 _ADDRESS = re.compile(r"^[A-Z]+ https?://\S+: ")
 OVER_LIMIT = "bytesBilledLimitExceeded"
 
 
 def request_retry() -> retry.Retry:
-    """Try a request again that Google says may succeed later: 5xx, rate limits, broken connections."""
+    """Return the retry for one request: 5xx, rate limits and dropped connections, as Google's library defines them."""
     return DEFAULT_RETRY.with_delay(initial=0.5, maximum=15).with_timeout(RETRY_SECONDS)
 
 
 def statement_retry() -> retry.Retry:
-    """Begin a statement again, as a new job, where the one before was ended by the service or by another writer."""
+    """Return the retry for a statement: start a new job if the service or another writer ended the one before."""
     return retry.Retry(predicate=_begins_again, initial=0.5, maximum=20, timeout=JOB_RETRY_SECONDS)
 
 
@@ -46,28 +46,28 @@ def _begins_again(error: BaseException) -> bool:
 
 
 def raise_as_ended(job: QueryJob) -> None:
-    """Raise what a job failed with, if it has: who asks for its rows is told of that as if the service were busy."""
+    """Raise a job's own error, if it failed: the request for its rows reports only a busy service."""
     job.reload(retry=request_retry(), timeout=REQUEST_TIMEOUT_SECONDS)
     if job.error_result:
         raise job.exception(timeout=REQUEST_TIMEOUT_SECONDS)
 
 
 def reason(error: BaseException) -> str:
-    """Google's own word for what went wrong, or nothing."""
+    """Return Google's reason code of an error, or an empty string."""
     details: list[Any] = getattr(error, "errors", None) or []
     return str(details[0].get("reason", "")) if details and isinstance(details[0], dict) else ""
 
 
 @contextmanager
 def told_plainly(doing: str) -> Iterator[None]:
-    """Turn failures of the service into sentences.
+    """Translate failures of the service into errors with a sentence for the user.
 
     Args:
-        doing: what was tried, as "reading bike_traffic_raw.comptage_velo".
+        doing: the action for the message, such as "reading bike_traffic_raw.comptage_velo".
 
     Raises:
-        BikeError: there are no credentials, or they expired, or they do not suffice.
-        StepFailedError: the service failed, or lacks what was asked for.
+        BikeError: the credentials are missing, expired or not sufficient.
+        StepFailedError: the service failed, or the requested dataset or table does not exist.
     """
     try:
         yield
@@ -116,6 +116,6 @@ def _about_credentials(doing: str, error: BaseException) -> str:
 
 
 def _sentence(error: BaseException) -> str:
-    """The first line of what the service said, without the address that was asked."""
+    """Return the first line of the service's message, without the address of the request."""
     said = (str(getattr(error, "message", None) or "").strip() or str(error) or type(error).__name__).splitlines()[0]
     return _ADDRESS.sub("", said).rstrip(".")

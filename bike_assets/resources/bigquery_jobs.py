@@ -1,6 +1,6 @@
-"""Statements that BigQuery runs: with typed parameters, a limit on what they may bill, and a tally of what they did.
+"""Runs statements on BigQuery: with typed parameters, a limit on billed bytes, and a running total of the bill.
 
-Which statements these are belongs to `bigquery_warehouse` and its helpers.
+The statements themselves belong to `bigquery_warehouse`, `bigquery_merge`, `bigquery_tables` and `bigquery_lease`.
 """
 
 import threading
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 STATEMENT_SECONDS = 900.0
-"""How long one statement may run, and its rows may take to arrive."""
+"""How long one statement may run, and how long its rows may take to arrive."""
 
 FEW_ROWS = 1000
-"""Answers up to this size come with the statement's own reply, which is quicker than a session of Storage Read."""
+"""Up to this many rows, the statement's own reply has the rows, which is faster than a Storage Read session."""
 
 
 @dataclass
 class Bill:
-    """What statements were billed for so far, by this process.
+    """What this process was billed so far.
 
     Attributes:
-        statements: how many were run.
-        bytes_billed: what BigQuery billed for them.
+        statements: number of statements.
+        bytes_billed: bytes that BigQuery billed for them.
     """
 
     statements: int = 0
@@ -57,9 +57,9 @@ class BigQueryJobs:
     """Runs statements in the project of the settings.
 
     Attributes:
-        settings: the project, the names and the limit.
+        settings: project, dataset names and limit.
         connection: the clients.
-        bill: what was run so far.
+        bill: statements and billed bytes so far.
     """
 
     def __init__(self, settings: GcpSettings) -> None:
@@ -69,15 +69,15 @@ class BigQueryJobs:
         self._step_bill = StepBill()
 
     def rows(self, sql: str, parameters: Mapping[str, Any], doing: str) -> "pa.Table":
-        """Run a SELECT and return its rows; large answers come over the Storage Read API.
+        """Run a SELECT and return its rows; large results use the Storage Read API.
 
         Args:
-            sql: in BigQuery's dialect, names of datasets as they are in the project.
+            sql: in BigQuery's dialect, with the project's own dataset names.
             parameters: values of its @names.
-            doing: what it is for, for the message of a failure.
+            doing: the action, for error messages.
 
         Raises:
-            BikeError: there are no credentials, or they do not suffice.
+            BikeError: the credentials are missing or not sufficient.
             StepFailedError: BigQuery failed, or the statement would be billed for more than the limit.
         """
         with told_plainly(doing):
@@ -88,10 +88,10 @@ class BigQueryJobs:
         return rows
 
     def change(self, sql: str, parameters: Mapping[str, Any], doing: str) -> int:
-        """Run a statement that changes rows, and return how many; it is begun again where another one overtook it.
+        """Run a statement that changes rows, restart it after a concurrent update, and return the number of rows.
 
         Raises:
-            BikeError: there are no credentials, or they do not suffice.
+            BikeError: the credentials are missing or not sufficient.
             StepFailedError: BigQuery failed, or the statement would be billed for more than the limit.
         """
         with told_plainly(doing):
@@ -100,10 +100,10 @@ class BigQueryJobs:
         return job.num_dml_affected_rows or 0
 
     def estimate(self, sql: str, parameters: Mapping[str, Any], doing: str) -> int:
-        """Return the bytes that a statement would read, as BigQuery estimates them; nothing is run or billed.
+        """Return BigQuery's estimate of the bytes that a statement would read; run and bill nothing.
 
         Raises:
-            BikeError: there are no credentials, or they do not suffice.
+            BikeError: the credentials are missing or not sufficient.
             StepFailedError: BigQuery failed, or does not understand the statement.
         """
         config = bigquery.QueryJobConfig(
@@ -135,6 +135,6 @@ class BigQueryJobs:
                 raise_as_ended(job)
                 raise
             except TimeoutError:
-                # Given up here, it is not to change rows later, when somebody else may be writing.
+                # Cancel the job: it must not change rows later, when another writer may be at work.
                 job.cancel(retry=retry, timeout=REQUEST_TIMEOUT_SECONDS)
                 raise

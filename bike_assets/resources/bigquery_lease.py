@@ -1,7 +1,7 @@
-"""Being the only writer of a table on BigQuery: a lease in a table of its own, which runs out when its holder dies.
+"""The write lock of a table on BigQuery: a lease, which expires if its holder dies.
 
-One row a table, made by `bigquery_tables`; taking the lease is one UPDATE, of which BigQuery lets one succeed. Times
-are those of the service's clock, so that the clocks of the writers do not matter.
+A separate table has one row per leased table; `bigquery_tables` creates it. A writer takes a lease with one UPDATE; of
+several at once, BigQuery lets one succeed. All times are BigQuery's, so the clocks of the writers do not matter.
 """
 
 import threading
@@ -23,19 +23,19 @@ LEASES = Table(
     "Who may write a table alone, one row a table; a holder that dies loses it at expires_at.",
 )
 LEASE_SECONDS = 120
-"""How long a lease holds without being renewed: so long does a killed writer keep others out."""
+"""A lease expires this long after its last renewal: so long can a killed writer block others."""
 POLL_SECONDS = 2.0
 _HELD = "holder = @holder AND expires_at > CURRENT_TIMESTAMP()"
 _UNTIL = "TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL @seconds SECOND)"
 
 
 class Lease:
-    """One writer's lease of one table.
+    """One writer's lease on one table.
 
     Args:
         jobs: runs the statements.
-        leases: name of the table of leases in SQL.
-        table: what the lease is for.
+        leases: name of the table of leases, in SQL.
+        table: the table to lease.
     """
 
     def __init__(self, jobs: BigQueryJobs, leases: str, table: Table) -> None:
@@ -46,11 +46,11 @@ class Lease:
 
     @contextmanager
     def held(self, timeout_seconds: float) -> Iterator[None]:
-        """Hold the lease while the body runs, renewing it from a thread.
+        """Hold the lease while the body runs; a thread renews it.
 
         Raises:
-            StepFailedError: another writer held on for too long; the table has no lease; or the lease was lost while
-                the body ran, so that another may have written as well.
+            StepFailedError: another writer held the lease for too long, the table has no row in the table of leases,
+                or the lease was lost while the body ran, so another writer may have written too.
         """
         self._wait(timeout_seconds)
         renewal = threading.Thread(target=self._renew_until_done, name=f"lease of {self._table.full_name}", daemon=True)
@@ -101,7 +101,7 @@ class Lease:
             try:
                 kept = self._change(f"SET expires_at = {_UNTIL} WHERE {_HELD}")
             except Exception as failure:
-                # Told by the thread that writes, once its body is through.
+                # `held` raises it when its body ends.
                 self._failure = failure
                 return
             if not kept:

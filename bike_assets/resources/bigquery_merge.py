@@ -1,6 +1,6 @@
-"""The SQL of a merge into a table of BigQuery, from a staging table that holds the new rows.
+"""The SQL that merges the rows of a staging table into a table of BigQuery.
 
-Running it, and what a writer may rely on, belongs to `bigquery_warehouse`; what tables mean to `core.schemas`.
+Running it, and the guarantees for writers, belong to `bigquery_warehouse`; what tables mean to `core.schemas`.
 """
 
 from collections.abc import Collection
@@ -11,19 +11,19 @@ from typing import Any
 from bike_assets.core.schemas import Table
 
 POSITION = "merge_position"
-"""Column of a staging table: where its row stood among those that were given."""
+"""Column of a staging table: the position of the row in the merged frame."""
 
 
 @dataclass(frozen=True)
 class MergeStatements:
-    """What is asked of BigQuery to merge the rows of a staging table.
+    """The statements that merge the rows of a staging table.
 
     Attributes:
-        table: what is merged into.
+        table: the target table.
         target: its name in SQL.
         staging: name of the staging table in SQL.
-        days: the first and the last partition that the rows and the whole days lie in; None without partitions.
-        whole: local days of which the rows are all there are.
+        days: the first and the last partition of the rows and the whole days; None without partitions.
+        whole: local days for which the staging table is complete: other rows of these days are deleted.
     """
 
     table: Table
@@ -34,13 +34,13 @@ class MergeStatements:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The parameters of all the statements."""
+        """Parameters of all statements."""
         bounds = {"first": self.days[0], "last": self.days[1]} if self.days else {}
         return {**bounds, **({"whole": sorted(self.whole)} if self.whole else {})}
 
     @property
     def statuses(self) -> str:
-        """Of each new row that is not there as it is: its position, and whether it is added or changed."""
+        """SELECT the position and the status, added or changed, of each new row that differs from the target."""
         return (
             f"SELECT new.{POSITION}, IF(old.{_quoted(self.table.key[0])} IS NULL, 'added', 'changed') AS status "
             f"FROM {self.staging} AS new LEFT JOIN {self._old} ON {self._same_key} "
@@ -49,7 +49,7 @@ class MergeStatements:
 
     @property
     def withdrawn(self) -> str:
-        """How many rows of each whole day are not among the new ones."""
+        """SELECT how many rows of each whole day the merge deletes."""
         return (
             f"SELECT old.day, COUNT(*) AS n FROM {self._old} LEFT JOIN {self.staging} AS new ON {self._same_key} "
             f"WHERE {self._beyond} AND new.{POSITION} IS NULL GROUP BY old.day"
@@ -57,7 +57,7 @@ class MergeStatements:
 
     @property
     def merge(self) -> str:
-        """All at once: rows are added, changed, and withdrawn from the whole days."""
+        """MERGE: add rows, change rows, and delete other rows of the whole days, in one statement."""
         table = self.table
         columns = [_quoted(name) for name in table.columns]
         clauses = []
@@ -80,7 +80,7 @@ class MergeStatements:
 
     @property
     def _old(self) -> str:
-        """The rows that are there, of the partitions that are looked at."""
+        """The target's rows in the partitions of the merge."""
         where = "".join(f" WHERE {each}" for each in self._bounds())
         return f"(SELECT * FROM {self.target}{where}) AS old"
 
@@ -89,7 +89,7 @@ class MergeStatements:
         return " AND ".join(["old.day IN UNNEST(@whole)", *self._bounds("old.")])
 
     def _bounds(self, of: str = "") -> list[str]:
-        """Constants, so that BigQuery reads and bills the partitions of these days alone."""
+        """Constant bounds, so that BigQuery reads and bills only the partitions of these days."""
         return [f"{of}{_quoted(self.table.partition)} BETWEEN @first AND @last"] if self.table.partition else []
 
     @property

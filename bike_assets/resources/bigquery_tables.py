@@ -1,6 +1,6 @@
-"""The datasets and tables of BigQuery: their names in the project, what is missing of them, and making that.
+"""The datasets and tables of BigQuery: names them, finds which are missing, and creates these.
 
-Nothing is ever dropped or narrowed. What tables mean belongs to `core.schemas`, rows to `bigquery_warehouse`.
+This module never drops or narrows anything. What tables mean belongs to `core.schemas`, rows to `bigquery_warehouse`.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,11 +28,11 @@ _SAME_TYPE = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}
 
 @dataclass(frozen=True)
 class Change:
-    """Something that is missing in the project.
+    """A missing dataset, table, column or row of the project.
 
     Attributes:
-        what: what making it means, for people.
-        make: makes it.
+        what: what `make` does, for the user.
+        make: creates it.
     """
 
     what: str
@@ -51,36 +51,36 @@ class BigQueryTables:
         self._settings, self._jobs = settings, jobs
 
     def dataset(self, name: str) -> str:
-        """Return the name of a dataset, with its project."""
+        """Return the full name of a dataset, with its project."""
         return f"{self._settings.project}.{self._settings.dataset_prefix}{name}"
 
     def name(self, table: Table) -> str:
-        """Return the name of a table, with its project."""
+        """Return the full name of a table, with its project."""
         return f"{self.dataset(table.dataset)}.{table.name}"
 
     def in_sql(self, table: Table) -> str:
-        """Return the name of a table as SQL takes it."""
+        """Return the full name of a table, quoted for SQL."""
         return f"`{self.name(table)}`"
 
     def schema(self, table: Table) -> list[bigquery.SchemaField]:
-        """Return the columns of a table as the API takes them."""
+        """Return the columns of a table in the form of the API."""
         return [bigquery.SchemaField(name, kind) for name, kind in table.columns.items()]
 
     def read(self, table: Table) -> bigquery.Table:
-        """Return what BigQuery says of a table.
+        """Return BigQuery's description of a table.
 
         Raises:
-            BikeError: there are no credentials, or they do not suffice.
+            BikeError: the credentials are missing or not sufficient.
             StepFailedError: BigQuery failed, or has no such table.
         """
         with told_plainly(f"looking at {table.full_name}"), self._jobs.connection.get_client() as client:
             return client.get_table(self.name(table), retry=request_retry(), timeout=REQUEST_TIMEOUT_SECONDS)
 
     def refuse_older(self, table: Table) -> None:
-        """Refuse a table that is of another version than this code.
+        """Refuse a table that an older version of this code created.
 
         Raises:
-            BikeError: there are no credentials, or they do not suffice; or a column has another type.
+            BikeError: the credentials are missing or not sufficient, or a column or the partition has another type.
             StepFailedError: columns are missing, or BigQuery failed, or has no such table.
         """
         found = self.read(table)
@@ -93,11 +93,11 @@ class BigQueryTables:
             )
 
     def missing(self) -> list[Change]:
-        """Return what has to be made, in order; nothing is changed.
+        """Return what has to be created, in order; change nothing.
 
         Raises:
-            BikeError: there are no credentials, or they do not suffice; or a table is there in another form, which
-                would have to be dropped.
+            BikeError: the credentials are missing or not sufficient, or a table exists in another form and would have
+                to be dropped.
             StepFailedError: BigQuery failed.
         """
         datasets = [name for name in DATASETS if not self._has_dataset(name)]
@@ -197,7 +197,7 @@ def _form(table: Table) -> str:
 
 
 def _kinds(found: bigquery.Table) -> dict[str, str]:
-    """The types of a table's columns, each under one name."""
+    """Return the types of a table's columns; BigQuery has two names for some types, this uses one."""
     return {each.name: _SAME_TYPE.get(each.field_type, each.field_type) for each in found.schema}
 
 
@@ -207,7 +207,7 @@ def _missing_columns(table: Table, found: bigquery.Table) -> list[str]:
 
 
 def _refuse_other_kinds(tables: list[tuple[Table, bigquery.Table]]) -> None:
-    """Refuse tables whose columns or partitions could only be had by dropping them."""
+    """Refuse tables whose columns or partitions could only be corrected by dropping the table."""
     wrong = [each for table, found in tables for each in _other_kinds(table, found)]
     if wrong:
         raise BikeError(

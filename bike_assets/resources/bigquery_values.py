@@ -1,6 +1,6 @@
-"""Values on their way to BigQuery and back: parameters of a query with their types, and rows as frames.
+"""Converts values for BigQuery and back: query parameters with their types, and result rows as frames.
 
-Rows on their way into a table are made by `table_rows`, for every engine.
+`table_rows` prepares the rows to store, for every engine.
 """
 
 from collections.abc import Mapping
@@ -19,10 +19,10 @@ Parameter = bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter
 
 
 def typed_parameters(values: Mapping[str, Any]) -> list[Parameter]:
-    """Return @named parameters with the types that their values have.
+    """Return @named parameters, typed by their values.
 
     Raises:
-        TypeError: BigQuery has no type for a value, or the values of a list have several.
+        TypeError: BigQuery has no type for a value, or a list mixes types other than integers and floats.
     """
     return [_typed(name, value) for name, value in values.items()]
 
@@ -39,7 +39,7 @@ def _typed(name: str, value: Any) -> Parameter:
 
 
 def _type_of(name: str, value: Any) -> str:
-    # A bool is an int as well, and a datetime a date: the narrower type comes first.
+    # In Python a bool is also an int, and a datetime also a date: the narrower type comes first.
     kinds: list[tuple[tuple[type, ...], str]] = [
         ((bool, np.bool_), "BOOL"),
         ((int, np.integer), "INT64"),
@@ -59,10 +59,10 @@ def _plain(value: Any) -> Any:
 
 
 def frame_of(rows: pa.Table, single_precision: set[str]) -> pd.DataFrame:
-    """Return rows as the embedded engine would: it is that engine that makes the frame.
+    """Return rows in the same form as the embedded engine, which builds the frame.
 
     Args:
-        rows: what BigQuery answered.
+        rows: BigQuery's answer.
         single_precision: FLOAT64 columns that hold float32 values.
     """
     kinds = [pa.float32() if each.name in single_precision else each.type for each in rows.schema]
@@ -72,7 +72,7 @@ def frame_of(rows: pa.Table, single_precision: set[str]) -> pd.DataFrame:
 
 
 def single_precision_columns(sql: str) -> set[str]:
-    """Return the columns of an answer that stand for columns in which a table holds float32 values."""
+    """Return the result columns of a query that come unchanged from a table's float32 columns."""
     narrow = {table.full_name: table for table in TABLES if table.single_precision and table.full_name in sql}
     if not narrow:
         return set()

@@ -1,7 +1,7 @@
-"""The warehouse on BigQuery: every write a staging table and one MERGE, large answers over the Storage Read API.
+"""The warehouse on BigQuery: every write is a staging table and one MERGE; large results use the Storage Read API.
 
-The SQL of a merge is in `bigquery_merge`, making and changing tables in `bigquery_tables`, the embedded engine in
-`warehouse`. Only the profile gcp imports this module: it loads Google's libraries.
+The SQL of a merge belongs to `bigquery_merge`, creating and changing tables to `bigquery_tables`, the embedded engine
+to `warehouse`. Only the profile gcp imports this module: it loads Google's libraries.
 """
 
 import io
@@ -36,15 +36,15 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 STAGING_HOURS = 6
-"""After which BigQuery removes what a killed writer left behind."""
+"""BigQuery deletes the staging table of a killed writer after this time."""
 
 
 class BigQueryWarehouse:
     """Tables of BigQuery behind the interface of every warehouse.
 
-    Of two writers at once, each MERGE happens as a whole, before or after the other's, and no row is lost. The statuses
-    of a merge are what the table was like right before it: they are exact for whoever is the `only_writer`, and for
-    others as long as nobody writes the same rows in between.
+    Each MERGE is atomic: two concurrent writers lose no row. The statuses of a merge come from a query just before it.
+    They are exact for a writer that holds `only_writer`; without it, another writer may change the same rows in
+    between.
     """
 
     def __init__(self, settings: GcpSettings) -> None:
@@ -55,15 +55,15 @@ class BigQueryWarehouse:
 
     @property
     def bill(self) -> Bill:
-        """What was run and billed so far, by this process."""
+        """Statements and billed bytes of this process so far."""
         return self.jobs.bill
 
     def merge(self, table: Table, rows: pd.DataFrame, whole: Collection[date] = ()) -> MergeResult:
-        """Merge rows in one statement; where all is there as it is, none is run.
+        """Merge rows in one MERGE statement; skip the statement if no row differs.
 
         Raises:
             ValueError: columns are missing, a key or partition is null, or two rows share a key.
-            BikeError: there are no credentials, or they do not suffice.
+            BikeError: the credentials are missing or not sufficient.
             StepFailedError: BigQuery failed, or the table is missing or of an older version.
         """
         refuse_unfit_rows(table, rows)
@@ -80,21 +80,21 @@ class BigQueryWarehouse:
         return merged
 
     def only_writer(self, table: Table) -> AbstractContextManager[None]:
-        """Hold a lease on the table; a holder that dies loses it within two minutes.
+        """Hold a lease on the table; the lease of a writer that dies expires within two minutes.
 
         Raises:
-            BikeError: there are no credentials, or they do not suffice.
-            StepFailedError: another writer held on for too long, or the lease was lost while the body ran.
+            BikeError: the credentials are missing or not sufficient.
+            StepFailedError: another writer held the lease for too long, or the lease was lost while the body ran.
         """
         lease = Lease(self.jobs, self.tables.in_sql(LEASES), table)
         return lease.held(shared.WRITER_TIMEOUT_SECONDS)
 
     def query(self, sql: str, **parameters: Any) -> pd.DataFrame:
-        """Run a SELECT over the tables as they stand now.
+        """Run a SELECT over the current tables.
 
         Raises:
-            TypeError: a parameter has a type that BigQuery does not have.
-            BikeError: there are no credentials, or they do not suffice.
+            TypeError: BigQuery lacks the type of a parameter, or a parameter is a time without a zone.
+            BikeError: the credentials are missing or not sufficient.
             StepFailedError: BigQuery failed, a table is missing or of an older version, or the statement would be
                 billed for more than the limit.
         """
@@ -110,29 +110,29 @@ class BigQueryWarehouse:
         return frame_of(rows, single_precision_columns(sql))
 
     def estimate(self, sql: str, **parameters: Any) -> int:
-        """Return the bytes that a SELECT would read; nothing is run or billed.
+        """Return the bytes that a SELECT would read; run and bill nothing.
 
         Raises:
-            BikeError: there are no credentials, or they do not suffice.
+            BikeError: the credentials are missing or not sufficient.
             StepFailedError: BigQuery failed, or does not understand the statement.
         """
         return self.jobs.estimate(self._in_project(sql), parameters, f"estimating {_asked(sql)}")
 
     def state(self, table: Table) -> tuple[str, ...]:
-        """Return when the table was last changed, which costs nothing to ask.
+        """Return when the table last changed; this request is not billed.
 
         Raises:
-            BikeError: there are no credentials, or they do not suffice.
+            BikeError: the credentials are missing or not sufficient.
             StepFailedError: BigQuery failed, or the table is missing.
         """
         return (str(self.tables.read(table).modified),)
 
     def close(self) -> None:
-        """Close the connection; the next question opens it again."""
+        """Close the connection; the next query opens it again."""
         self.jobs.connection.close()
 
     def _compare(self, statements: MergeStatements, rows: int) -> MergeResult:
-        """Say of each row whether it is added, changed or unchanged against the table, and what this has beyond."""
+        """Compare rows with the table: return the status of each row, and the rows to delete from whole days."""
         doing = f"comparing with {statements.table.full_name}"
         told = self.jobs.rows(statements.statuses, statements.parameters, doing)
         status = np.full(rows, "unchanged")
@@ -144,7 +144,7 @@ class BigQueryWarehouse:
 
     @contextmanager
     def _staged(self, table: Table, rows: "pa.Table") -> Iterator[str]:
-        """Hold rows in a table of their own while the body runs; gives its name in SQL."""
+        """Store rows in a staging table while the body runs; yield the table's name, quoted for SQL."""
         import pyarrow.parquet as pq
 
         schema = [*self.tables.schema(table), bigquery.SchemaField(POSITION, "INT64")]
@@ -158,7 +158,7 @@ class BigQueryWarehouse:
         with self.jobs.connection.get_client() as client:
             with told_plainly(f"staging rows for {table.full_name}"):
                 client.create_table(made, exists_ok=True, retry=retry, timeout=timeout)
-                # Loading again replaces what an earlier attempt loaded; the client's own attempts know fewer errors.
+                # A second load replaces the first one. The client's own retries cover fewer errors: they are off.
                 job = retry(client.load_table_from_file)(
                     file, made, rewind=True, num_retries=0, job_config=config, timeout=timeout
                 )
@@ -166,7 +166,7 @@ class BigQueryWarehouse:
             try:
                 yield f"`{name}`"
             finally:
-                # Where this fails, the table still expires.
+                # If this fails, the table still expires.
                 with suppress(GoogleAPIError):
                     client.delete_table(made, not_found_ok=True, retry=retry, timeout=timeout)
 
@@ -176,7 +176,7 @@ class BigQueryWarehouse:
             self._fit.add(table.full_name)
 
     def _in_project(self, sql: str) -> str:
-        """Return SQL with its views written out and the names that datasets have in this project."""
+        """Return SQL with its views expanded and this project's dataset names."""
         sql = with_views(sql)
         if self.settings.dataset_prefix:
             for table in TABLES:
@@ -185,7 +185,7 @@ class BigQueryWarehouse:
 
 
 def _bounds(table: Table, rows: pd.DataFrame, whole: Collection[date]) -> tuple[date, date] | None:
-    """The first and the last partition that a merge is about."""
+    """Return the first and the last partition of a merge."""
     if table.partition is None:
         return None
     days = {*whole, *map(as_date, rows[table.partition].unique())}
@@ -193,5 +193,5 @@ def _bounds(table: Table, rows: pd.DataFrame, whole: Collection[date]) -> tuple[
 
 
 def _asked(sql: str) -> str:
-    """The tables that a statement names, for messages."""
+    """Return the names of a statement's tables, for messages."""
     return ", ".join(table.full_name for table in TABLES if table.full_name in with_views(sql)) or "nothing of ours"

@@ -1,7 +1,7 @@
-"""Where counts come from: a portal, an export file or the simulated portal, behind one interface.
+"""The sources of counts behind one interface: a portal, an export file or the simulated portal.
 
-Which of them a home has, and since when, is decided by `home_source`. What rows mean belongs to `core.published`,
-asking a portal to `portal`, drawing synthetic counts to `core.simulation`.
+`home_source` decides which source a home has, and its first day. What rows mean belongs to `core.published`, requests
+to a portal to `portal`, synthetic counts to `core.simulation`.
 """
 
 import hashlib
@@ -30,9 +30,9 @@ class CountsBatch:
     """What a source published for some local days.
 
     Attributes:
-        rows: every row, usable or not, as `core.published.arrange` gives them.
-        reported: how many rows the source says that it has for these days; never more than there are rows.
-        read_at: when it was read, by the source's own clock.
+        rows: every row, usable or not, in the form that `core.published.arrange` returns.
+        reported: number of rows that the source reported for these days; never more than `rows` has.
+        read_at: when the source was read, by its own clock.
     """
 
     rows: pd.DataFrame
@@ -41,25 +41,25 @@ class CountsBatch:
 
 
 class CountsSource(Protocol):
-    """What every source offers."""
+    """The interface of every source."""
 
     description: str
 
     def read(self, first: date, last: date) -> CountsBatch:
-        """Return all that is published for the local days from first to last.
+        """Return all published rows of the local days from first to last.
 
         Raises:
             SourceUnavailableError: the source did not answer or refused.
-            UnreliableAnswerError: its answer cannot be believed; fewer days at a time may be.
+            UnreliableAnswerError: its answer is incomplete or wrong; a request for fewer days may succeed.
         """
         ...
 
     def newest_day(self) -> date | None:
-        """Return the last local day that is published to its end, or None where nothing is.
+        """Return the last local day that is completely published, or None if nothing is published.
 
         Raises:
             SourceUnavailableError: the source did not answer or refused.
-            UnreliableAnswerError: its answer cannot be believed.
+            UnreliableAnswerError: its answer is incomplete or wrong.
         """
         ...
 
@@ -75,7 +75,7 @@ class PortalSource:
         self._portal = Portal(settings)
 
     def read(self, first: date, last: date) -> CountsBatch:
-        """Fetch the days, all rows of them or none."""
+        """Fetch all rows of the days, or raise."""
         from bike_assets.core.published import arrange
 
         start, end = utc_bounds(first, self._timezone)[0], utc_bounds(last, self._timezone)[1]
@@ -87,13 +87,13 @@ class PortalSource:
         return CountsBatch(arrange(raw.rename(columns=ours)), answer.total, answer.read_at)
 
     def newest_day(self) -> date | None:
-        """Ask for the last hour, and tell its day."""
+        """Ask the portal for its last hour, and return the last day that is complete by then."""
         newest = self._portal.newest_hour()
         return last_whole_day(newest, self._timezone) if newest else None
 
 
 class FileSource:
-    """The export file of a home, read once a process."""
+    """The export file of a home, read once per process."""
 
     def __init__(self, home: Home, settings: Settings) -> None:
         if home.file is None:
@@ -106,14 +106,14 @@ class FileSource:
         """Return the file's rows of the days.
 
         Raises:
-            BikeError: the file is not the one that the home was claimed for, or is no export.
+            BikeError: the file has changed since the home was claimed, or is not an export.
         """
         start, end = utc_bounds(first, self._timezone)[0], utc_bounds(last, self._timezone)[1]
         rows = self._rows[(self._rows["counted_at"] >= start) & (self._rows["counted_at"] < end)]
         return CountsBatch(rows.reset_index(drop=True), len(rows), datetime.now(UTC))
 
     def newest_day(self) -> date | None:
-        """Return the file's last day, whole or not: it will never have more of it."""
+        """Return the file's last day, complete or not: the file will never have more of it."""
         return self._last_day
 
     @cached_property
@@ -139,7 +139,7 @@ def open_source(home: Home, settings: Settings) -> CountsSource:
 
 
 def simulator_of(home: Home, settings: Settings) -> "PortalSimulator":
-    """Return the running simulated portal of a home whose counts come from it."""
+    """Return the running simulated portal of a home with simulated counts."""
     return simulated_portal(
         home.seed or 0,
         home.counters or 0,
@@ -163,7 +163,7 @@ def simulated_portal(
     fields: "PortalFields",
     scenarios: str,
 ) -> "PortalSimulator":
-    """Start the simulated portal of a city on a free port of this machine; it ends with the process."""
+    """Start the simulated portal of a city on a free port of this machine; it stops with this process."""
     from bike_assets.core.simulation import SimulatedCity
     from bike_assets.simulator.publication import SimulatedPublication
     from bike_assets.simulator.scenarios import parse_scenarios
@@ -177,16 +177,16 @@ def simulated_portal(
 
 
 def last_whole_day(newest: datetime, timezone: str) -> date:
-    """Return the last local day that is published to its end: the newest hour's, where that is the day's last."""
+    """Return the last complete local day: the day of the newest hour if that is its last hour, else the day before."""
     next_hour = pd.Timestamp(newest + timedelta(hours=1)).tz_convert(timezone)
     return next_hour.date() - timedelta(days=1)
 
 
 def file_days(path: Path, settings: Settings) -> tuple[date, date]:
-    """Return the first and the last local day of which an export file has a usable row.
+    """Return the first and the last local day for which an export file has a usable row.
 
     Raises:
-        BikeError: it is missing, unreadable or no export.
+        BikeError: the file is missing, unreadable or not an export.
     """
     from bike_assets.core.portal_export import read_export
 
@@ -201,7 +201,7 @@ def file_digest(path: Path) -> str:
     """Return the SHA-256 of a file's content.
 
     Raises:
-        BikeError: it cannot be read.
+        BikeError: the file cannot be read.
     """
     try:
         with path.open("rb") as file:

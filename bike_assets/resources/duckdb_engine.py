@@ -1,6 +1,6 @@
-"""How DuckDB is opened, wherever it is used: in memory, in UTC, and without a connection to anywhere.
+"""Opens DuckDB for every module that uses it: in memory, in UTC, and without network access.
 
-What it is asked belongs to the warehouse and its neighbours.
+Queries belong to `warehouse`, `partition_merge` and `bigquery_values`.
 """
 
 from typing import TYPE_CHECKING
@@ -9,14 +9,14 @@ if TYPE_CHECKING:
     import duckdb
 
 NO_DOWNLOADS = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
-"""DuckDB would download an extension that a query needs; ours need only those inside the package."""
+"""By default DuckDB downloads missing extensions. Our queries need only the built-in ones."""
 
 
 def open_engine(threads: int) -> "duckdb.DuckDBPyConnection":
     """Open an empty database in memory that shows times in UTC.
 
     Args:
-        threads: how many threads a query may use.
+        threads: number of threads that a query may use.
     """
     import duckdb
 

@@ -1,7 +1,7 @@
-"""Objects of a bucket on Google Cloud Storage: the client, its patience, and its refusals in plain words.
+"""Objects of a bucket on Google Cloud Storage: the client, its timeouts and retries, and clear error messages.
 
-What is stored, and what it means, belongs to `gcs_registry` and `gcs_reports`. Google's library is imported with the
-first request, so the embedded profile never loads it.
+What the objects contain belongs to `gcs_registry` and `gcs_reports`. The first request imports Google's library, so
+the embedded profile never loads it.
 """
 
 from collections.abc import Iterator
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS, SILENT_SECONDS = 10.0, 60.0
 RETRY_FOR_SECONDS = 60.0
-"""As long a request is tried again that 408, 429, 5xx or a broken connection ended; nothing else is."""
+"""Retry 408, 429, 5xx and dropped connections for this long; retry nothing else."""
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.5, 10.0
 NEEDED = ("storage.objects.create", "storage.objects.delete", "storage.objects.get", "storage.objects.list")
 ROLE = "Storage Object User (roles/storage.objectUser)"
 
 
 class ObjectChangedError(StepFailedError):
-    """An object is no longer the one that was read; nothing was written."""
+    """Another writer replaced the object since it was read; nothing was written."""
 
 
 def folder_of(gcp: GcpSettings, prefix: str) -> "BucketFolder":
-    """Return what lies below a prefix of the bucket that the settings name; nothing is asked of it yet.
+    """Return the objects below a prefix of the bucket in the settings; send no request yet.
 
     Raises:
-        BikeError: they name none.
+        BikeError: the settings name no bucket.
     """
     if gcp.bucket is None:
         raise BikeError("BIKE_GCP__BUCKET is not set: it names the bucket of registry, reports and artifacts.")
@@ -41,14 +41,14 @@ def folder_of(gcp: GcpSettings, prefix: str) -> "BucketFolder":
 
 @cache
 def shared_client(project: str | None, endpoint: str | None) -> "Client":
-    """Return the client of this process: opening one asks for a token, and figures are read every few seconds.
+    """Return this process's client. It is shared, because each new client requests a token.
 
     Args:
-        project: the Google Cloud project; that of the credentials by default.
-        endpoint: address of an emulator, which asks for no credentials; the real service by default.
+        project: the Google Cloud project; by default the project of the credentials.
+        endpoint: address of an emulator, which needs no credentials; by default the real service.
 
     Raises:
-        BikeError: there are no credentials, or they cannot be read.
+        BikeError: the credentials are missing or cannot be read.
     """
     from google.auth.credentials import AnonymousCredentials
     from google.auth.exceptions import GoogleAuthError
@@ -66,11 +66,11 @@ def shared_client(project: str | None, endpoint: str | None) -> "Client":
 class BucketFolder:
     """The objects of a bucket below a prefix.
 
-    Every write names the generation that it replaces, so that a try that is repeated, or another writer, loses nothing.
+    Every write names the generation that it replaces, so a retry or a second writer never overwrites another change.
 
     Args:
         bucket: name of the bucket.
-        prefix: what the names below begin with, without a slash at its end.
+        prefix: prefix of all object names, without a slash at its end.
         project: the Google Cloud project.
         endpoint: address of an emulator.
     """
@@ -82,14 +82,14 @@ class BucketFolder:
         return f"gs://{self.bucket}/{self.prefix}"
 
     def address(self, name: str) -> str:
-        """Return the address of an object for people: gs://bucket/prefix/name."""
+        """Return the address of an object for messages: gs://bucket/prefix/name."""
         return f"{self}/{name}"
 
     def generation(self, name: str) -> int | None:
-        """Return the generation of an object; None where there is none.
+        """Return the generation of an object; None if it does not exist.
 
         Raises:
-            BikeError: the service refuses, or tells no generation, without which nothing could be replaced safely.
+            BikeError: the service refuses, or returns no generation, without which no object can be replaced safely.
             StepFailedError: the service does not answer.
         """
         with self._told(name):
@@ -101,15 +101,15 @@ class BucketFolder:
         return int(blob.generation)
 
     def read(self, name: str) -> bytes | None:
-        """Return an object as it stands now; None where there is none.
+        """Return the current content of an object; None if it does not exist.
 
         Raises:
-            BikeError: there is no such bucket, or the service refuses.
+            BikeError: the bucket does not exist, or the service refuses.
             StepFailedError: the service does not answer.
         """
         from google.api_core.exceptions import NotFound
 
-        # Asked for by name alone: a generation that somebody replaced meanwhile would be answered with 404.
+        # Request the name without a generation: for a generation that was replaced meanwhile, the answer would be 404.
         with self._told(name):
             try:
                 return bytes(self._blob(name).download_as_bytes(**self._patience()))
@@ -118,17 +118,17 @@ class BucketFolder:
                 return None
 
     def replace(self, name: str, content: bytes, generation: int, kind: str = "application/octet-stream") -> None:
-        """Replace the object that has a generation, 0 where there is none yet; one of this very content may be any.
+        """Replace an object if it still has a generation; an object that already has this content is no error.
 
         Args:
-            name: of the object.
-            content: what it is to hold.
-            generation: the one that it has.
-            kind: its media type, for whoever opens it in a browser.
+            name: name of the object.
+            content: its new content.
+            generation: the generation to replace; 0 to create the object.
+            kind: its media type, which browsers need.
 
         Raises:
-            ObjectChangedError: it has another one by now, and other content.
-            BikeError: there is no such bucket, or the service refuses.
+            ObjectChangedError: the object has another generation and other content.
+            BikeError: the bucket does not exist, or the service refuses.
             StepFailedError: the service does not answer.
         """
         from google.api_core.exceptions import PreconditionFailed
@@ -137,7 +137,7 @@ class BucketFolder:
             with self._told(name):
                 self._blob(name).upload_from_string(content, kind, if_generation_match=generation, **self._patience())
         except PreconditionFailed:
-            # A try whose answer got lost is repeated, and then finds what it stored itself.
+            # If the answer to the first attempt got lost, the retry finds the object that this call stored itself.
             if self.read(name) == content:
                 return
             raise ObjectChangedError(f"{self.address(name)} was replaced by somebody else.") from None
@@ -149,7 +149,7 @@ class BucketFolder:
             return sorted(blob.name.removeprefix(f"{self.prefix}/") for blob in found)
 
     def remove(self, name: str) -> None:
-        """Remove an object; one that is gone already is no error."""
+        """Remove an object; a missing object is no error."""
         from google.api_core.exceptions import NotFound
 
         with self._told(name):
@@ -159,10 +159,10 @@ class BucketFolder:
                 return
 
     def refuse_missing_permissions(self) -> None:
-        """Refuse a bucket in which the account may not do what is done here; nothing is written to find out.
+        """Refuse a bucket on which the account lacks permissions; write nothing.
 
         Raises:
-            BikeError: there is no such bucket, or permissions are missing; they are named.
+            BikeError: the bucket does not exist, or permissions are missing; the message names them.
             StepFailedError: the service does not answer.
         """
         with self._told(""):
@@ -174,10 +174,10 @@ class BucketFolder:
             )
 
     def location(self) -> str:
-        """Return where the bucket is.
+        """Return the bucket's location.
 
         Raises:
-            BikeError: there is no such bucket, or it is not told to this account.
+            BikeError: the bucket does not exist, or this account may not read its location.
             StepFailedError: the service does not answer.
         """
         with self._told(""):
@@ -201,12 +201,12 @@ class BucketFolder:
         return {"timeout": (CONNECT_SECONDS, SILENT_SECONDS), "retry": retry_policy()}
 
     def _refuse_missing_bucket(self) -> None:
-        """Raise NotFound if it is the bucket that is missing: objects are listed by whoever may use them."""
+        """Raise NotFound if the bucket is missing. Listing needs no permission beyond those of `ROLE`."""
         next(iter(self._client.list_blobs(self.bucket, prefix=self.prefix, max_results=1, **self._patience())), None)
 
     @contextmanager
     def _told(self, name: str) -> Iterator[None]:
-        """Say in one sentence what the service refuses, and what would help; another generation is not of these."""
+        """Translate the service's errors into one sentence with a remedy; let PreconditionFailed pass."""
         import requests
         from google.api_core import exceptions
         from google.auth.exceptions import GoogleAuthError, TransportError
@@ -232,7 +232,7 @@ class BucketFolder:
 
 
 def retry_policy() -> "Retry":
-    """Return when a request is tried again, and how long: each here may be repeated without harm."""
+    """Return which requests to retry and for how long. Every request of this module can be repeated safely."""
     from google.cloud.storage.retry import DEFAULT_RETRY
 
     waits = DEFAULT_RETRY.with_delay(initial=FIRST_WAIT_SECONDS, maximum=LONGEST_WAIT_SECONDS, multiplier=2)
@@ -247,7 +247,7 @@ def _no_credentials(error: Exception) -> BikeError:
 
 
 def _line(error: Exception) -> str:
-    """What the service or the connection said, on one line; after tries in vain, what ended the last one."""
+    """Return the error of the service or the connection on one line; after failed retries, that of the last one."""
     cause = getattr(error, "cause", None) or error
     answer = getattr(cause, "response", None)
     said = str(cause) if answer is None else f"{answer.status_code} {_message(answer) or answer.reason}"
@@ -255,7 +255,7 @@ def _line(error: Exception) -> str:
 
 
 def _message(answer: Any) -> str:
-    """The service's own words in an answer; what stands before it may answer with a page, and there are none then."""
+    """Return the service's own error message; empty if the answer is not JSON, such as a proxy's HTML page."""
     try:
         return str(answer.json()["error"]["message"]).strip()
     except (ValueError, KeyError, TypeError):

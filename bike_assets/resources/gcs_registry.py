@@ -1,6 +1,6 @@
-"""The registry in a bucket: summary.json is replaced only where it is still the generation that the change rests on.
+"""The registry in a bucket: it replaces summary.json only if its generation is still the one that the change read.
 
-What a registry offers belongs to `registry`, what a summary is to `core.summary`, talking to the service to `gcs`.
+The interface belongs to `registry`, the format of a summary to `core.summary`, requests to the service to `gcs`.
 """
 
 from functools import partial
@@ -24,29 +24,29 @@ class GcsRegistry:
 
     Args:
         objects: the objects below that prefix.
-        contending_seconds: how long a change is tried again while others replace the summary.
+        contending_seconds: how long to retry a change while other writers replace the summary.
     """
 
     def __init__(self, objects: BucketFolder, contending_seconds: float = CONTENDING_SECONDS) -> None:
         self.objects, self._contending_seconds = objects, contending_seconds
 
     def read(self) -> Summary:
-        """Return the summary as it stands; empty before the first training.
+        """Return the current summary; empty before the first training.
 
         Raises:
-            BikeError: summary.json is not what it has to be, there is no such bucket, or the service refuses.
+            BikeError: summary.json is invalid, the bucket does not exist, or the service refuses.
             StepFailedError: the service does not answer.
         """
         content = self.objects.read(SUMMARY)
         return Summary() if content is None else read_summary(content, self.objects.address(SUMMARY))
 
     def state(self) -> tuple[int, ...]:
-        """Return what changes when the summary does: its generation."""
+        """Return the generation of the summary, which changes with it."""
         generation = self.objects.generation(SUMMARY)
         return () if generation is None else (generation,)
 
     def write_model(self, family: str, content: bytes, sha256: str) -> str:
-        """Store a served file under its content and return its place, relative to the registry."""
+        """Store a model file under the hash of its content and return its path, relative to the registry."""
         relative = model_place(family, sha256)
         if self.objects.generation(relative) is None:
             self.objects.replace(relative, content, generation=0)
@@ -61,19 +61,19 @@ class GcsRegistry:
         self._change(partial(promoted, version=version, day=day, by_hand=by_hand, registry=str(self.objects)))
 
     def take_over(self, summary: Summary) -> None:
-        """Become the summary of another registry, whose files are here already; see `core.summary.continued`.
+        """Take the summary of another registry, whose files are already here; see `core.summary.continued`.
 
         Raises:
-            BikeError: there are versions here, or later promotions, that the other has not.
+            BikeError: this registry has versions or later promotions that the other lacks.
         """
         self._change(partial(continued, other=summary, registry=str(self.objects)))
 
     def load(self, entry: ModelEntry) -> "ServedModel":
-        """Load the file that serves a version; see `Registry.load`."""
+        """Load the model file of a version; see `Registry.load`."""
         return served_model(entry, self._content(entry), self.objects.address(entry.model_file))
 
     def trained(self, entry: ModelEntry) -> "Trained":
-        """Return what a training made; see `Registry.trained`."""
+        """Return the result of a training; see `Registry.trained`."""
         from bike_assets.core.families.base import Trained
 
         return Trained(self._content(entry), entry.counters)
@@ -85,10 +85,10 @@ class GcsRegistry:
         return content
 
     def _change(self, change: Change) -> None:
-        """Change the summary, again from the start while others were quicker.
+        """Change the summary; start again whenever another writer replaced it first.
 
         Raises:
-            StepFailedError: others were quicker all the time.
+            StepFailedError: other writers were first until the time was over.
         """
         import stamina
 
@@ -111,8 +111,8 @@ class GcsRegistry:
             ) from None
 
     def _try_to_change(self, change: Change) -> None:
-        # The generation first: what is read after it is that one or a newer one, and of a newer one the write is
-        # refused. The other way round, a change in between would be lost.
+        # Get the generation first. What is read afterwards is that generation or a newer one; if it is newer, the
+        # service refuses the write. In the other order, a change in between would be lost.
         generation = self.objects.generation(SUMMARY)
         before = self.read()
         after = change(before)

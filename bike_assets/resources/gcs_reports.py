@@ -1,6 +1,6 @@
-"""Reports in a bucket: written to a file of this machine first, and stored in one piece.
+"""The drift reports in a bucket: each is written to a local file first and uploaded in one request.
 
-What a place of reports offers belongs to `reports`, talking to the service to `gcs`.
+The interface belongs to `reports`, requests to the service to `gcs`.
 """
 
 import tempfile
@@ -22,11 +22,11 @@ class GcsReports:
 
     @contextmanager
     def writing(self, day: date) -> Iterator[Path]:
-        """Give the body a file of this machine, and store it afterwards; see `DriftReports.writing`.
+        """Yield a local file and upload it afterwards; see `DriftReports.writing`.
 
         Raises:
-            BikeError: there is no such bucket, or the service refuses.
-            StepFailedError: the service does not answer, or another run wrote the same day's report meanwhile.
+            BikeError: the bucket does not exist, or the service refuses.
+            StepFailedError: the service does not answer, or another run stored the same day's report meanwhile.
         """
         name = report_name(day)
         with tempfile.TemporaryDirectory(prefix="bike-report-") as folder:
@@ -39,11 +39,11 @@ class GcsReports:
             self.objects.remove(old)
 
     def metadata(self, day: date, address: str) -> dict[str, Any]:
-        """Return the metadata that leads to a day's report; see `DriftReports.metadata`."""
+        """Return metadata with the links to a day's report; see `DriftReports.metadata`."""
         name = report_name(day)
         is_there = self.objects.generation(name) is not None
         return leading_to(name, address, self.objects.address(name)) if is_there else {}
 
     def read(self, name: str) -> bytes | None:
-        """Return a report by the name of its file; see `DriftReports.read`."""
+        """Return a report by its file name; see `DriftReports.read`."""
         return self.objects.read(name) if is_report(name) else None

@@ -1,4 +1,4 @@
-"""Which source a home has: as it was recorded, as the settings name it, or for `auto` the portal if it answers.
+"""Chooses a home's source: the recorded one, else the one in the settings; `auto` takes the portal if it answers.
 
 Reading counts belongs to `counts_source`, the record itself to `bike_assets.home.record`.
 """
@@ -19,20 +19,20 @@ from bike_assets.resources.counts_source import file_days, file_digest, last_who
 from bike_assets.settings import Settings
 
 EARLIEST_LAST_DAY = date(1990, 1, 1)
-"""Ten years of history before it, the longest that the settings allow, begin when clocks and calendars are known."""
+"""The settings allow ten years of history: none begins before 1980, since when clocks and calendars are known."""
 ANSWER_WITHIN_SECONDS = 8.0
-"""For `auto`: resolving names has no time limit of its own, so the whole question has one."""
+"""Time limit for the portal's answer with `auto`. Name resolution has no time limit, so the whole request needs one."""
 
 
 def outline_home(settings: Settings, until: date | None = None) -> Home:
-    """Return the recorded home, or describe the one that the settings would make; nothing is written or asked.
+    """Return the recorded home, or the one that the settings would create; write nothing and ask no server.
 
     Args:
         settings: the settings in force.
-        until: for a new home of a source without an end, the last day of its history; yesterday by default.
+        until: the last day of history, for a new home whose source has no end; yesterday by default.
 
     Raises:
-        BikeError: the settings do not fit the record, the export cannot be used, or `until` is too long ago.
+        BikeError: the settings contradict the record, the export cannot be used, or `until` is too long ago.
     """
     home = recorded_home(settings)
     if home is not None:
@@ -49,12 +49,13 @@ def outline_home(settings: Settings, until: date | None = None) -> Home:
 
 
 def claim_home(settings: Settings, until: date | None = None) -> Home:
-    """Return the recorded home, or make the one that the settings name; `auto` asks the portal, once a home.
+    """Return the recorded home, or create the one that the settings name; `auto` asks the portal once per home.
 
     Raises:
-        BikeError: the settings do not fit the record, the export cannot be used, `until` is too long ago, or the
+        BikeError: the settings contradict the record, the export cannot be used, `until` is too long ago, or the
             folder cannot be written to.
-        SourceUnavailableError: a new home is to have the portal, which does not answer or has nothing.
+        SourceUnavailableError: the settings name the portal, and it does not answer or has no rows.
+        UnreliableAnswerError: the settings name the portal, and its answer cannot be read.
     """
     home = outline_home(settings, until)
     if recorded_home(settings) is not None:
@@ -72,7 +73,7 @@ def claim_home(settings: Settings, until: date | None = None) -> Home:
 
 
 def _newest_day(settings: Settings, quickly: bool = False) -> date:
-    """The last local day that the portal has published to its end."""
+    """Return the last local day that the portal has published completely."""
     from bike_assets.resources.portal import Portal
 
     newest = Portal(settings).newest_hour(quickly)
@@ -82,7 +83,7 @@ def _newest_day(settings: Settings, quickly: bool = False) -> date:
 
 
 def _newest_day_in_seconds(settings: Settings) -> date | str:
-    """The portal's newest day if it answers within seconds, or why it cannot be used."""
+    """Return the portal's newest day if it answers within seconds, else the reason why it cannot be used."""
     answer: Future[date | str] = Future()
 
     def ask() -> None:
@@ -100,7 +101,7 @@ def _newest_day_in_seconds(settings: Settings) -> date | str:
 
 
 def _since_months_before(home: Home, newest: date, settings: Settings, until: date | None) -> Home:
-    """Let a home begin the months of its history before the portal's newest day, whatever the clock says."""
+    """Start the home's history the configured months before the portal's newest day, whatever the clock says."""
     return replace(home, first_day=_first_day(min(until or date.max, newest), settings))
 
 
@@ -109,7 +110,7 @@ def _first_day(last: date, settings: Settings) -> date:
 
 
 def yesterday(timezone: str) -> date:
-    """Return the last local day that is over: the only question put to the clock, and only about sources."""
+    """Return the last local day that is over, by this machine's clock."""
     return (datetime.now(ZoneInfo(timezone)) - timedelta(days=1)).date()
 
 
@@ -136,7 +137,7 @@ def _describe_file_home(settings: Settings) -> Home:
 
 
 def _with_same_file(home: Home, settings: Settings) -> Home:
-    """Accept the recorded export at the place that the settings name, and refuse another one."""
+    """Accept the recorded export at the path in the settings; refuse a file with other content."""
     if home.source != "file" or settings.counts_file is None:
         return home
     path = settings.counts_file.expanduser().absolute()

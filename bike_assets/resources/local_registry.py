@@ -1,6 +1,6 @@
-"""The registry in a folder: a lock file keeps writers apart, and renaming keeps readers from seeing halves.
+"""The registry in a folder: a lock file excludes other writers, and a rename makes each change atomic for readers.
 
-What a registry offers belongs to `registry`, what a summary is to `core.summary`.
+The interface belongs to `registry`, the format of a summary to `core.summary`.
 """
 
 import os
@@ -25,10 +25,10 @@ class LocalRegistry:
         self.folder = folder
 
     def read(self) -> Summary:
-        """Return the summary as it stands; empty before the first training.
+        """Return the current summary; empty before the first training.
 
         Raises:
-            BikeError: summary.json is not what it has to be.
+            BikeError: summary.json is invalid.
         """
         path = self.folder / SUMMARY
         try:
@@ -37,7 +37,7 @@ class LocalRegistry:
             return Summary()
 
     def state(self) -> tuple[int, ...]:
-        """Return what changes when the summary does: its file's time, number and size."""
+        """Return the modification time, inode and size of the summary's file, which change with it."""
         try:
             state = (self.folder / SUMMARY).stat()
         except FileNotFoundError:
@@ -45,7 +45,7 @@ class LocalRegistry:
         return state.st_mtime_ns, state.st_ino, state.st_size
 
     def write_model(self, family: str, content: bytes, sha256: str) -> str:
-        """Store a served file under its content and return its place, relative to the registry."""
+        """Store a model file under the hash of its content and return its path, relative to the registry."""
         relative = model_place(family, sha256)
         path = self.folder / relative
         if not path.exists():
@@ -61,11 +61,11 @@ class LocalRegistry:
         self._change(partial(promoted, version=version, day=day, by_hand=by_hand, registry=str(self.folder)))
 
     def load(self, entry: ModelEntry) -> "ServedModel":
-        """Load the file that serves a version; see `Registry.load`."""
+        """Load the model file of a version; see `Registry.load`."""
         return served_model(entry, self._content(entry), str(self.folder / entry.model_file))
 
     def trained(self, entry: ModelEntry) -> "Trained":
-        """Return what a training made; see `Registry.trained`."""
+        """Return the result of a training; see `Registry.trained`."""
         from bike_assets.core.families.base import Trained
 
         return Trained(self._content(entry), entry.counters)

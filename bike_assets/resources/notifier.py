@@ -1,6 +1,6 @@
-"""Messages on their way to a Discord channel: its limits, its refusals, and an address that nobody may see.
+"""Sends messages to a Discord channel, within its limits, and keeps the webhook's secret address out of all logs.
 
-What a message says belongs to `core.messages`; who is told, when and how often, to `automation.announcements`.
+The text of a message belongs to `core.messages`; when and how often to send one, to `automation.announcements`.
 """
 
 import logging
@@ -21,44 +21,44 @@ if TYPE_CHECKING:
 MOST_IN_TITLE, MOST_IN_TEXT, MOST_IN_NAME, MOST_IN_VALUE = 256, 4096, 256, 1024
 MOST_FIELDS = 25
 MOST_IN_ALL = 6000
-"""Discord's limits, in characters; the last is of title, text, names and values together."""
+"""Discord's limit in characters for title, text, names and values together."""
 MOST_BESIDE_OTHERS = 40
-"""A longer value has a line to itself."""
+"""A value longer than this gets its own line."""
 LONGEST_WAIT_SECONDS = 2.0
-"""A longer wait is not waited for when Discord asks for one before the second try."""
+"""The longest wait before the second try. If Discord asks for more, the notifier does not retry."""
 COLOURS = {Severity.INFO: 0x2E9E5B, Severity.WARNING: 0xE6A100, Severity.CRITICAL: 0xC62828}
 LEVELS = {Severity.INFO: logging.INFO, Severity.WARNING: logging.WARNING, Severity.CRITICAL: logging.ERROR}
 THREAD = "discord"
 TALKATIVE = ("urllib3", "requests", "discord_webhook", "charset_normalizer")
-"""Packages that log addresses, or answers, which may repeat them."""
+"""Packages that log addresses, or answers that may contain them."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Notifier:
-    """A channel.
+    """Sends messages to one channel.
 
     Attributes:
-        url: the address of its webhook, which is its password as well; None where messages are only logged.
-        timeout_seconds: silence after which a message is given up; a wait that Discord asks for comes on top.
+        url: the address of the channel's webhook, which is also its password; None to only log messages.
+        timeout_seconds: how long to wait for an answer; a wait that Discord asks for is added.
     """
 
     url: SecretStr | None
     timeout_seconds: float
 
     def send(self, message: Message) -> bool:
-        """Send a message, or log it where there is no webhook; never raises.
+        """Send a message, or log it if there is no webhook; never raise.
 
         Returns:
-            Whether it has arrived. One that was given up for a late answer may have, too.
+            Whether Discord confirmed the message. After a timeout it may still have arrived.
         """
         if self.url is None:
             log.log(LEVELS[message.severity], "%s", _as_line(message))
             return False
         try:
             problem = _send_in_time(_webhook(self.url, message, self.timeout_seconds), self.timeout_seconds)
-        except Exception as error:  # Whoever tells of a failure must not become one.
+        except Exception as error:  # A failed notification must not fail the run that it reports.
             problem = f"it failed with {type(error).__name__}"
         if problem is not None:
             log.warning("The message %r did not reach Discord: %s.", message.title, problem)
@@ -83,7 +83,7 @@ def _webhook(url: SecretStr, message: Message, timeout_seconds: float) -> "Disco
 def _embed(message: Message) -> "DiscordEmbed":
     from discord_webhook import DiscordEmbed
 
-    # The link is part of the text: Discord refuses a whole message whose own link is to a host such as localhost.
+    # The link is part of the text: Discord refuses a message whose link field names a host such as localhost.
     link = f"\n{message.link}" if message.link else ""
     title = _cut(message.title, MOST_IN_TITLE)
     text = _cut(message.text, MOST_IN_TEXT - len(link)) + link
@@ -105,9 +105,10 @@ def _cut(text: str, most: int) -> str:
 
 
 def _send_in_time(webhook: "DiscordWebhook", timeout_seconds: float) -> str | None:
-    """Say why a message did not arrive, None when it did.
+    """Send a message and return why it did not arrive, or None if it did.
 
-    A thread of its own is what can be left behind when an answer drips, and what the libraries' lines are known by.
+    A separate thread sends it, for two reasons: it can be abandoned if the answer is too slow, and its name identifies
+    the log lines of the libraries, which are dropped.
     """
     _drop_lines_of_thread()
     problems: list[str | None] = []
@@ -133,7 +134,7 @@ def _try_twice(webhook: "DiscordWebhook", timeout_seconds: float) -> str | None:
     from requests import RequestException, Timeout
 
     deadline = time.monotonic() + timeout_seconds + LONGEST_WAIT_SECONDS
-    # Its execute() reads any answer as JSON, logs it, and waits as often and as long as it is told to.
+    # We do not call webhook.execute(): it parses any answer as JSON, logs it, and waits as long as Discord asks.
     try:
         response = webhook.api_post_request()
         wait = _wait_asked_for(response)
@@ -146,12 +147,12 @@ def _try_twice(webhook: "DiscordWebhook", timeout_seconds: float) -> str | None:
         return "it did not answer in time"
     except RequestException as error:
         return f"the connection failed with {type(error).__name__}"
-    except Exception as error:  # A thread's exception would be printed, with the address in it.
+    except Exception as error:  # Python would print a thread's exception, and the address with it.
         return f"it failed with {type(error).__name__}"
 
 
 def _wait_asked_for(response: "Response") -> float | None:
-    """The seconds to wait before another try is worth it; None where it is not."""
+    """Return the seconds to wait before the second try; None if there is to be none."""
     if response.status_code != HTTPStatus.TOO_MANY_REQUESTS:
         return None
     try:
@@ -162,7 +163,7 @@ def _wait_asked_for(response: "Response") -> float | None:
 
 
 def _refusal(response: "Response") -> str | None:
-    """What an answer says against the message; None where it was taken."""
+    """Return why Discord did not accept the message; None if it did."""
     status = response.status_code
     if status == HTTPStatus.NOT_FOUND:
         return "there is no such webhook (HTTP 404)"

@@ -1,6 +1,7 @@
-"""The client of a weather service that speaks as Open-Meteo does: hourly weather of UTC days, or a reason why not.
+"""The client of a weather service with Open-Meteo's API: returns hourly weather of UTC days, or raises.
 
-What weather is plausible, and how it is arranged and stored, belongs elsewhere; so does the choice of a source.
+Which weather is plausible belongs to `core.weather`, storing to `ingestion.weather`, the choice of a source to
+`weather_source`.
 """
 
 import math
@@ -15,27 +16,27 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_DAYS = 92
-"""Of one request, and what the forecast keeps of the past."""
+"""The days of one request; also the past days that the forecast service keeps."""
 VARIABLES = {
     "temperature": ("temperature_2m", "°C"),
     "rain": ("rain", "mm"),
     "wind": ("wind_speed_10m", "m/s"),
     "cloud": ("cloud_cover", "%"),
 }
-"""The service's name for each of our columns, and its unit."""
+"""Our columns, each with the service's name and unit."""
 
 
 class OpenMeteo:
     """The weather of one place.
 
     Args:
-        archive_url: scheme, host and port of the service that has what was observed.
-        forecast_url: the same of the one that has forecasts and the newest days.
-        latitude: of the place, in degrees north.
-        longitude: of the place, in degrees east.
-        timeout_seconds: silence after which a request is given up.
-        attempts: how often a request is tried.
-        backoff_seconds: the wait before the second try; it then doubles.
+        archive_url: scheme, host and port of the archive, which has observed weather.
+        forecast_url: scheme, host and port of the service that has forecasts and the newest days.
+        latitude: latitude of the place, in degrees north.
+        longitude: longitude of the place, in degrees east.
+        timeout_seconds: how long a request may take without an answer.
+        attempts: maximum number of attempts of a request.
+        backoff_seconds: the wait before the second attempt; later waits double.
     """
 
     def __init__(
@@ -53,26 +54,26 @@ class OpenMeteo:
         self._timeout_seconds, self._attempts, self._backoff_seconds = timeout_seconds, attempts, backoff_seconds
 
     def observed(self, first: date, last: date) -> "pd.DataFrame":
-        """Return the weather of the UTC days from first to last as it was; the newest few days are not known yet.
+        """Return the observed weather of the UTC days from first to last; the archive lacks the newest few days.
 
         Returns:
             Columns at (UTC), temperature (°C), rain (mm in the hour that ends then), wind (m/s) and cloud (%), each
-            missing where the service says null; one row an hour, in order of time.
+            missing where the service answers null; one row per hour, in order of time.
 
         Raises:
             SourceUnavailableError: the service did not answer, refused, or its quota is used up.
-            UnreliableAnswerError: its answer is not what was asked for.
+            UnreliableAnswerError: its answer does not match the request.
         """
         return self._weather(self._archive_url, "/v1/archive", first, last)
 
     def forecast(self, first: date, last: date) -> "pd.DataFrame":
-        """Return the weather of the UTC days from first to last as it is expected now, in the form of `observed`.
+        """Return the current forecast for the UTC days from first to last, in the form of `observed`.
 
-        The service keeps 92 days of the past, too.
+        The service also has the weather of the past 92 days.
 
         Raises:
             SourceUnavailableError: the service did not answer, refused, or its quota is used up.
-            UnreliableAnswerError: its answer is not what was asked for.
+            UnreliableAnswerError: its answer does not match the request.
         """
         return self._weather(self._forecast_url, "/v1/forecast", first, last)
 
@@ -100,7 +101,7 @@ class OpenMeteo:
 
 
 def _parts(first: date, last: date) -> Iterator[tuple[date, date]]:
-    """The days in parts that one request may ask for."""
+    """Split the days into parts of at most the days of one request."""
     if last < first:
         raise ValueError(f"weather from {first} to {last}")
     while first <= last:
@@ -113,7 +114,7 @@ def _read(envelope: Mapping[str, Any], address: str, first: date, last: date) ->
     """Return the weather of an answer.
 
     Raises:
-        UnreliableAnswerError: it lacks a column or some hours, or is in other units.
+        UnreliableAnswerError: the answer lacks a column or some hours, or has other units.
     """
     import pandas as pd
 
@@ -139,7 +140,7 @@ def _read(envelope: Mapping[str, Any], address: str, first: date, last: date) ->
 
 
 def _numbers(values: Sequence[Any], name: str, address: str, hours: int) -> "pd.Series":
-    """A column's values, missing where they are null."""
+    """Return a column's values; null becomes a missing value."""
     import pandas as pd
 
     if len(values) != hours:

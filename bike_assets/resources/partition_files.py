@@ -1,7 +1,8 @@
-"""One partition's files: numbered, written under a temporary name and renamed, never replaced under their own name.
+"""The numbered files of one partition: each is written under a temporary name, renamed, and never overwritten.
 
-DuckDB opens a path more than once and would mix old and new; so each change is the next number, and readers take the
-highest. A superseded file stays for a minute, for those who are reading it. What rows mean belongs to the warehouse.
+DuckDB opens a path more than once and would mix old and new content. So each change writes the next number, and
+readers take the highest. A superseded file stays for at least a minute, for its readers. What rows mean belongs to
+`core.schemas`.
 """
 
 import itertools
@@ -17,12 +18,12 @@ KEPT_FOR_READERS_SECONDS = 60
 
 
 def current_file(folder: Path) -> Path | None:
-    """Return the file that holds a partition now, or None."""
+    """Return the current file of a partition, or None."""
     return max(folder.glob("rows-*.parquet"), key=_number, default=None)
 
 
 def supersede(folder: Path, rows: "pa.Table") -> None:
-    """Make rows the content of a partition: readers see all of them or none."""
+    """Replace the content of a partition atomically: readers see the old rows or the new ones."""
     import pyarrow.parquet as pq
 
     current = current_file(folder)
@@ -42,7 +43,7 @@ def _number(file: Path) -> int:
 
 
 def _remove_superseded(folder: Path) -> None:
-    """Remove files that were superseded long enough ago: a reader that began before that has them open or is done."""
+    """Remove files that were superseded more than a minute ago: their readers have opened them or are done."""
     files = sorted(folder.glob("rows-*.parquet"), key=_number)
     for old, successor in itertools.pairwise(files):
         if time.time() - successor.stat().st_mtime > KEPT_FOR_READERS_SECONDS:

@@ -1,7 +1,6 @@
-"""What a merge does to the files of a table: rows are compared with them, and partitions that change are rewritten.
+"""Merges rows into the Parquet files of a table: compares the rows with the files and rewrites changed partitions.
 
-What may be merged, who may merge and asking questions belong to `warehouse`; how one file follows another to
-`partition_files`.
+Validation, locks and queries belong to `warehouse`, the numbering of a partition's files to `partition_files`.
 """
 
 import glob
@@ -27,28 +26,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MergeResult:
-    """What a merge did.
+    """The result of a merge.
 
     Attributes:
-        status: one of "added", "changed" and "unchanged" for every row, in the rows' order.
-        withdrawn: number of rows that are no longer there, by local day, for the days that were given as whole.
+        status: "added", "changed" or "unchanged" for each row, in the order of the rows.
+        withdrawn: number of deleted rows by local day; only days in `whole` can have any.
     """
 
     status: np.ndarray
     withdrawn: dict[date, int] = field(default_factory=dict)
 
     def count(self, kind: str) -> int:
-        """Number of rows of a kind."""
+        """Number of rows with this status."""
         return int((self.status == kind).sum())
 
     @property
     def added(self) -> int:
-        """Rows with new keys."""
+        """Number of rows with new keys."""
         return self.count("added")
 
     @property
     def changed(self) -> int:
-        """Rows that replaced others."""
+        """Number of rows that replaced an existing row."""
         return self.count("changed")
 
 
@@ -58,9 +57,9 @@ class PartitionMerge:
 
     Attributes:
         table: the table.
-        folder: where its files are.
-        connect: gives a cursor of the engine, for one thread.
-        threads: how many partitions are rewritten at once.
+        folder: the folder of its files.
+        connect: returns a cursor of the engine, for one thread.
+        threads: number of partitions that are rewritten in parallel.
     """
 
     table: Table
@@ -69,11 +68,11 @@ class PartitionMerge:
     threads: int
 
     def merge(self, rows: pd.DataFrame, whole: Collection[date]) -> MergeResult:
-        """Merge rows that are known to fit the table, each partition at once or not at all.
+        """Merge validated rows; each partition changes atomically.
 
         Args:
             rows: the rows, with a fresh index.
-            whole: local days of which the rows are all there are.
+            whole: local days for which `rows` is complete: other rows of these days are deleted.
         """
         arrow = to_arrow(self.table, rows)
         parts: dict[date | None, np.ndarray] = {None: np.arange(len(rows))}
@@ -99,7 +98,7 @@ class PartitionMerge:
         return self.folder / f"{self.table.partition}={as_date(value)}" if self.table.partition else self.folder
 
     def _compare(self, new: "pa.Table", paths: list[Path], whole: Collection[date]) -> MergeResult:
-        """Say of each row whether it is added, changed or unchanged against the files, and what these have beyond."""
+        """Compare rows with the files: return the status of each row, and the rows to delete from whole days."""
         table = self.table
         compared = [name for name in table.columns if name not in {*table.key, *table.ignored}]
         differs = " OR ".join(f'old."{name}" IS DISTINCT FROM new."{name}"' for name in compared)
@@ -126,7 +125,7 @@ class PartitionMerge:
     def _rewrite(
         self, rows: "pa.Table", changed: np.ndarray, part: np.ndarray, folder: Path, whole: Collection[date]
     ) -> None:
-        """Supersede a partition's file by its rows and the changed ones; these win over old ones of their key."""
+        """Write a partition's next file: its old rows and the changed rows, which replace old rows with their key."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -149,12 +148,12 @@ class PartitionMerge:
 
 
 def quoted(names: Iterable[str]) -> list[str]:
-    """Return names of columns as DuckDB takes them for names, also those that are words of SQL."""
+    """Return column names quoted for DuckDB, so that SQL keywords are safe as names."""
     return [f'"{name}"' for name in names]
 
 
 def _positions_by_day(days: pd.Series) -> dict[date | None, np.ndarray]:
-    """The positions of the rows of each day."""
+    """Return the positions of each day's rows."""
     numbers = day_numbers(days)
     order = np.argsort(numbers, kind="stable")
     found, starts = np.unique(numbers[order], return_index=True)
@@ -163,7 +162,7 @@ def _positions_by_day(days: pd.Series) -> dict[date | None, np.ndarray]:
 
 
 def _rows_at(rows: "pa.Table", positions: np.ndarray) -> "pa.Table":
-    """The rows at ascending positions; neighbours, as a day's rows mostly are, need not be copied."""
+    """Return the rows at ascending positions; a contiguous range, the usual case for a day, is not copied."""
     if len(positions) and positions[-1] - positions[0] + 1 == len(positions):
         return rows.slice(positions[0], len(positions))
     return rows.take(positions)

@@ -1,7 +1,7 @@
-"""The client of an Opendatasoft portal (Explore API v2.1): all rows of a range of time, or a reason why not.
+"""The client of an Opendatasoft portal (Explore API v2.1): returns all rows of a time range, or an error.
 
-A range is one count and one Parquet export, whatever its length: the cheapest pair of requests that can prove itself.
-Records would take 24 requests for a day of Paris and end at 10,000 rows. What rows mean belongs to `core.published`.
+Each range takes two requests, whatever its length: a count and a Parquet export, which the count verifies. The records
+endpoint would take 24 requests for a day of Paris and ends at 10,000 rows. What rows mean belongs to `core.published`.
 """
 
 import logging
@@ -45,12 +45,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Answer:
-    """All rows of a range.
+    """All rows of a time range.
 
     Attributes:
-        table: the fields that were asked for, by the portal's names.
-        total: how many rows the portal said that it has.
-        read_at: when it was asked, by its own clock.
+        table: the requested fields, under the portal's names.
+        total: number of rows that the portal reported.
+        read_at: when the portal answered, by its own clock.
     """
 
     table: "pa.Table"
@@ -59,7 +59,7 @@ class Answer:
 
 
 class Portal:
-    """One dataset of one portal, which may have several addresses."""
+    """One dataset of one portal; the portal may have several addresses."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -72,7 +72,8 @@ class Portal:
 
         Raises:
             SourceUnavailableError: the portal did not answer, refused, or its quota is used up.
-            UnreliableAnswerError: each try gave fewer rows than the portal says it has, or no readable export.
+            UnreliableAnswerError: every attempt returned fewer rows than the portal reported, other hours, or no
+                readable export.
         """
         for attempt in self._tries(self._settings.portal_attempts):
             with attempt, self._client() as client:
@@ -80,10 +81,10 @@ class Portal:
         raise AssertionError("the last attempt returns or raises")
 
     def newest_hour(self, quickly: bool = False) -> datetime | None:
-        """Return the last published hour (UTC), or None where nothing is published.
+        """Return the last published hour (UTC), or None if nothing is published.
 
         Args:
-            quickly: try once and for seconds only.
+            quickly: make one attempt, with a time limit of seconds.
 
         Raises:
             SourceUnavailableError: the portal did not answer, refused, or its quota is used up.
@@ -97,7 +98,7 @@ class Portal:
     def _newest_hour(self, client: httpx.Client) -> datetime | None:
         newest_first = {"select": self._hour, "order_by": f"{self._hour} desc", "limit": "1"}
         recent = f"{self._hour} >= {_literal(pd.Timestamp.now(tz='UTC') - NEWEST_WITHIN)}"
-        # Sorting a year of rows for the newest one is dear for a portal, and mostly needless.
+        # To sort a year of rows for the newest one is expensive for a portal, and rarely necessary.
         for narrowed in ({"where": recent}, {}):
             envelope, _ = self._json(client, {**newest_first, **narrowed})
             newest = self._first_hour(envelope)
@@ -121,7 +122,7 @@ class Portal:
         return Answer(table, total, read_at)
 
     def _count(self, client: httpx.Client, where: str) -> tuple[int, datetime]:
-        """The number of rows that the portal says fulfil a condition, and when it said so."""
+        """Return how many rows the portal has for a condition, and when it answered."""
         envelope, read_at = self._json(client, {"where": where, "limit": "0"})
         total = envelope.get("total_count")
         if not isinstance(total, int):
@@ -137,7 +138,7 @@ class Portal:
             )
 
     def _refuse_doubles_for_others(self, client: httpx.Client, table: "pa.Table", total: int) -> None:
-        """Refuse rows that are enough in number only because some come twice, unless the portal has these twice."""
+        """Refuse an export that reaches the reported number only by duplicates, unless the portal has these too."""
         ours = self._settings.portal_fields
         telling = [name for name in (ours.counter_id, ours.counter_name, self._hour, ours.bike_count) if name]
         rows = table.select(telling).to_pandas()
@@ -169,7 +170,7 @@ class Portal:
         return json_object(reply, "The portal"), server_time(reply)
 
     def _get(self, client: httpx.Client, path: str, parameters: dict[str, str]) -> Reply:
-        """Return a successful answer with its whole body; try the next address where a name does not resolve."""
+        """Return a successful answer with its whole body; if a host name does not resolve, use the next address."""
         parameters, seconds = {**parameters, "timezone": "UTC"}, self._settings.portal_timeout_seconds
         while True:
             try:
@@ -198,7 +199,7 @@ class Portal:
 
 
 def _equals(value: object) -> str:
-    """A condition on a value as the export has it."""
+    """Return the ODSQL condition that a field has a value of the export."""
     if pd.isna(value):  # type: ignore[call-overload]
         return "is null"
     if isinstance(value, datetime):

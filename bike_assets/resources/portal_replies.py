@@ -1,4 +1,4 @@
-"""What a portal's export holds, and whether it can be believed. Asking belongs to `portal`."""
+"""Reads a portal's export and validates it. Requests belong to `portal`."""
 
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ def read_parquet(reply: Reply, fields: list[str]) -> "pa.Table":
     """Return the fields of a Parquet export.
 
     Raises:
-        UnreliableAnswerError: it is none, it was broken off, or a field is missing.
+        UnreliableAnswerError: the export is not Parquet, is incomplete, or lacks a field.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -1,7 +1,7 @@
-"""Which engine serves each resource under the profile in force: this machine's files, or Google Cloud.
+"""Chooses the engine of each resource for the profile in force: this machine's files, or Google Cloud.
 
-Each function returns at once: the first question opens files and connections. What the engines offer belongs to
-`warehouse`, `registry`, `reports` and `tracking`.
+No function here opens a file or a connection; the first use does. The interfaces belong to `warehouse`, `registry`,
+`reports` and `tracking`.
 """
 
 from bike_assets.resources.registry import Registry
@@ -21,7 +21,7 @@ def open_warehouse(settings: Settings) -> Warehouse:
 
 
 def open_registry(settings: Settings) -> Registry:
-    """Return the registry: a folder, or a folder of the bucket."""
+    """Return the registry: a folder of the home, or of the bucket."""
     if settings.profile == "local":
         from bike_assets.resources.local_registry import LocalRegistry
 
@@ -33,7 +33,7 @@ def open_registry(settings: Settings) -> Registry:
 
 
 def open_reports(settings: Settings) -> DriftReports:
-    """Return the drift reports: a folder, or a folder of the bucket."""
+    """Return the drift reports: a folder of the home, or of the bucket."""
     if settings.profile == "local":
         from bike_assets.resources.reports import LocalReports
 
@@ -45,6 +45,6 @@ def open_reports(settings: Settings) -> DriftReports:
 
 
 def open_tracking(settings: Settings) -> Tracking:
-    """Return MLflow's tracking: a database in the home, or the deployment's own with artifacts in the bucket."""
+    """Return the tracking: MLflow in the home, or on MLFLOW_TRACKING_URI with its artifacts in the bucket."""
     folder = settings.home_folder / "mlflow"
     return CloudTracking(folder, settings.gcp.bucket) if settings.profile == "gcp" else Tracking(folder)

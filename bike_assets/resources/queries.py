@@ -1,4 +1,4 @@
-"""Questions that several parts put to the warehouse. What is made of the answers belongs to those who ask."""
+"""Warehouse queries that several modules share. What the results mean belongs to the callers."""
 
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
@@ -18,7 +18,7 @@ from bike_assets.settings import Settings
 TRAIN_BASELINE, TEST_BASELINE = "train_baseline", "test_baseline"
 TRAIN_CURRENT, TEST_CURRENT = "train_current", "test_current"
 SORTED_DAYS = 31
-"""Days of features that one statement puts in order: BigQuery sorts an answer on a single machine."""
+"""Days of features that one statement sorts: BigQuery sorts a result on a single machine."""
 _DRAWN = "AND SUBSTR(TO_HEX(MD5(CONCAT(counter_id, FORMAT_TIMESTAMP('%Y%m%d%H', counted_at)))), 1, 8) < @below "
 NEWEST_READINGS = (
     "SELECT * FROM monitoring_audit.ingestions WHERE day BETWEEN @first AND @last "
@@ -31,7 +31,7 @@ NEWEST_WHOLE_READINGS = (
 
 
 def read_counts(warehouse: Warehouse, span: Span) -> pd.DataFrame:
-    """Return counter_id, counted_at (UTC), day and bike_count of some local days, outliers left out."""
+    """Return counter_id, counted_at (UTC), day and bike_count of some local days, without outliers."""
     return warehouse.query(
         "SELECT counter_id, counted_at, day, bike_count FROM bike_traffic_raw.comptage_velo "
         "WHERE day BETWEEN @first AND @last AND NOT is_outlier",
@@ -41,16 +41,16 @@ def read_counts(warehouse: Warehouse, span: Span) -> pd.DataFrame:
 
 
 def read_cube(warehouse: Warehouse, span: Span, timezone: str) -> CountCube:
-    """Return the counts that features of the days of a span can depend on, and those of the span."""
+    """Return the counts of a span's days and of all earlier days that their features depend on."""
     return build_cube(read_counts(warehouse, Span(history_start(span.first), span.last)), timezone)
 
 
 def known_weather(warehouse: Warehouse, span: Span) -> pd.DataFrame:
-    """Return the hours of some local days of which weather is there.
+    """Return the hours of some local days that have weather in the warehouse.
 
     Returns:
-        at (UTC, start of the hour), day, lead_days, issued_on (the day, or for a forecast the one that was in), and
-        known: how many of the four columns have a value.
+        at (UTC, start of the hour), day, lead_days, issued_on (for a forecast the newest whole day at its issue, else
+        the day itself), and known: how many of the four columns have a value.
     """
     return warehouse.query(
         "SELECT `at`, day, lead_days, DATE_SUB(day, INTERVAL lead_days DAY) AS issued_on, "
@@ -63,7 +63,7 @@ def known_weather(warehouse: Warehouse, span: Span) -> pd.DataFrame:
 
 
 def days_without_weather(warehouse: Warehouse, span: Span, timezone: str) -> list[date]:
-    """Return the days of a span of which an hour, or a column of one, was not observed, oldest first."""
+    """Return the days of a span whose observed weather lacks an hour or a value, oldest first."""
     known = known_weather(warehouse, span)
     whole = known[(known["lead_days"] == OBSERVED) & (known["known"] == len(WEATHER_COLUMNS))]
     days = pd.Series(pd.to_datetime(days_between(span.first, span.last)))
@@ -72,7 +72,7 @@ def days_without_weather(warehouse: Warehouse, span: Span, timezone: str) -> lis
 
 
 def read_weather_cube(warehouse: Warehouse, span: Span, timezone: str) -> WeatherCube | None:
-    """Return the weather of the days of a span and of the weeks before that its features are compared with."""
+    """Return the weather of a span's days and of the weeks before them that the features need."""
     rows = warehouse.query(
         "SELECT `at`, lead_days, temperature, rain, wind, cloud FROM bike_traffic_raw.weather "
         "WHERE day BETWEEN @first AND @last ORDER BY `at`, lead_days",
@@ -89,14 +89,15 @@ def read_features(
     horizon: int | None = None,
     share: float = 1.0,
 ) -> pd.DataFrame:
-    """Return the feature rows of some spans without the counters that are left out.
+    """Return the feature rows of some spans, without the counters that the settings exclude.
 
     Args:
-        warehouse: where they are.
+        warehouse: where the features are stored.
         spans: local days.
-        left_out: ids of counters.
-        horizon: days ahead; of every horizon by default.
-        share: of the counted hours, drawn by a digest of counter and hour: the same ones each time, and on any engine.
+        left_out: ids of excluded counters.
+        horizon: days ahead; every horizon by default.
+        share: share of the counted hours to read. A hash of counter and hour selects them: the same hours each time,
+            on every engine.
     """
     drawn = _DRAWN if share < 1 else ""
     below = {"below": f"{round(share * 16**8):08x}"} if drawn else {}
@@ -119,7 +120,7 @@ def read_features(
 
 
 def count_features(warehouse: Warehouse, spans: Iterable[Span], left_out: Sequence[str]) -> int:
-    """Return how many rows `read_features` would return of every horizon."""
+    """Return how many rows `read_features` would return for every horizon and a share of 1."""
     counted = [
         warehouse.query(
             "SELECT COUNT(*) AS n FROM bike_traffic_raw.hourly_features "
@@ -135,12 +136,12 @@ def count_features(warehouse: Warehouse, spans: Iterable[Span], left_out: Sequen
 
 
 def as_list(names: Sequence[str]) -> str:
-    """Return names as one parameter in which STRPOS finds each between commas."""
+    """Return names as one string parameter, with commas around each name so that STRPOS can find it."""
     return f",{','.join(names)},"
 
 
 def whole_days(warehouse: Warehouse, timezone: str) -> Span | None:
-    """Return the span from the first to the last local day of which every hour was published by some counter."""
+    """Return the span from the first to the last local day with a published count in every hour."""
     days = warehouse.query(NEWEST_WHOLE_READINGS)
     days["whole"] = days["hours"].to_numpy() == hours_in_days(days["day"], timezone)
     whole = days.loc[days["whole"], "day"]
@@ -148,29 +149,30 @@ def whole_days(warehouse: Warehouse, timezone: str) -> Span | None:
 
 
 def days_tried(warehouse: Warehouse, span: Span) -> set[date]:
-    """Return the days of a span that were read at least once, whether or not they came in."""
+    """Return the days of a span that were read at least once, successfully or not."""
     readings = warehouse.query(NEWEST_READINGS, first=span.first, last=span.last)
     return {as_date(day) for day in readings["day"]}
 
 
 def unread_days(warehouse: Warehouse, span: Span) -> dict[date, str]:
-    """Return the days of a span whose newest reading left them as they were, each with the reason."""
+    """Return the days of a span whose newest reading failed, each with the reason."""
     readings = warehouse.query(NEWEST_READINGS, first=span.first, last=span.last)
     bad = readings[readings["unread"].notna()]
     return {as_date(day): why for day, why in zip(bad["day"], bad["unread"], strict=True)}
 
 
 def days_to_read_again(warehouse: Warehouse, home: Home, settings: Settings, last: date) -> list[date]:
-    """Return the unread days until the last one that a source without an end may still have, oldest first."""
+    """Return the days up to `last` whose newest reading failed and that lie in the configured history, oldest first."""
     oldest = as_date(pd.Timestamp(last) - pd.DateOffset(months=settings.history_months))
     return sorted(unread_days(warehouse, Span(max(home.first_day, oldest), last)))
 
 
 def decided_days(warehouse: Warehouse, span: Span) -> list[dict]:
-    """Return the newest decision of each day of a span, oldest first, beside what the naive and the first champion did.
+    """Return the newest decision of each day of a span, with the R² of the seasonal naive and of the first champion.
 
     Returns:
-        day, decision, reason, r2, drift_share, held_until, first_r2 and naive_r2 (both over 7 days, a day ahead).
+        Oldest first: day, decision, reason, r2, drift_share, held_until, first_r2 and naive_r2 (both over 7 days, a
+        day ahead).
     """
     return plain_rows(
         warehouse.query(
@@ -188,9 +190,10 @@ def decided_days(warehouse: Warehouse, span: Span) -> list[dict]:
 
 
 def recorded_split(warehouse: Warehouse, name: str) -> dict | None:
-    """Return the newest record of a training or test set, its days as dates; of a baseline set only with its other.
+    """Return the newest record of a training or test set, with its days as dates.
 
-    The two baseline sets are cut one after the other: a process that dies in between leaves the old pair in force.
+    The two baseline sets are cut one after the other. If a process dies in between, the old pair stays in force: a
+    record of one counts only with a record of the other.
     """
     row = one_row(
         warehouse.query(
@@ -205,7 +208,7 @@ def recorded_split(warehouse: Warehouse, name: str) -> dict | None:
 
 
 def bootstrapped_on(warehouse: Warehouse) -> date | None:
-    """Return the newest whole day when the home's first sets were cut."""
+    """Return the newest whole local day at the time when the home's first sets were cut."""
     row = one_row(
         warehouse.query(
             "SELECT MIN(cut_on) AS cut_on FROM monitoring_audit.splits WHERE name = @name", name=TRAIN_BASELINE
@@ -221,6 +224,6 @@ def recorded_span(warehouse: Warehouse, name: str) -> Span | None:
 
 
 def recorded_baseline(warehouse: Warehouse) -> Baseline | None:
-    """Return the frozen cut, once it is made."""
+    """Return the frozen baseline split; None before it exists."""
     train, test = (recorded_span(warehouse, name) for name in (TRAIN_BASELINE, TEST_BASELINE))
     return Baseline(train, test) if train and test else None

@@ -1,8 +1,8 @@
-"""The registry: summary.json, which says what was trained and who is champion, and the files that serve.
+"""The registry: summary.json, which lists the trained versions and the champion, and the model files.
 
-Replacing summary.json is the commit of every change; MLflow follows this registry and never leads it. Here is what
-every place to store it offers. What a summary is belongs to `core.summary`, storing to `local_registry` and
-`gcs_registry`, the choice of a place to `profiles`.
+Every change is committed by replacing summary.json; MLflow follows this registry and never leads it. This module has
+the interface. The format of a summary belongs to `core.summary`, storing to `local_registry` and `gcs_registry`, the
+choice between them to `profiles`.
 """
 
 from collections.abc import Callable
@@ -20,29 +20,29 @@ Change = Callable[[Summary], Summary]
 
 
 class Registry(Protocol):
-    """What every place to store it offers."""
+    """The interface of every registry."""
 
     def read(self) -> Summary:
-        """Return the summary as it stands; empty before the first training.
+        """Return the current summary; empty before the first training.
 
         Raises:
-            BikeError: summary.json is not what it has to be, or cannot be reached.
+            BikeError: summary.json is invalid or cannot be reached.
         """
         ...
 
     def state(self) -> tuple[int, ...]:
-        """Return what changes when the summary does, without reading it."""
+        """Return a value that changes when the summary changes, without reading the summary."""
         ...
 
     def write_model(self, family: str, content: bytes, sha256: str) -> str:
-        """Store a served file under its content and return its place, relative to the registry."""
+        """Store a model file under the hash of its content and return its path, relative to the registry."""
         ...
 
     def add(self, entry: ModelEntry) -> None:
-        """Add a trained version; the same training again changes nothing.
+        """Add a trained version; adding the same training again changes nothing.
 
         Raises:
-            BikeError: another training has that version's number.
+            BikeError: another training has this version number.
         """
         ...
 
@@ -50,26 +50,26 @@ class Registry(Protocol):
         """Make a version the champion; promoting the champion changes nothing.
 
         Args:
-            version: its number.
+            version: number of the version.
             day: newest local day of counts.
-            by_hand: whether a person chose it: the version that it replaces is withdrawn then, and no evaluation
-                brings it back.
+            by_hand: whether the user chose the version. The version that it replaces is then withdrawn: no evaluation
+                promotes it again.
 
         Raises:
-            BikeError: there is no such version.
+            BikeError: the version does not exist.
         """
         ...
 
     def load(self, entry: ModelEntry) -> "ServedModel":
-        """Load the file that serves a version.
+        """Load the model file of a version.
 
         Raises:
-            BikeError: the file is missing or is not the one that was registered.
+            BikeError: the file is missing or differs from the registered one.
         """
         ...
 
     def trained(self, entry: ModelEntry) -> "Trained":
-        """Return what a training made.
+        """Return the result of a training.
 
         Raises:
             BikeError: the file is missing.
@@ -78,20 +78,20 @@ class Registry(Protocol):
 
 
 def model_place(family: str, sha256: str) -> str:
-    """Return where a served file lies, relative to the registry."""
+    """Return the path of a model file, relative to the registry."""
     return f"models/{family}-{sha256[:16]}.onnx"
 
 
 def served_model(entry: ModelEntry, content: bytes, place: str) -> "ServedModel":
-    """Return a version ready to serve.
+    """Return a version that is ready to serve.
 
     Args:
         entry: the version.
-        content: its file.
-        place: where that was found, for the message.
+        content: content of its model file.
+        place: where the file was found, for the error message.
 
     Raises:
-        BikeError: the file is not the one that was registered.
+        BikeError: the file differs from the registered one.
     """
     from bike_assets.core.families.served import ServedModel
 
@@ -102,5 +102,5 @@ def served_model(entry: ModelEntry, content: bytes, place: str) -> "ServedModel"
 
 
 def cannot_be_served(entry: ModelEntry, place: str, why: object) -> BikeError:
-    """Return the refusal of a version whose file is missing or another one."""
+    """Return the error for a version whose file is missing or differs from the registered one."""
     return BikeError(f"version {entry.version} cannot be served from {place}: {why}.")

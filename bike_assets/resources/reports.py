@@ -1,6 +1,7 @@
-"""Reports that people read: Evidently's HTML a day, the newest kept. Their figures stand in the audit tables.
+"""Stores the drift reports: one HTML page by Evidently per day. Their figures are in the audit tables.
 
-Here are what every place to keep them offers, and the folder. The bucket is `gcs_reports`; `profiles` chooses.
+This module has the interface and the reports in a folder. Reports in a bucket belong to `gcs_reports`, the choice to
+`profiles`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,26 +16,26 @@ BEGINNING, END = "drift-", ".html"
 
 
 class DriftReports(Protocol):
-    """What every place to keep reports offers; each is about 4 MB, so only the newest 30 are kept."""
+    """The interface of every store of reports. A report has about 4 MB, so only the newest 30 are kept."""
 
     def writing(self, day: date) -> AbstractContextManager[Path]:
-        """Give the body a file to write a day's report to, and keep it when the body ends well.
+        """Yield a file for a day's report; store the file if the body succeeds, and delete reports that are too old.
 
-        A body that fails, or writes nothing, leaves what was there. Of the others, what is too old is dropped.
+        If the body fails or writes nothing, the day's old report stays.
         """
         ...
 
     def metadata(self, day: date, address: str) -> dict[str, Any]:
-        """Return the metadata that leads to a day's report, if it has one.
+        """Return metadata with the links to a day's report; empty if there is none.
 
         Args:
             day: the day.
-            address: of the API, which serves the reports.
+            address: address of the API, which serves the reports.
         """
         ...
 
     def read(self, name: str) -> bytes | None:
-        """Return a report by the name of its file; None where there is none of that name."""
+        """Return a report by its file name; None if there is none."""
         ...
 
 
@@ -46,7 +47,7 @@ class LocalReports:
 
     @contextmanager
     def writing(self, day: date) -> Iterator[Path]:
-        """Give the body a file beside the day's report, which it replaces at the end; see `DriftReports.writing`."""
+        """Yield a temporary file, which then replaces the day's report; see `DriftReports.writing`."""
         self.folder.mkdir(parents=True, exist_ok=True)
         name = report_name(day)
         temporary = self.folder / f".{name}.tmp"
@@ -60,12 +61,12 @@ class LocalReports:
             (self.folder / old).unlink(missing_ok=True)
 
     def metadata(self, day: date, address: str) -> dict[str, Any]:
-        """Return the metadata that leads to a day's report; see `DriftReports.metadata`."""
+        """Return metadata with the links to a day's report; see `DriftReports.metadata`."""
         path = self.folder / report_name(day)
         return leading_to(path.name, address, str(path)) if path.exists() else {}
 
     def read(self, name: str) -> bytes | None:
-        """Return a report by the name of its file; see `DriftReports.read`."""
+        """Return a report by its file name; see `DriftReports.read`."""
         path = self.folder / name
         return path.read_bytes() if is_report(name) and path.is_file() else None
 
@@ -76,18 +77,18 @@ def report_name(day: date) -> str:
 
 
 def is_report(name: str) -> bool:
-    """Whether a name is that of a report, and so no way out of the place where they are."""
+    """Whether a name is a report's; such a name cannot lead out of the reports' folder."""
     return name.startswith(BEGINNING) and name.endswith(END) and "/" not in name
 
 
 def too_old(names: Iterable[str], written: str) -> list[str]:
-    """Return the reports that make room for the one that was written."""
+    """Return the old reports to delete after a new one was written."""
     others = sorted(name for name in names if is_report(name) and name != written)
     return others[: -(KEPT - 1)]
 
 
 def leading_to(name: str, address: str, place: str) -> dict[str, Any]:
-    """Return the metadata that leads to a report: its page, and where its file is."""
+    """Return metadata with the links to a report: its page and its file."""
     import dagster as dg
 
     return {"report": dg.MetadataValue.url(f"{address}/{SERVED_AT}/{name}"), "report_file": place}

@@ -1,27 +1,28 @@
-"""What a step of a run was billed, told to the asset that it makes. Counting what is billed belongs to `bigquery_jobs`.
+"""Records what BigQuery billed for a step in the metadata of the step's asset.
 
-Assets know nothing of it: whichever of them asks the warehouse has it in its metadata.
+Assets do not call this module: every asset that queries the warehouse gets the figure. The sum of all bills belongs to
+`bigquery_jobs`.
 """
 
 import dagster as dg
 
 BYTES_BILLED = "bytes_billed"
-"""Metadata of an asset: bytes that BigQuery billed for its step's statements; a range of days is one step."""
+"""Metadata of an asset: bytes that BigQuery billed for the statements of its step. A range of days is one step."""
 
 
 class StepBill:
-    """Follows one warehouse from step to step; steps of a process come one after the other."""
+    """Tracks the bill of one warehouse per step. A process runs its steps one after the other."""
 
     def __init__(self) -> None:
         self._step: tuple[str, str] | None = None
         self._before = 0
 
     def tell(self, before: int, now: int) -> None:
-        """Tell the asset that this thread makes, if it makes one, what its step was billed until now.
+        """Add what the current step was billed so far to its asset's metadata; do nothing outside a step.
 
         Args:
-            before: bytes that were billed to the warehouse before the newest statement.
-            now: bytes that were billed to it in all.
+            before: bytes billed to the warehouse before the newest statement.
+            now: total bytes billed to it.
         """
         context = _asset_at_work()
         if context is None:
@@ -35,6 +36,6 @@ class StepBill:
 def _asset_at_work() -> dg.AssetExecutionContext | None:
     try:
         context = dg.AssetExecutionContext.get()
-    except dg.DagsterInvariantViolationError:  # No step at all, or that of a check.
+    except dg.DagsterInvariantViolationError:  # Not in a step, or in the step of a check.
         return None
     return context if len(context.op_execution_context.selected_asset_keys) == 1 else None

@@ -1,4 +1,4 @@
-"""Rows on their way into and out of a warehouse: frames, Arrow tables and plain values. Engines are in `warehouse`."""
+"""Validates rows and converts them between frames, Arrow tables and plain values. Engines belong to `warehouse`."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -27,7 +27,7 @@ def _arrow_schema(table: Table) -> "pa.Schema":
 
 
 def refuse_unfit_rows(table: Table, rows: pd.DataFrame) -> None:
-    """Refuse rows that cannot be merged into a table.
+    """Validate rows before a merge into a table.
 
     Raises:
         ValueError: columns are missing, a key or partition is null, or two rows share a key.
@@ -43,10 +43,10 @@ def refuse_unfit_rows(table: Table, rows: pd.DataFrame) -> None:
 
 
 def refuse_unfit_parameters(parameters: Mapping[str, Any]) -> None:
-    """Refuse a time without a zone: it would be a TIMESTAMP to BigQuery, which is not comparable with a DATE.
+    """Refuse a time without a zone: BigQuery would take it as a TIMESTAMP and could not compare it with a DATE.
 
     Raises:
-        TypeError: it names the parameter.
+        TypeError: a parameter is a time without a zone; the message names the parameter.
     """
     for name, value in parameters.items():
         if isinstance(value, datetime) and value.tzinfo is None:
@@ -75,16 +75,16 @@ def _to_array(values: pd.Series, kind: "pa.DataType") -> "pa.Array":
 
 
 def one_row(rows: pd.DataFrame) -> dict[str, Any] | None:
-    """Return the first row as plain Python values, missing ones as None; or None when there is no row."""
+    """Return the first row as plain Python values, with None for missing values; None if there is no row."""
     return next(iter(plain_rows(rows.head(1))), None)
 
 
 def plain_rows(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return all rows as plain Python values, missing ones as None."""
+    """Return all rows as plain Python values, with None for missing values."""
     found: list[dict[str, Any]] = rows.astype(object).where(rows.notna(), None).to_dict("records")  # type: ignore[assignment]
     return found
 
 
 def frame(table: Table, rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """Return plain rows as a frame with the table's columns; what a row leaves out is null."""
+    """Return plain rows as a frame with the table's columns; a column that a row lacks is null."""
     return pd.DataFrame(list(rows), columns=list(table.columns))

@@ -1,6 +1,6 @@
-"""Tracking in MLflow: one experiment, one registered model, a version a training, aliases of champion and challenger.
+"""Tracking in MLflow: one experiment, one registered model, one version per training, and two aliases.
 
-Which version is champion is decided and committed in the registry; the aliases here follow.
+The registry decides which version is champion; the aliases champion and challenger in MLflow follow it.
 """
 
 import logging
@@ -27,17 +27,17 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 FINGERPRINT = "bike/fingerprint"
 SERVING_REQUIREMENTS = ("onnxruntime", "onnx", "numpy")
 SESSION = {"intra_op_num_threads": 1, "inter_op_num_threads": 1}
-"""With more threads the order of sums would depend on the batch, and the last bit with it."""
+"""With more threads, the order of a sum depends on the batch, and so does the last bit of the result."""
 
 
 @dataclass(frozen=True)
 class TrainingIdentity:
-    """What is known of a training before it begins.
+    """What is known about a training before it starts.
 
     Attributes:
         family: model family.
-        fingerprint: identifies the training; the same one again is the same run and version.
-        tags: where it came from (Dagster run, data versions).
+        fingerprint: identifies the training; a repeated training gets the same MLflow run and version.
+        tags: origin of the training (Dagster run, data versions).
     """
 
     family: str
@@ -46,7 +46,7 @@ class TrainingIdentity:
 
 
 class Tracking:
-    """MLflow on SQLite and files below one folder."""
+    """MLflow with SQLite and files, below one folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -54,21 +54,21 @@ class Tracking:
 
     @property
     def uri(self) -> str:
-        """Tracking address."""
+        """Tracking URI."""
         return f"sqlite:///{self.folder / 'mlflow.db'}"
 
     @property
     def artifacts(self) -> str:
-        """Where artifacts of the experiment lie."""
+        """URI of the experiment's artifacts."""
         return (self.folder / "artifacts").as_uri()
 
     @property
     def is_elsewhere(self) -> bool:
-        """Whether somebody else runs the server that shows it."""
+        """Whether an external MLflow server or database is used; never here."""
         return False
 
     def prepare(self) -> None:
-        """Create the database, all of it or none: a migration that is killed half-way cannot be taken up again."""
+        """Create the database under a temporary name and rename it: a killed migration cannot be resumed."""
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         database = self.folder / "mlflow.db"
         if database.exists():
@@ -84,7 +84,7 @@ class Tracking:
     def begin(self, training: TrainingIdentity) -> str:
         """Open the MLflow run of a training and return its id.
 
-        A training that died or failed is taken up again: its run is found by fingerprint.
+        A training that is repeated, for example after a failure, reuses its run, found by the fingerprint.
         """
         client = self._client()
         experiment = self._experiment(client)
@@ -99,7 +99,7 @@ class Tracking:
     def record(
         self, run_id: str, training: TrainingIdentity, trained: Trained, parameters: Mapping, report: ModelReport
     ) -> int:
-        """Write a finished training into its run, register the version, end the run, and return the version."""
+        """Log a finished training to its run, register the version, end the run, and return the version number."""
         client = self._client()
         _log(client, run_id, parameters, report)
         version = self._version(client, training, trained, run_id)
@@ -107,13 +107,13 @@ class Tracking:
         return version
 
     def end_run(self, status: str = "FINISHED") -> None:
-        """End the run that is open, if one is: after a failure this is called by dagster-mlflow's hook."""
+        """End the open run, if there is one; the hook in `automation.hooks` calls this after a failure."""
         if self._open is not None:
             self._client().set_terminated(self._open, status)
             self._open = None
 
     def let_alias_name(self, alias: str, version: int | None) -> bool:
-        """Let an alias name a version, or nothing; return whether it had to change."""
+        """Set an alias to a version, or remove it for None; return whether it changed."""
         from mlflow.exceptions import MlflowException
 
         client, now = self._client(), None
@@ -128,7 +128,7 @@ class Tracking:
         return True
 
     def page_of(self, run_id: str, address: str) -> str:
-        """Return the page of a run in MLflow's UI at an address."""
+        """Return the URL of a run's page in the MLflow UI at `address`."""
         return f"{address}/#/experiments/{self._experiment(self._client())}/runs/{run_id}"
 
     def _client(self) -> "MlflowClient":
@@ -167,12 +167,12 @@ class Tracking:
 
 
 class CloudTracking(Tracking):
-    """MLflow with its artifacts in a bucket, on the server or database that MLFLOW_TRACKING_URI names.
+    """MLflow on the server or database that MLFLOW_TRACKING_URI names, with its artifacts in a bucket.
 
-    That variable is MLflow's own, as credentials are Google's; without it runs stay in SQLite below the folder.
+    That variable is MLflow's own setting. Without it, runs stay in SQLite below the folder.
 
     Args:
-        folder: of the SQLite database.
+        folder: folder of the SQLite database.
         bucket: name of the bucket.
     """
 
@@ -182,37 +182,37 @@ class CloudTracking(Tracking):
 
     @property
     def uri(self) -> str:
-        """Tracking address."""
+        """Tracking URI."""
         return _named_address() or super().uri
 
     @property
     def artifacts(self) -> str:
-        """Where artifacts of the experiment lie."""
+        """URI of the experiment's artifacts."""
         return f"gs://{self._bucket}/mlflow"
 
     @property
     def is_elsewhere(self) -> bool:
-        """Whether MLFLOW_TRACKING_URI names a server or database, which others look after."""
+        """Whether MLFLOW_TRACKING_URI names an external server or database."""
         return _named_address() is not None
 
     def prepare(self) -> None:
-        """Create the database where it is ours; a server has its own, and MLflow migrates one that it is given."""
+        """Create the local database unless MLFLOW_TRACKING_URI is set; MLflow itself prepares an external database."""
         if not self.is_elsewhere:
             super().prepare()
         logging.getLogger("mlflow").setLevel(logging.WARNING)
 
     def carry(self, entries: Sequence[ModelEntry], registry: str) -> int:
-        """Register the versions of a registry under their numbers, without their runs: numbers go on from there.
+        """Register the versions of a registry under the same numbers, without their runs; later numbers continue.
 
         Args:
-            entries: the versions; a number between them that has none is taken by one that says so.
+            entries: the versions; each gap between their numbers gets a placeholder version.
             registry: address of the folder of their files.
 
         Returns:
-            How many were registered now.
+            Number of versions registered by this call, placeholders included.
 
         Raises:
-            BikeError: MLflow has other versions than these.
+            BikeError: MLflow has a version that differs from these.
         """
         from mlflow.exceptions import MlflowException
 
@@ -245,14 +245,14 @@ def _named_address() -> str | None:
 def _log(client: "MlflowClient", run_id: str, parameters: Mapping, report: ModelReport) -> None:
     from mlflow.entities import Metric, Param
 
-    # The run's own time: a training that is taken up again writes the same points and not more of them.
+    # The run's own start time: a repeated training then overwrites its points instead of adding new ones.
     time = client.get_run(run_id).info.start_time
     metrics = [Metric(name, value, time, 0) for name, value in report.metrics.items()]
     curves = [Metric(name, value, time, step) for name, curve in report.curves.items() for step, value in curve.items()]
     client.log_batch(run_id, metrics + curves, [Param(name, str(value)) for name, value in parameters.items()])
     logged = {each.path for each in client.list_artifacts(run_id)}
     for name, table in report.tables.items():
-        if name not in logged:  # MLflow would append to it.
+        if name not in logged:  # Otherwise MLflow would append to the table.
             client.log_table(run_id, table, name)
     for name, figure in report.figures.items():
         client.log_figure(run_id, figure, name)

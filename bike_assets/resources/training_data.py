@@ -1,4 +1,4 @@
-"""What a training reads: the sliding window as the settings cut it, and the test sets. Fitting belongs to `core`."""
+"""The data of a training: the sliding window as the settings cut it, and the test sets. Fitting belongs to `core`."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -30,16 +30,17 @@ from bike_assets.settings import Settings
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The sets as they are recorded; rows are read when they are asked for.
+    """The recorded sets; their rows are read on first use.
 
     Attributes:
+        warehouse: where the rows are stored.
         spans: days to learn from, by training set.
         test_spans: days to score, by test set.
-        hashes: content of the recorded sets and of the weather, by name; and the share, where some rows are left out.
-        cut_on: newest whole local day when test_current was cut.
-        left_out: ids of counters that nothing is learned from.
-        share: of the counted hours that are read, of every set; below 1 where all would be too many.
-        weather: of the days to learn from and of the weeks before them, where there is any.
+        hashes: content hashes of the recorded sets and of the weather, by name; also the share if it is below 1.
+        cut_on: newest whole local day at the time when test_current was cut.
+        left_out: ids of excluded counters.
+        share: share of the counted hours to read, in every set; below 1 if all rows would be too many.
+        weather: weather of the days to learn from and of the weeks before them; None if there is none.
     """
 
     warehouse: Warehouse
@@ -53,7 +54,7 @@ class TrainingData:
 
     @property
     def identity(self) -> list[str]:
-        """What decides which rows there are to learn from."""
+        """Everything that determines the training rows."""
         learned = [self.hashes[name] for name in (TRAIN_BASELINE, TRAIN_CURRENT)]
         days = [f"{name} {span.first} {span.last}" for name, span in self.spans.items()]
         drawn = [f"share {self.share}"] if self.share < 1 else []
@@ -79,7 +80,7 @@ class TrainingData:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What a model saw, for people."""
+        """What the model learned from, for the UI."""
         seen = self.rows["counter_id"].nunique()
         return {
             "rows_seen": len(self.rows),
@@ -102,10 +103,10 @@ class TrainingData:
 
 
 def read_training_data(warehouse: Warehouse, settings: Settings) -> TrainingData:
-    """Return what the recorded sets and the settings say.
+    """Return the data of a training, from the recorded sets and the settings.
 
     Raises:
-        BikeError: the sets were not cut yet.
+        BikeError: the sets do not exist yet.
     """
     records = {}
     for name in (TRAIN_BASELINE, TRAIN_CURRENT, TEST_BASELINE, TEST_CURRENT):
@@ -138,7 +139,7 @@ def read_training_data(warehouse: Warehouse, settings: Settings) -> TrainingData
 
 
 def _share(allowed: int, there: int) -> float:
-    """The share of the rows to read, in whole hundredths: a few rows more or less leave what is drawn as it was."""
+    """Return the share of rows to read, in whole percent: a few rows more or less do not change the selection."""
     return 1.0 if there <= allowed else max(100 * allowed // there, 1) / 100
 
 

@@ -1,9 +1,9 @@
-"""The warehouse: tables in, SQL out. Here are what every engine offers, and the embedded engine.
+"""The warehouse: tables in, SQL out. This module has the interface of every engine, and the embedded engine.
 
-The embedded engine keeps every partition as one Parquet file, written under a temporary name and renamed, and reads
-them with an in-memory DuckDB, so that several processes read and write at once without a server. What the tables mean
-belongs to `core.schemas` and the assets, how rows are merged into the files to `partition_merge`, the engine that is a
-service to `bigquery_warehouse`, the choice of an engine to `profiles`.
+The embedded engine stores every partition as one Parquet file. It writes the file under a temporary name, renames it,
+and reads the files with an in-memory DuckDB: several processes can read and write at once without a server. What the
+tables mean belongs to `core.schemas` and the assets, merging rows into files to `partition_merge`, the BigQuery engine
+to `bigquery_warehouse`, the choice of an engine to `profiles`.
 """
 
 import atexit
@@ -36,42 +36,42 @@ READ_ATTEMPTS = 3
 
 
 class Warehouse(Protocol):
-    """What every engine offers."""
+    """The interface of every engine."""
 
     def merge(self, table: Table, rows: pd.DataFrame, whole: Collection[date] = ()) -> MergeResult:
-        """Add rows with new keys and replace those that changed; the same rows again change nothing.
+        """Add rows with new keys and replace changed rows; merging the same rows again changes nothing.
 
-        Of the local days in `whole`, the rows are all there are: what else the table has of them is withdrawn.
+        For the local days in `whole`, `rows` is complete: the merge deletes other rows of these days from the table.
         """
         ...
 
     def only_writer(self, table: Table) -> AbstractContextManager[None]:
-        """Keep others who ask for the same out while the body reads a source and merges what it says.
+        """Hold the table's write lock while the body reads a source and merges its rows.
 
         Raises:
-            StepFailedError: another writer held on for too long.
+            StepFailedError: another writer held the lock for too long.
         """
         ...
 
     def query(self, sql: str, **parameters: Any) -> pd.DataFrame:
-        """Run one SELECT in BigQuery's dialect, with @named parameters; times come back in UTC.
+        """Run one SELECT in BigQuery's dialect, with @named parameters; return times in UTC.
 
         Raises:
-            TypeError: a parameter is a time without a zone; a day has to be a date.
+            TypeError: a parameter is a time without a zone; a day must be a date.
         """
         ...
 
     def state(self, table: Table) -> tuple[str, ...]:
-        """Return what changes when the rows of a table do."""
+        """Return a value that changes when the rows of the table change."""
         ...
 
     def close(self) -> None:
-        """Let go of what is held between questions; the next question opens it again."""
+        """Close open files and connections; the next query opens them again."""
         ...
 
 
 class LocalWarehouse:
-    """Parquet files below one folder, and DuckDB to read them."""
+    """Parquet files below one folder, read with DuckDB."""
 
     def __init__(self, folder: Path, threads: int = 2) -> None:
         self.folder = folder
@@ -80,7 +80,7 @@ class LocalWarehouse:
         self._opening = threading.Lock()
 
     def merge(self, table: Table, rows: pd.DataFrame, whole: Collection[date] = ()) -> MergeResult:
-        """Merge rows partition by partition; each partition changes at once or not at all.
+        """Merge rows partition by partition; each partition changes atomically.
 
         Raises:
             ValueError: columns are missing, a key or partition is null, or two rows share a key.
@@ -100,7 +100,7 @@ class LocalWarehouse:
 
     @contextmanager
     def only_writer(self, table: Table) -> Iterator[None]:
-        """Hold a lock file of the table; it is free again when this process ends, however it does."""
+        """Hold a lock file of the table; the lock is released when this process ends, even if it is killed."""
         from filelock import FileLock, Timeout
 
         folder = self._folder(table)
@@ -118,18 +118,18 @@ class LocalWarehouse:
             lock.release()
 
     def query(self, sql: str, **parameters: Any) -> pd.DataFrame:
-        """Run a SELECT over the files as they stand now; see `Warehouse.query`."""
+        """Run a SELECT over the current files; see `Warehouse.query`."""
         import duckdb
 
         refuse_unfit_parameters(parameters)
         for _ in range(READ_ATTEMPTS - 1):
-            # A file may be removed between listing and reading: it had been superseded a minute before.
+            # Another process may remove a file between listing and reading, if it was superseded a minute before.
             with suppress(duckdb.IOException):
                 return self._query(sql, parameters)
         return self._query(sql, parameters)
 
     def state(self, table: Table) -> tuple[str, ...]:
-        """Return the files of the table as they stand now."""
+        """Return the paths of the table's current files."""
         return tuple(str(path) for path in self._current_files(table))
 
     def _query(self, sql: str, parameters: dict[str, Any]) -> pd.DataFrame:
@@ -141,7 +141,7 @@ class LocalWarehouse:
             answer = connection.execute(duckdb_sql, parameters or None)
             wide = [name for name, kind, *_ in answer.description if str(kind) == "HUGEINT"]
             rows = answer.df()
-        # A sum of whole numbers is an INT64 in BigQuery; DuckDB's is wider, and would arrive as a floating one.
+        # In BigQuery a sum of integers is an INT64. DuckDB's is wider, and pandas would get it as a float.
         for name in wide:
             rows[name] = rows[name].astype("int64" if rows[name].notna().all() else "Int64")
         return rows
@@ -159,7 +159,7 @@ class LocalWarehouse:
         return self._database.cursor()
 
     def close(self) -> None:
-        """Let go of the engine; the next question opens it again."""
+        """Close the engine; the next query opens it again."""
         with self._opening:
             if self._database is not None:
                 self._database.close()
@@ -183,7 +183,7 @@ class LocalWarehouse:
 
 
 def with_views(sql: str) -> str:
-    """Return BigQuery SQL with the views of tables that are appended to written out."""
+    """Replace the views of append-only tables in BigQuery SQL by their queries."""
     for table in TABLES:
         if table.entity and table.newest_name in sql:
             sql = _in_place_of(table.newest_name, sql, table.newest_sql)
@@ -191,7 +191,7 @@ def with_views(sql: str) -> str:
 
 
 def _in_place_of(full_name: str, sql: str, source: str) -> str:
-    """Put a query in the place of a name; an alias that follows the name stays."""
+    """Replace a table's name by a query; keep an alias that follows the name."""
     name, short = re.escape(full_name), full_name.rpartition(".")[2]
     aliased = re.sub(rf"\b{name}(?= AS )", lambda _: f"({source})", sql)
     return re.sub(rf"\b{name}\b", lambda _: f"({source}) AS {short}", aliased)

@@ -1,6 +1,6 @@
-"""Where a home's weather comes from: a service, a file or the simulator, behind one interface; or why there is none.
+"""The sources of weather behind one interface: a service, a file or the simulator; or the reason why there is none.
 
-Asking a service belongs to `open_meteo`, what values mean to `core.weather`, storing to `ingestion.weather`.
+Requests to a service belong to `open_meteo`, what values mean to `core.weather`, storing to `ingestion.weather`.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,17 +23,17 @@ from bike_assets.resources.open_meteo import OpenMeteo
 from bike_assets.settings import Settings
 
 ARCHIVE_LAG_DAYS = 6
-"""The newest days are not in a service's archive yet: its forecast has them, as they were."""
+"""A service's archive lacks the newest days; its forecast service has their observed weather."""
 REQUEST_DAYS = 90
 
 
 class WeatherSource(Protocol):
-    """What every source offers. Rows are those of `core.weather.arrange_weather`."""
+    """The interface of every source. Rows have the form that `core.weather.arrange_weather` returns."""
 
     description: str
 
     def observed(self, span: Span) -> Iterator[pd.DataFrame]:
-        """Yield the weather of some local days as it was, the newest first, some months at a time.
+        """Yield the observed weather of some local days, newest first, up to three months at a time.
 
         Raises:
             BikeError: the source did not answer, refused, or its answer cannot be read.
@@ -41,7 +41,7 @@ class WeatherSource(Protocol):
         ...
 
     def forecast(self, span: Span) -> pd.DataFrame:
-        """Return the weather of some local days as it is expected now; no rows where the source does not forecast.
+        """Return the current forecast for some local days; no rows if the source has no forecasts.
 
         Raises:
             BikeError: the source did not answer, refused, or its answer cannot be read.
@@ -51,10 +51,10 @@ class WeatherSource(Protocol):
 
 @dataclass(frozen=True)
 class NoWeather:
-    """A home has no weather, and nothing is wrong with that.
+    """The home has no weather, which is not an error.
 
     Attributes:
-        why: the reason, as the rest of a sentence.
+        why: the reason, as the second half of a sentence.
     """
 
     why: str
@@ -64,16 +64,16 @@ class ServiceWeather:
     """A service's weather, by local days.
 
     Args:
-        service: who is asked.
+        service: the client of the service.
         timezone: zone of the local days.
-        description: what it is, for people.
+        description: text for the user.
     """
 
     def __init__(self, service: OpenMeteo, timezone: str, description: str) -> None:
         self._service, self._timezone, self.description = service, timezone, description
 
     def observed(self, span: Span) -> Iterator[pd.DataFrame]:
-        """Ask the forecast for the newest days and the archive for the others."""
+        """Get the newest days from the forecast service and the others from the archive."""
         archived = yesterday(self._timezone) - timedelta(days=ARCHIVE_LAG_DAYS)
         newest = Span(max(span.first, archived + timedelta(days=1)), span.last)
         if newest.days:
@@ -82,18 +82,18 @@ class ServiceWeather:
             yield self._days(self._service.observed, part)
 
     def forecast(self, span: Span) -> pd.DataFrame:
-        """Ask the forecast."""
+        """Return the current forecast for some local days."""
         return self._days(self._service.forecast, span)
 
     def _days(self, ask: Callable[[date, date], pd.DataFrame], span: Span) -> pd.DataFrame:
-        """Ask for the UTC days around some local ones; the hour after them tells the rain of their last hour."""
+        """Get the UTC days around some local days; the hour after them has the rain of their last hour."""
         start, end = utc_bounds(span.first, self._timezone)[0], utc_bounds(span.last, self._timezone)[1]
         rows = arrange_weather(ask(start.date(), end.date()), rain_fell_before=True)
         return rows[(rows["at"] >= start) & (rows["at"] < end)]
 
 
 class FileWeather:
-    """A file's weather, read once a process; a file knows nothing of forecasts.
+    """A file's weather, read once per process; a file has no forecasts.
 
     Args:
         path: the file.
@@ -105,10 +105,10 @@ class FileWeather:
         self._path, self._timezone = path, timezone
 
     def observed(self, span: Span) -> Iterator[pd.DataFrame]:
-        """Yield what the file has of the days.
+        """Yield the file's rows of the days.
 
         Raises:
-            BikeError: the file cannot be read, or is no weather file.
+            BikeError: the file cannot be read, or is not a weather file.
         """
         start, end = utc_bounds(span.first, self._timezone)[0], utc_bounds(span.last, self._timezone)[1]
         yield self._rows[(self._rows["at"] >= start) & (self._rows["at"] < end)]
@@ -123,7 +123,7 @@ class FileWeather:
 
 
 def open_weather(home: Home, settings: Settings) -> WeatherSource | NoWeather:
-    """Return the weather of a claimed home as BIKE_WEATHER names it; auto follows the source of the counts."""
+    """Return the weather source of a claimed home, as BIKE_WEATHER names it; auto follows the source of the counts."""
     if settings.weather == "off":
         return NoWeather("BIKE_WEATHER is off")
     if settings.weather_file is not None:

@@ -1,6 +1,6 @@
-"""One GET to a public service, and another try where that may help: time limits, tries, what a refusal means.
+"""GET requests to public services: time limits, retries, and what an error status means.
 
-Which requests there are, and what their answers hold, belongs to the clients: `portal` and `open_meteo`.
+The requests and the content of the answers belong to the clients: `portal` and `open_meteo`.
 """
 
 import json
@@ -28,7 +28,7 @@ from bike_assets.errors import SourceUnavailableError, UnreliableAnswerError
 LONGEST_BACKOFF_SECONDS = 30.0
 CONNECT_SECONDS = 10.0
 BODY_TIMEOUTS = 10
-"""A body may take this many timeouts as a whole: one that drips for ever is given up, too."""
+"""The whole body may take this many timeouts, so that an endless slow answer fails too."""
 SHOWN_BYTES = 300
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ stamina.instrumentation.set_on_retry_hooks([_tell_of_retry])
 
 
 class QuotaSpentError(SourceUnavailableError):
-    """The service's quota is used up; `wait` is how many seconds until it says it is reset, if it does."""
+    """The service's quota is used up; `wait` is the seconds until its reset, if the service reports them."""
 
     def __init__(self, message: str, wait: float | None) -> None:
         super().__init__(message)
@@ -50,11 +50,11 @@ class QuotaSpentError(SourceUnavailableError):
 
 
 class RefusedError(SourceUnavailableError):
-    """The service will not answer this request, however often it is asked."""
+    """The service refuses this request; a retry cannot help."""
 
 
 class UnreachableError(SourceUnavailableError):
-    """No connection to the service comes about; `reason` says why, and `resolves` whether its name does."""
+    """No connection to the service: `reason` says why, `resolves` whether the host name resolves."""
 
     def __init__(self, address: str, reason: str, resolves: bool) -> None:
         super().__init__(f"{address} cannot be reached: {reason}.")
@@ -63,7 +63,7 @@ class UnreachableError(SourceUnavailableError):
 
 @dataclass(frozen=True)
 class Reply:
-    """A whole HTTP answer."""
+    """An HTTP answer with its whole body."""
 
     status: int
     headers: httpx.Headers
@@ -71,25 +71,25 @@ class Reply:
 
     @property
     def is_success(self) -> bool:
-        """Whether the request was answered."""
+        """Whether the status is 2xx."""
         return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
 
     def json(self) -> Any:
-        """Its body, read as JSON."""
+        """Parse the body as JSON."""
         return json.loads(self.body)
 
 
 def tries(most: int, backoff_seconds: float, quota_wait_seconds: float) -> Iterator[stamina.Attempt]:
-    """Yield tries with growing, jittered waits, as long as another may help.
+    """Yield attempts with growing, jittered waits, as long as a retry may help.
 
     Args:
-        most: how many.
-        backoff_seconds: the wait before the second.
+        most: maximum number of attempts.
+        backoff_seconds: the wait before the second attempt.
         quota_wait_seconds: the longest wait for a quota's reset.
     """
 
     def wait_before_next(error: Exception) -> bool | float:
-        """Say whether to try again, and for a quota that is reset soon, after how many seconds."""
+        """Return whether to retry, or the seconds to wait first if a quota is reset soon."""
         if isinstance(error, RefusedError) or not isinstance(error, SourceUnavailableError | UnreliableAnswerError):
             return False
         if isinstance(error, QuotaSpentError) and error.wait is not None:
@@ -107,7 +107,7 @@ def tries(most: int, backoff_seconds: float, quota_wait_seconds: float) -> Itera
 
 
 def open_client(seconds: float, headers: Mapping[str, str] | None = None) -> httpx.Client:
-    """Return a client that gives a silent service up after some seconds."""
+    """Return a client that fails after some seconds without an answer."""
     return httpx.Client(
         timeout=httpx.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS)),
         headers=headers,
@@ -120,16 +120,16 @@ def get(client: httpx.Client, address: str, path: str, parameters: Mapping[str, 
     """Return an answer, successful or not, with its whole body.
 
     Args:
-        client: who asks.
-        address: scheme, host and port, which errors name.
-        path: what is asked for there.
-        parameters: of the query.
-        seconds: the silence that is put up with; a whole body may take ten times that.
+        client: the HTTP client.
+        address: scheme, host and port; errors name it.
+        path: the path of the request.
+        parameters: the query parameters.
+        seconds: the longest silence; the whole body may take ten times as long.
 
     Raises:
-        UnreachableError: no connection came about.
-        SourceUnavailableError: no answer came in time, or the connection did not last.
-        UnreliableAnswerError: the answer was broken off.
+        UnreachableError: the client could not connect.
+        SourceUnavailableError: no answer within the time limit, or the connection was lost.
+        UnreliableAnswerError: the server broke off its answer.
     """
     try:
         with client.stream("GET", address + path, params=dict(parameters)) as response:
@@ -148,7 +148,7 @@ def get(client: httpx.Client, address: str, path: str, parameters: Mapping[str, 
 
 
 def refuse(address: str, reply: Reply) -> NoReturn:
-    """Turn an answer that is no success into the error that says what it means.
+    """Raise the error for an unsuccessful answer.
 
     Raises:
         QuotaSpentError: too many requests.
@@ -166,10 +166,10 @@ def refuse(address: str, reply: Reply) -> NoReturn:
 
 
 def json_object(reply: Reply, whose: str) -> dict[str, Any]:
-    """Return the JSON object that an answer is.
+    """Return an answer's JSON object.
 
     Raises:
-        UnreliableAnswerError: it is none.
+        UnreliableAnswerError: the answer is not a JSON object.
     """
     with suppress(ValueError):
         content = reply.json()
@@ -179,7 +179,7 @@ def json_object(reply: Reply, whose: str) -> dict[str, Any]:
 
 
 def told(reply: Reply) -> str:
-    """Return what a service says of an error, on one line: the field's name differs between kinds of errors."""
+    """Return a service's error message on one line; the name of its field differs between kinds of errors."""
     with suppress(ValueError, AttributeError):
         body = reply.json()
         return str(body.get("message") or body.get("reason") or body.get("error") or body).rstrip(". ")
@@ -192,14 +192,14 @@ def shown(body: bytes) -> str:
 
 
 def server_time(reply: Reply) -> datetime:
-    """Return when a service answered, by its own clock where it says so."""
+    """Return when a service answered: by its Date header, else by this machine's clock."""
     with suppress(KeyError, ValueError, TypeError):
         return parsedate_to_datetime(reply.headers["date"])
     return pd.Timestamp.now(tz="UTC").to_pydatetime()
 
 
 def seconds_until_reset(reply: Reply) -> float | None:
-    """Return how long it is until the quota is reset: services say it as an epoch, a date, or seconds to wait."""
+    """Return the seconds until the quota is reset; services report an epoch, a date, or seconds to wait."""
     now = server_time(reply)
     readers: tuple[Callable[[], float], ...] = (
         lambda: float(reply.headers["retry-after"]),
@@ -220,12 +220,12 @@ def _instant(text: str) -> datetime:
 
 @lru_cache(maxsize=1)
 def _certificates() -> ssl.SSLContext:
-    """Reading the authorities' certificates takes longer than a request to a portal nearby: it is done once."""
+    """Load the CA certificates once: loading them takes longer than a request to a nearby portal."""
     return httpx.create_ssl_context()
 
 
 def _whole_body(response: httpx.Response, seconds: float) -> bytes:
-    """Read a streamed body to its end, within a time for the whole of it."""
+    """Read a streamed body to its end, within a time limit for the whole body."""
     deadline, chunks = time.monotonic() + seconds, []
     for chunk in response.iter_bytes():
         chunks.append(chunk)

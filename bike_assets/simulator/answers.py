@@ -1,4 +1,4 @@
-"""Tables as the portal writes them: JSON records, and exports as CSV, JSON and Parquet. What is asked is elsewhere."""
+"""Writes tables as the portal does: JSON records, and CSV, JSON and Parquet exports. Requests belong to `explore`."""
 
 import csv
 import io
@@ -23,11 +23,11 @@ class Answer:
     """An HTTP answer before it is sent.
 
     Attributes:
-        status: of HTTP.
+        status: HTTP status.
         content_type: of the body.
         parts: the body, in pieces.
-        chunked: whether the pieces are sent as they come; else the length is told first.
-        headers: further ones; None takes one away that every answer has.
+        chunked: whether the body is sent in chunks; otherwise with a Content-Length.
+        headers: additional headers; None removes a header that every answer has.
     """
 
     status: int
@@ -38,7 +38,7 @@ class Answer:
 
 
 def json_answer(status: int, content: object) -> Answer:
-    """Answer with a JSON document."""
+    """Return an answer with a JSON document."""
     return Answer(status, JSON_TYPE, [json.dumps(content, ensure_ascii=False).encode()])
 
 
@@ -48,7 +48,7 @@ def records(table: pa.Table, coordinates: str | None, zone: ZoneInfo) -> list[di
     Args:
         table: the portal's columns.
         coordinates: the field of the points, if there is one.
-        zone: in which times are written.
+        zone: time zone of the written times.
     """
     columns = {name: _texts(table[name], zone) for name in table.column_names}
     if coordinates in columns:
@@ -67,7 +67,7 @@ def as_json(table: pa.Table, coordinates: str | None, zone: ZoneInfo) -> Iterato
 
 
 def as_csv(table: pa.Table, titles: Mapping[str, str], delimiter: str, zone: ZoneInfo) -> Iterator[bytes]:
-    """Write rows as CSV under the titles, which are given by column; null is an empty field."""
+    """Write rows as CSV with a header of the columns' titles; null is an empty field."""
     yield _csv_lines([[titles[name] for name in table.column_names]], delimiter)
     for batch in _batches(table):
         columns = [_texts(batch[name], zone) for name in table.column_names]
@@ -77,7 +77,7 @@ def as_csv(table: pa.Table, titles: Mapping[str, str], delimiter: str, zone: Zon
 def as_parquet(table: pa.Table) -> Iterator[bytes]:
     """Write rows as a Parquet file: times in UTC, points as "lat,lon"."""
     sink = io.BytesIO()
-    # Without our schema the columns are read as plain text, as those of the portal are.
+    # Without our schema, clients read these columns as plain text, as they read the portal's.
     pq.write_table(table.unify_dictionaries(), sink, compression="snappy", use_dictionary=True, store_schema=False)
     content = sink.getvalue()
     for start in range(0, len(content), BYTES_AT_ONCE):

@@ -1,7 +1,7 @@
-"""What the simulated portal can be asked to play, by name, as help texts and refusals list it.
+"""The scenarios and faults of the simulated portal: names and descriptions for help texts and error messages.
 
-What a scenario does is in `scenarios`, what a fault does in `faults`; neither is imported here, so that the command
-line stays quick.
+The code of scenarios belongs to `scenarios`, that of faults to `faults`. This module imports neither, so that the
+command line starts fast.
 """
 
 SCENARIOS = {
@@ -18,7 +18,7 @@ SCENARIOS = {
     "corrections": "about 1 % of the counts are put right 3 days after their day",
     "late_rows": "about 3 % of a day's rows appear 2 days later than the others",
 }
-"""In the order in which they are applied: what hides rows for a while comes last."""
+"""In the order of their application; `late_rows`, which hides rows for a while, is last."""
 
 FAULTS = {
     "quota": "429 as at the end of a day's quota; the header gives the reset as a date",

@@ -1,15 +1,15 @@
-"""The time by which the simulated portal publishes, and the quota that it counts by that time."""
+"""The clock of the simulated portal, and the daily quota that uses it."""
 
 import threading
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 UNLIMITED = 1_000_000_000
-"""What the headers tell as the limit when there is none."""
+"""The limit that the headers show when there is none."""
 
 
 class Clock:
-    """The real time, until it is set; from then on it runs on from there."""
+    """A clock that shows the real time; once set, it runs from the time that was set."""
 
     def __init__(self, moment: datetime | None = None) -> None:
         self._ahead = timedelta()
@@ -24,7 +24,7 @@ class Clock:
         """Set the clock.
 
         Raises:
-            ValueError: the moment names no zone.
+            ValueError: the moment has no time zone.
         """
         if moment.tzinfo is None:
             raise ValueError(f"{moment} names no zone")
@@ -37,9 +37,9 @@ class QuotaState:
 
     Attributes:
         limit: requests allowed in a UTC day.
-        remaining: of these.
+        remaining: requests left today.
         reset: the next midnight UTC.
-        exceeded: whether the request was one too many.
+        exceeded: whether this request exceeded the limit.
     """
 
     limit: int

@@ -1,6 +1,6 @@
-"""The dataset's fields as the portal shows them: their order, types and titles, and the ones that nobody reads.
+"""The dataset's fields as the portal shows them: order, types and titles, including fields that we never read.
 
-For Paris these are the fields of its portal, with invented values where we have none of our own.
+For Paris these are the fields of its portal, with invented values where we have no data.
 """
 
 from collections.abc import Collection, Mapping
@@ -34,7 +34,7 @@ PARIS_TITLES = {
     "type_dimage": "type_dimage",
     "mois_annee_comptage": "mois_annee_comptage",
 }
-"""Every field of Paris in the order of a record; the title where it is none of ours."""
+"""Every field of Paris in the order of a record, with its title; None where the labels have the title."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Dataset:
     titles: Mapping[str, str]
 
     def with_fields(self, table: pa.Table, names: Collection[str]) -> pa.Table:
-        """Return a published table with the invented ones of the named fields added."""
+        """Return a published table with the named fields that it lacks, filled with invented values."""
         for name in names:
             if name not in table.column_names:
                 table = table.append_column(name, self._invented(table, name))
@@ -72,8 +72,8 @@ def dataset_of(fields: PortalFields, labels: PortalFields | None) -> Dataset:
     """Describe the dataset of a portal.
 
     Args:
-        fields: the portal's names; those of Paris bring its other fields along.
-        labels: their titles; those of Paris for its fields, else the names themselves.
+        fields: the portal's names. For those of Paris, the other fields of its portal are added.
+        labels: their titles; without them, the titles of Paris for its fields, or else the names themselves.
     """
     paris = read_city(PARIS)
     is_paris = fields == PortalFields(**paris["portal_fields"])

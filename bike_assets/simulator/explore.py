@@ -1,6 +1,6 @@
-"""The endpoints of the Explore API v2.1 over a publication: a path and parameters become an answer, without sockets.
+"""The endpoints of the Explore API v2.1: turns a path and parameters into an answer, without sockets.
 
-Formats belong to `answers`, the query language to `odsql`, what is published to `publication`.
+Formats belong to `answers`, the query language to `odsql`, published rows to `publication`.
 """
 
 import re
@@ -46,12 +46,12 @@ HOUR = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Route:
-    """Where a path leads.
+    """The target of a path.
 
     Attributes:
-        dataset: its identifier.
+        dataset: identifier of the dataset.
         endpoint: dataset, records or exports.
-        format: of an export; empty elsewhere.
+        format: of an export; empty for other endpoints.
     """
 
     dataset: str
@@ -60,7 +60,7 @@ class Route:
 
 
 def route_of(path: str) -> Route | None:
-    """Read a path; None where there is no endpoint."""
+    """Read a path; None where it is not an endpoint."""
     match = PATH.fullmatch(path)
     if match is None:
         return None
@@ -69,12 +69,12 @@ def route_of(path: str) -> Route | None:
 
 
 class Explore:
-    """The portal's answers about one dataset.
+    """The portal's answers for one dataset.
 
     Args:
-        publication: its rows.
-        dataset_id: its identifier.
-        dataset: its fields.
+        publication: the published rows.
+        dataset_id: identifier of the dataset.
+        dataset: fields of the dataset.
     """
 
     def __init__(self, publication: Publication, dataset_id: str, dataset: Dataset) -> None:
@@ -84,10 +84,10 @@ class Explore:
         """Answer a request.
 
         Args:
-            route: where its path leads.
-            params: its query.
-            now: the time of the portal.
-            fault: what is wrong with rows or count, if anything.
+            route: the target of the path.
+            params: the query parameters.
+            now: the portal's time.
+            fault: the fault of rows or count, if any.
         """
         try:
             if route is None:
@@ -156,7 +156,7 @@ class Explore:
         return Answer(200, content_type, parts, chunked=True)
 
     def _chosen(self, query: Query, now: datetime) -> pa.Table:
-        """Every row that the query asks for, in its order."""
+        """Every row that matches the query, in its order."""
         span = self._publication.span(now)
         start, end = (span[0], span[1] + HOUR) if span else (now, now)
         start, end = query.bounds(self._dataset.fields.counted_at, start, end)

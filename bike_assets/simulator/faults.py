@@ -1,7 +1,7 @@
-"""What can go wrong between the portal and its client, each by name; the names and meanings are in `catalogue`.
+"""The faults between the portal and its client, by name; names and descriptions belong to `catalogue`.
 
-A fault changes rows, count or body, or it concerns the connection, which is `server`'s to break. What happens to the
-counts themselves belongs to `scenarios`.
+A fault replaces an answer, changes its rows, count or body, or breaks the connection, which `server` does. Changes of
+the counts themselves belong to `scenarios`.
 """
 
 import json
@@ -33,15 +33,15 @@ RATE_HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with an answer.
+    """A fault of an answer.
 
     Attributes:
         endpoints: where it can occur.
-        instead: gives another answer in the place of the true one, by the portal's time.
+        instead: makes an answer that replaces the true one, from the portal's time.
         rows: changes the rows of an export.
         count: changes total_count.
-        body: changes a whole body; the format is csv, json, parquet, or empty where it is no export.
-        connection: what becomes of the connection.
+        body: changes the whole body; the format is csv, json or parquet, and empty for other endpoints.
+        connection: how the connection breaks; empty if it does not.
     """
 
     endpoints: frozenset[Endpoint] = EVERYWHERE
@@ -60,7 +60,7 @@ class _Pending:
 
 
 class FaultQueue:
-    """The faults to come: each request takes the first that fits it."""
+    """The queued faults: each request takes the first that fits its endpoint."""
 
     def __init__(self) -> None:
         self._pending: list[_Pending] = []
@@ -71,8 +71,8 @@ class FaultQueue:
 
         Args:
             name: of the catalogue.
-            times: how many requests it is for; None for ever, taking turns with the ones queued behind it.
-            on: the endpoint that it is for.
+            times: number of requests that get the fault; None for all, in turn with the faults queued behind it.
+            on: the endpoint that gets it.
 
         Raises:
             BikeError: no fault has this name, or it cannot occur at this endpoint.
@@ -91,7 +91,7 @@ class FaultQueue:
             self._pending.append(_Pending(fault, times, on))
 
     def take(self, endpoint: Endpoint) -> Fault | None:
-        """Return what goes wrong with a request, if anything."""
+        """Return the fault for a request, if any, and count the request."""
         with self._lock:
             for place, pending in enumerate(self._pending):
                 if endpoint in pending.fault.endpoints and pending.on in {"any", endpoint}:
@@ -105,7 +105,7 @@ class FaultQueue:
         return None
 
     def clear(self) -> None:
-        """Forget all."""
+        """Remove all queued faults."""
         with self._lock:
             self._pending.clear()
 
@@ -154,7 +154,7 @@ def _duplicated(table: pa.Table) -> pa.Table:
 
 
 def _replaced(table: pa.Table) -> pa.Table:
-    """Every so often a row stands in the place of the next one, so that the number of rows is right."""
+    """Replace every 50th row by the one before it: rows are wrong, but their number is right."""
     places = np.arange(len(table))
     places[1::REPEATED_EVERY] -= 1
     return table.take(places)

@@ -1,7 +1,7 @@
-"""Reads the query language of the portal, as far as it is simulated, and applies it to a table.
+"""Parses the simulated part of the portal's query language, and applies a query to a table.
 
-Conditions are joined by AND and compare a field with a literal, or ask whether it is null. Parameters that are no
-query (limit, delimiter) belong to `explore`.
+A condition compares a field with a literal, or tests it for null; AND joins conditions. Other parameters (limit,
+delimiter) belong to `explore`.
 """
 
 import re
@@ -60,11 +60,11 @@ class Condition:
 
 @dataclass(frozen=True)
 class Query:
-    """What is asked for.
+    """A parsed query.
 
     Attributes:
         conditions: all have to hold.
-        select: the fields in the order asked for; None for every field.
+        select: the selected fields in order; None for every field.
         order_by: fields, each with "ascending" or "descending".
     """
 
@@ -78,7 +78,7 @@ class Query:
         return asked | {condition.field for condition in self.conditions}
 
     def bounds(self, time: str, first: datetime, end: datetime) -> tuple[datetime, datetime]:
-        """Narrow the range from first (in it) to end (not in it) by the conditions on the field of the time."""
+        """Narrow the range from first (included) to end (excluded) by the conditions on the time field."""
         for condition in self.conditions:
             if condition.field == time and isinstance(condition.value, datetime):
                 value = condition.value
@@ -89,7 +89,7 @@ class Query:
         return first, end
 
     def apply(self, table: pa.Table, bounded: str) -> pa.Table:
-        """Filter and order rows; the bounds of the field `bounded` hold already."""
+        """Filter and sort rows, which already match the bounds of the field `bounded`."""
         for condition in self.conditions:
             if condition.field != bounded or condition.operator not in {"<", "<=", "=", ">", ">="}:
                 table = table.filter(condition.mask(table))
@@ -100,15 +100,15 @@ class Query:
 
 
 def parse_query(params: Mapping[str, str], kinds: Mapping[str, Kind], zone: ZoneInfo) -> Query:
-    """Read the clauses of a request: where, select and order_by.
+    """Parse the clauses of a request: where, select and order_by.
 
     Args:
-        params: the request's; a clause that is missing or empty asks for nothing, and select=* for every field.
-        kinds: type of every field that there is.
-        zone: of the dates that name none.
+        params: the request's parameters. A missing or empty clause has no effect; select=* selects every field.
+        kinds: type of every field.
+        zone: time zone of dates without one.
 
     Raises:
-        RefusalError: a field is unknown, a clause malformed, or a date none.
+        RefusalError: a field is unknown, a clause is malformed, or a date is invalid.
     """
     where, select, order_by = (params.get(name, "") for name in ("where", "select", "order_by"))
     conditions = tuple(_Where(where, kinds, zone).conditions()) if where.strip() else ()

@@ -1,6 +1,6 @@
-"""What the portal has published at a moment: simulated, replayed from an export, or put there by a test.
+"""The rows that the portal has published at a moment: simulated, replayed from an export, or added by a test.
 
-All keep the portal's rule: a local day is published once it is over. How rows become answers is elsewhere.
+All follow the portal's rule: it publishes a local day once the day is over. Answers belong to `explore`.
 """
 
 import threading
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 ROLLING_MONTHS = 13
 CACHED_DAYS = 70
 UNRELATED_SEED = 0
-"""Of the weather beside counts that were not drawn here."""
+"""Seed of the weather beside counts that are not simulated."""
 HOUR, TICK = timedelta(hours=1), timedelta(microseconds=1)
 EARLIEST, LATEST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 COLUMNS = (
@@ -36,22 +36,22 @@ COLUMNS = (
 
 
 class Publication(Protocol):
-    """What every publication offers.
+    """The interface of every publication.
 
     Attributes:
         fields: the portal's name for each of our columns.
-        weather: of the city; where the counts are not synthetic, they know nothing of it.
+        weather: of the city; only simulated counts depend on it.
     """
 
     fields: PortalFields
     weather: SimulatedWeather
 
     def published(self, start: datetime, end: datetime, now: datetime) -> pa.Table:
-        """Return the rows with start <= counted_at < end (UTC) as they are published at `now`, in order of time."""
+        """Return the rows with start <= counted_at < end (UTC) that are published at `now`, sorted by time."""
         ...
 
     def span(self, now: datetime) -> tuple[datetime, datetime] | None:
-        """Return the first and the last hour that can be published at `now`; None when there is none."""
+        """Return the first and the last published hour at `now`; None when there is none."""
         ...
 
 
@@ -61,9 +61,9 @@ class SimulatedPublication:
     Args:
         city: draws the counts.
         fields: the portal's names.
-        scenarios: what happens to the counts.
-        first_day: the first local day, for good.
-        months: without a first day, how many months back from today the window begins; 13 by default.
+        scenarios: change the counts.
+        first_day: the fixed first local day, if any.
+        months: without a first day, the window begins this many months before today; 13 by default.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class SimulatedPublication:
         self._lock = threading.Lock()
 
     def published(self, start: datetime, end: datetime, now: datetime) -> pa.Table:
-        """Draw the days, with what the scenarios make of them at `now`."""
+        """Draw the days and apply the scenarios as of `now`."""
         first, last = self._days(now)
         days = days_between(max(first, self._local_day(start)), min(last, self._local_day(end - TICK)))
         today = self._local_day(now)
@@ -91,7 +91,7 @@ class SimulatedPublication:
         return rows_between(table, self.fields, start, end)
 
     def span(self, now: datetime) -> tuple[datetime, datetime] | None:
-        """Return the first hour of the first day and the last one of yesterday."""
+        """Return the first hour of the first day and the last hour of yesterday."""
         first, last = self._days(now)
         if first > last:
             return None
@@ -123,8 +123,8 @@ class ReplayedPublication:
     """An export file's rows, each local day once it is over.
 
     Args:
-        path: the export; read whole, once.
-        fields: the portal's names, in the file and as they are published again.
+        path: the export; read once, as a whole.
+        fields: the portal's names, in the file and in the answers.
         timezone: zone of the local days.
         labels: titles that a CSV file may have instead of the names.
 
@@ -141,16 +141,16 @@ class ReplayedPublication:
         self._table = _as_table(rows[rows["counted_at"].notna()], fields)
 
     def published(self, start: datetime, end: datetime, now: datetime) -> pa.Table:
-        """Return a slice of the file's rows."""
+        """Return the file's rows of the range up to yesterday."""
         return rows_between(self._table, self.fields, start, min(end, _start_of_today(now, self._timezone)))
 
     def span(self, now: datetime) -> tuple[datetime, datetime] | None:
-        """Return the first and the last hour in the file of a day that is over."""
+        """Return the first and the last hour of the file's days that are over."""
         return _span(self.published(EARLIEST, LATEST, now), self.fields)
 
 
 class PublishedTable:
-    """What a test publishes row by row; as everywhere, a local day's rows show once it is over.
+    """Rows that a test adds and withdraws; a local day is published once it is over.
 
     Args:
         fields: the portal's names.
@@ -166,38 +166,38 @@ class PublishedTable:
 
     @property
     def rows(self) -> pd.DataFrame:
-        """A copy of all rows, in the order in which they were put."""
+        """A copy of all rows, in the order of their addition."""
         with self._lock:
             return self._rows.copy()
 
     def put(self, rows: pd.DataFrame) -> None:
-        """Add rows, also such as are there already.
+        """Add rows, also duplicates.
 
         Args:
-            rows: counted_at (UTC) and any of our other columns; what is missing is null.
+            rows: counted_at (UTC) and any of our other columns; missing columns become null.
         """
         with self._lock:
             added = rows.reindex(columns=list(COLUMNS))
             self._replace(added if self._rows.empty else pd.concat([self._rows, added], ignore_index=True))
 
     def withdraw(self, chosen: pd.Series | Callable[[pd.DataFrame], pd.Series]) -> None:
-        """Take rows away.
+        """Remove rows.
 
         Args:
-            chosen: whether each of `rows` goes, or a function of `rows` that says so.
+            chosen: a mask over `rows`, or a function that returns the mask for `rows`.
         """
         with self._lock:
             gone = chosen(self._rows) if callable(chosen) else chosen
             self._replace(self._rows[~np.asarray(gone, dtype=bool)].reset_index(drop=True))
 
     def published(self, start: datetime, end: datetime, now: datetime) -> pa.Table:
-        """Return the rows there are."""
+        """Return the added rows of the range up to yesterday."""
         with self._lock:
             table = self._table
         return rows_between(table, self.fields, start, min(end, _start_of_today(now, self._timezone)))
 
     def span(self, now: datetime) -> tuple[datetime, datetime] | None:
-        """Return the first and the last hour there is."""
+        """Return the first and the last hour of the added days that are over."""
         return _span(self.published(EARLIEST, LATEST, now), self.fields)
 
     def _replace(self, rows: pd.DataFrame) -> None:

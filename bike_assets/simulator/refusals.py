@@ -1,11 +1,11 @@
-"""How the portal and the weather service say no: statuses and bodies, in their words. When they do is elsewhere."""
+"""Refusals of the portal and the weather service: status and body, in their words. Raising them belongs elsewhere."""
 
 from datetime import datetime
 from typing import Any
 
 
 class RefusalError(Exception):
-    """A request that the portal does not answer as asked."""
+    """The portal or the weather service refuses a request."""
 
     def __init__(self, status: int, body: dict[str, Any]) -> None:
         super().__init__(status, body)
@@ -13,33 +13,33 @@ class RefusalError(Exception):
 
 
 def invalid_parameter(told: str) -> RefusalError:
-    """Refuse a parameter's value."""
+    """Return the refusal of a parameter's value."""
     return _refusal(400, "InvalidRESTParameterError", told)
 
 
 def outside_bounds(name: str, value: int, bounds: str) -> RefusalError:
-    """Refuse a number, such as limit, that lies outside of its bounds."""
+    """Return the refusal of a number, such as limit, that is outside its bounds."""
     return invalid_parameter(f"Invalid value for {name} API parameter: {value} was found but {bounds} is expected.")
 
 
 def malformed_query(problem: str, clause: str) -> RefusalError:
-    """Refuse a clause that cannot be understood."""
+    """Return the refusal of a clause that cannot be parsed."""
     told = f"ODSQL query is malformed: {problem}. Clause(s) containing the error(s): {clause}."
     return _refusal(400, "ODSQLError", told)
 
 
 def unparsable_date(text: str) -> RefusalError:
-    """Answer a date that is none: the portal breaks over it instead of refusing it."""
+    """Return the answer to an invalid date: the portal fails with 503 instead of refusing it."""
     return _refusal(503, "ServiceUnavailable", f"The service is unavailable: {text!r}.")
 
 
 def not_found(told: str) -> RefusalError:
-    """Answer for what is not there."""
+    """Return the refusal of an unknown dataset or endpoint."""
     return _refusal(404, "NotFound", told)
 
 
 def too_many_requests(limit: int, reset: datetime | None) -> dict[str, Any]:
-    """Return the body of a 429; a portal that does not know its client gives no time of reset."""
+    """Return the body of a 429; with `reset` None it has another error code and no time of reset."""
     body = {
         "errorcode": 10005 if reset is None else 10002,
         "limit_time_unit": "day",
@@ -50,13 +50,13 @@ def too_many_requests(limit: int, reset: datetime | None) -> dict[str, Any]:
 
 
 def in_stream(error: RefusalError) -> str:
-    """Return an error as it stands inside a body that has begun."""
+    """Return an error as text inside a body that has already begun."""
     told, code = error.body["message"], error.body["error_code"]
     return f"Streaming interrupted due to the following error: {told} (error_code: {code})"
 
 
 def weather_refusal(told: str) -> RefusalError:
-    """Refuse a request for weather, which its service words in another way than the portal."""
+    """Return the refusal of a request for weather; its body differs from the portal's."""
     return RefusalError(400, {"error": True, "reason": told})
 
 

@@ -1,7 +1,7 @@
-"""What can happen to a city's counts, each a function of a local day's rows; deterministic for the city's seed.
+"""The scenarios: each changes the rows of a local day, and gives the same result for the same seed of the city.
 
-The names and what they mean are in `catalogue`. When rows are published belongs to `publication`, and what goes wrong
-on the way to the client to `faults`.
+Names and descriptions belong to `catalogue`, the time of publication to `publication`, and errors between portal and
+client to `faults`.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,8 +36,8 @@ class PublishedDay:
 
     Attributes:
         day: the local day.
-        age: days since; 1 on the morning after it.
-        city: where the rows are from.
+        age: days since; 1 on the next day.
+        city: the city of the rows.
     """
 
     day: date
@@ -45,33 +45,33 @@ class PublishedDay:
     city: "SimulatedCity"
 
     def random(self, purpose: str) -> np.random.Generator:
-        """Return a generator of this day's own, the same whenever it is asked for."""
+        """Return a generator for this day and purpose, with the same draws on every call."""
         return np.random.default_rng([self.city.seed, 4, crc32(purpose.encode()), self.day.toordinal()])
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A scenario of the catalogue, always or from a local day on."""
+    """A scenario of the catalogue, from a local day on or always."""
 
     name: str
     since: date | None = None
 
 
 def parse_scenarios(text: str) -> list[Scenario]:
-    """Read names with commas between them, each with an optional first day, as in "late_rows,level_shift@2026-09-01".
+    """Read comma-separated names, each with an optional first day, such as "late_rows,level_shift@2026-09-01".
 
     Raises:
-        BikeError: a name that no scenario has, or a day that is none.
+        BikeError: a scenario is unknown, or a day is not a date.
     """
     return [_parse(part.strip()) for part in text.split(",") if part.strip()]
 
 
 def apply_scenarios(scenarios: Sequence[Scenario], rows: pd.DataFrame, day: PublishedDay) -> pd.DataFrame:
-    """Return a day's rows as the scenarios leave them; they are applied in the order of the catalogue.
+    """Apply scenarios to a day's rows, in the order of the catalogue.
 
     Args:
         scenarios: in any order.
-        rows: the columns of `SimulatedCity.counts`, one local day.
+        rows: one local day, with the columns of `SimulatedCity.counts`.
         day: that day.
     """
     for scenario in sorted(scenarios, key=lambda each: list(SCENARIOS).index(each.name)):
@@ -108,7 +108,7 @@ def _busier_city(rows: pd.DataFrame, day: PublishedDay) -> pd.DataFrame:
 
 
 def _car_free_days(rows: pd.DataFrame, day: PublishedDay) -> pd.DataFrame:
-    """Weeks have an odd number of days, so the same weekday is free of cars in every second week only."""
+    """Every second day is car-free. A week has an odd number of days, so each weekday is car-free every second week."""
     return _times(rows, DAY_BETWEEN if day.day.toordinal() % 2 else CAR_FREE_DAY)
 
 
@@ -168,7 +168,7 @@ def _late_rows(rows: pd.DataFrame, day: PublishedDay) -> pd.DataFrame:
 def _with_new_counters(
     rows: pd.DataFrame, day: PublishedDay, donors: Sequence[str], first_site: int, street: str
 ) -> pd.DataFrame:
-    """Further counters, each like one that is there, at another place and on another level."""
+    """Add counters, each similar to an existing one, at another place and on another level."""
     random = day.random("new counters")
     made = [rows]
     for number, donor in enumerate(donors):
@@ -189,7 +189,7 @@ def _with_new_counters(
 
 
 def _few_counters(city: "SimulatedCity", group: int) -> list[str]:
-    """A few counters that were always there; those of two groups differ."""
+    """A few counters that are open from the beginning; groups do not overlap."""
     always = city.counters["counter_id"].to_numpy()[~city.opens_late]
     drawn = np.random.default_rng([city.seed, 5]).permutation(always)
     size = min(FEW, len(always) // 4)

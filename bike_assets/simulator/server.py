@@ -1,7 +1,7 @@
 """The simulated portal as an HTTP server: sockets, headers, the quota, and the faults of a connection.
 
-What is answered belongs to `explore`, and for the weather service at the same address to `weather`. It is a plain
-server of threads, because faults need the socket itself.
+Answers belong to `explore`, those of the weather service at the same address to `weather`. The standard library's
+threading server is used because the faults need the socket itself.
 """
 
 import select
@@ -33,18 +33,18 @@ from bike_assets.simulator.weather import WEATHER_PATHS, answer_weather
 REMEMBERED = 1000
 POLL_SECONDS = 0.01
 NO_ANSWER = 0
-"""Status under which a request without an answer is remembered."""
+"""Recorded status of a request without an answer."""
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class PortalSimulator:
-    """A portal on this machine, running from `start` to `stop` or inside of a with statement.
+    """A portal on this machine. It runs from `start` to `stop`, or inside a with statement.
 
     Args:
-        publication: the rows.
-        dataset: the identifier under which they are published.
+        publication: the published rows.
+        dataset: identifier of the dataset.
         host: address to bind to.
-        port: 0 for a free one, which a later start keeps.
+        port: 0 for a free port, which a later start keeps.
         clock: the portal's time; the real one by default.
         daily_quota: requests allowed in a UTC day; None for any number.
         labels: titles of the fields in a CSV export with labels.
@@ -52,7 +52,7 @@ class PortalSimulator:
     Attributes:
         url: the address, once started.
         clock: the portal's time.
-        requests: the last 1,000: path, parameters and status (0 where nothing was answered).
+        requests: the last 1,000 requests: path, parameters and status (0 without an answer).
     """
 
     def __init__(
@@ -88,10 +88,10 @@ class PortalSimulator:
         self.stop()
 
     def start(self) -> None:
-        """Begin to answer.
+        """Start the server.
 
         Raises:
-            BikeError: the port is in use, or the address not this machine's.
+            BikeError: the port is in use, or the address does not belong to this machine.
         """
         try:
             self._server = _Server((self._host, self._port), self)
@@ -104,7 +104,7 @@ class PortalSimulator:
         self._thread.start()
 
     def stop(self) -> None:
-        """End every connection and stop listening; does nothing when it is not running."""
+        """Close every connection and stop listening; does nothing when the server is not running."""
         if self._server is None or self._thread is None:
             return
         self.stopping.set()
@@ -115,7 +115,7 @@ class PortalSimulator:
         self._server = self._thread = None
 
     def span(self) -> tuple[datetime, datetime] | None:
-        """Return the first and the last hour (UTC) that are published now; None when there is none."""
+        """Return the first and the last hour (UTC) that is published now; None when there is none."""
         return self._publication.span(self.clock.now())
 
     def fail(self, fault: str, times: int | None = 1, on: Where = "any") -> None:
@@ -123,20 +123,21 @@ class PortalSimulator:
 
         Args:
             fault: its name in the catalogue.
-            times: how many requests it is for; None for ever, taking turns with the faults queued behind it.
-            on: the endpoint that it is for.
+            times: number of requests that get the fault; None for all, in turn with the faults queued behind it.
+            on: the endpoint that gets it.
 
         Raises:
             BikeError: no fault has this name, or it cannot occur at this endpoint.
+            ValueError: times is below 1.
         """
         self._faults.add(fault, times, on)
 
     def heal(self) -> None:
-        """Forget all faults to come."""
+        """Remove all queued faults."""
         self._faults.clear()
 
     def handle(self, path: str, params: dict[str, str]) -> tuple[Answer, Fault | None]:
-        """Return the answer to a request, and what is wrong with it, if anything."""
+        """Return the answer to a request, and its fault, if any."""
         now = self.clock.now()
         state = self._quota.spend(now)
         route = route_of(path)
@@ -170,12 +171,12 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int], simulator: PortalSimulator) -> None:
         self.simulator = simulator
         self.abrupt: set[socket.socket] = set()
-        """Connections that are closed without a farewell."""
+        """Connections to reset instead of closing them normally."""
         self._open: set[socket.socket] = set()
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
-        # The method of HTTPServer asks a name server for the name of the host, which can take seconds.
+        # HTTPServer's method looks up the host name by DNS, which can take seconds.
         socketserver.TCPServer.server_bind(self)
 
     def process_request(self, request: Any, client_address: Any) -> None:
@@ -229,7 +230,7 @@ class _Handler(BaseHTTPRequestHandler):
         return format_datetime(self.server.simulator.clock.now().replace(microsecond=0), usegmt=True)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
     def _send(self, answer: Answer, cut: bool) -> None:
         parts: Iterable[bytes] = answer.parts

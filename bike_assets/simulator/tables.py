@@ -1,4 +1,4 @@
-"""Rows of counts as tables with the portal's columns. Which rows are published when belongs to `publication`."""
+"""Rows of counts as tables with the portal's columns. Choosing the published rows belongs to `publication`."""
 
 from datetime import datetime
 
@@ -14,16 +14,16 @@ TYPES = {"counted_at": TIME, "bike_count": pa.int64()}
 
 
 def portal_schema(fields: PortalFields) -> pa.Schema:
-    """Return the columns that the portal has for ours, in the order of the fields."""
+    """Return the portal's columns for ours, in the order of the fields."""
     return pa.schema([(name, TYPES.get(column, TEXT)) for column, name in fields.by_column.items()])
 
 
 def as_portal_table(rows: pd.DataFrame, fields: PortalFields) -> pa.Table:
-    """Turn rows into the portal's columns, in order of time and without a change of order inside an hour.
+    """Convert rows to the portal's columns, sorted by time; rows of the same hour keep their order.
 
     Args:
-        rows: counter_id, counter_name, site_id, site_name, latitude, longitude, counted_at (UTC), bike_count; every one
-            but counted_at may be missing.
+        rows: counter_id, counter_name, site_id, site_name, latitude, longitude, counted_at (UTC), bike_count; only
+            counted_at must not be null.
         fields: the portal's names.
     """
     if not rows["counted_at"].is_monotonic_increasing:
@@ -33,7 +33,7 @@ def as_portal_table(rows: pd.DataFrame, fields: PortalFields) -> pa.Table:
 
 
 def rows_between(table: pa.Table, fields: PortalFields, start: datetime, end: datetime) -> pa.Table:
-    """Return the rows of a table in order of time with start <= counted_at < end, without copying any."""
+    """Return the rows with start <= counted_at < end of a table sorted by time, without a copy."""
     times = table[fields.counted_at].cast(pa.int64()).to_numpy()
     low, high = np.searchsorted(times, [_microseconds(start), _microseconds(end)])
     return table.slice(low, max(high - low, 0))
@@ -54,7 +54,7 @@ def _column(rows: pd.DataFrame, column: str) -> pa.Array:
 
 
 def _points(latitude: np.ndarray, longitude: np.ndarray) -> pa.Array:
-    """Points as "lat,lon"; null where one of both is unknown."""
+    """Points as "lat,lon"; null where latitude or longitude is unknown."""
     codes, points = pd.factorize(latitude + 1j * longitude)
     indices = pa.array(codes, type=pa.int32(), mask=codes < 0)
     return pa.DictionaryArray.from_arrays(indices, pa.array([f"{p.real},{p.imag}" for p in points], type=pa.string()))

@@ -1,7 +1,7 @@
-"""The endpoints of the simulated weather service: a path and parameters become an answer, without sockets.
+"""The endpoints of the simulated weather service: turns a path and parameters into an answer, without sockets.
 
-They are those of Open-Meteo, /v1/archive and /v1/forecast, of which only the hourly variables of a few are there. Where
-the place is does not matter: the weather is that of the synthetic city, which `core.simulated_weather` draws.
+The endpoints are Open-Meteo's /v1/archive and /v1/forecast, with the hourly variables of COLUMNS only. The place in a
+request is ignored: `core.simulated_weather` draws the weather of the synthetic city.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ def answer_weather(weather: SimulatedWeather, path: str, params: Mapping[str, st
     Args:
         weather: of the city.
         path: one of WEATHER_PATHS.
-        params: its query.
+        params: the query parameters.
         now: the time of the service; its UTC day is today.
     """
     today = pd.Timestamp(now).tz_convert("UTC").date()
@@ -57,12 +57,12 @@ def answer_weather(weather: SimulatedWeather, path: str, params: Mapping[str, st
 
 
 def _as_published(rows: pd.DataFrame) -> pd.DataFrame:
-    """All days but the first, each hour with the rain of the one before: that is how the service tells it."""
+    """All days but the first. Each hour has the rain of the hour before, as the service reports it."""
     return rows.assign(rain=rows["rain"].shift(1)).iloc[24:].reset_index(drop=True)
 
 
 def _variables(params: Mapping[str, str]) -> list[str]:
-    """The hourly variables that are asked for."""
+    """The requested hourly variables."""
     for name in params:
         if name not in PARAMETERS:
             raise weather_refusal(f"Unknown parameter '{name}'")
@@ -79,7 +79,7 @@ def _variables(params: Mapping[str, str]) -> list[str]:
 
 
 def _days(params: Mapping[str, str], earliest: date, latest: date) -> tuple[date, date]:
-    """The UTC days that are asked for."""
+    """The first and last requested UTC day."""
     first, last = (_day(params, name, earliest, latest) for name in ("start_date", "end_date"))
     if last < first:
         raise weather_refusal("End-date must be larger or equals than start-date")

@@ -1,6 +1,6 @@
-"""Writes the configuration that Alertmanager is started with: the committed one, with a Discord channel if any.
+"""Writes Alertmanager's configuration: the committed one, with a Discord channel if there is one.
 
-Used by whoever starts Alertmanager; the channel's address is passed, and read from nowhere here.
+The caller passes the channel's address; this module reads no settings.
 """
 
 import json
@@ -16,7 +16,7 @@ def rendered(webhook_url: str | None) -> str:
     """Return the configuration in YAML.
 
     Args:
-        webhook_url: the secret address of the channel's webhook; without one nobody is told.
+        webhook_url: the secret address of the channel's webhook; without one, no alert is sent.
 
     Raises:
         ValueError: the committed configuration has no receivers as its last section.
@@ -28,15 +28,15 @@ def rendered(webhook_url: str | None) -> str:
     if not section:
         raise ValueError("alertmanager.yml has no section of receivers")
     receivers = (FOLDER / "receivers.discord.yml").read_text()
-    # A string in JSON is one in YAML, whatever is in it.
+    # A JSON string is a valid YAML string, whatever its content.
     return f"{routes}\n{receivers.replace(PLACE, json.dumps(webhook_url))}"
 
 
 def write(path: Path, webhook_url: str | None) -> None:
-    """Write the configuration so that only its owner can read it; the old file or the new one is there at any time.
+    """Write the configuration atomically, so that only its owner can read it.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     text, new = rendered(webhook_url), path.with_name(f".{path.name}.{os.getpid()}")
     try:

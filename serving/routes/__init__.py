@@ -1,1 +1,1 @@
-"""The endpoints, a module a subject; each gives a router to `serving.server`. What they answer is made elsewhere."""
+"""The endpoints, one module per subject; `serving.server` adds them to the application."""

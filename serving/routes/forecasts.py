@@ -1,4 +1,4 @@
-"""What people and dashboards read: counters, their forecasts and counts, champion, models."""
+"""Read-only endpoints for people and dashboards: counters, their forecasts and counts, champion, models."""
 
 from datetime import date, datetime
 from typing import Annotated
@@ -18,13 +18,13 @@ CounterId = Annotated[str, Path(description="As GET /counters lists it.", max_le
 
 
 class Answered(BaseModel):
-    """What every answer here is: made from attributes."""
+    """Base of the answers that pydantic makes from attributes."""
 
     model_config = ConfigDict(from_attributes=True)
 
 
 class CounterAnswer(Answered):
-    """A counter as the newest counts leave it."""
+    """A counter, with its state after the newest counts."""
 
     counter_id: str
     counter_name: str
@@ -38,7 +38,7 @@ class CounterAnswer(Answered):
 
 
 class ForecastHour(BaseModel):
-    """An hour to come."""
+    """The forecast of one hour."""
 
     at: datetime = Field(description="Start of the hour, in local time with its offset.")
     horizon_days: int
@@ -47,7 +47,7 @@ class ForecastHour(BaseModel):
 
 
 class ForecastAnswer(BaseModel):
-    """The next days of a counter."""
+    """The forecast of a counter's next days."""
 
     counter_id: str
     counter_name: str
@@ -60,7 +60,7 @@ class ForecastAnswer(BaseModel):
 
 
 class CountedHour(BaseModel):
-    """An hour that has passed."""
+    """The count of one past hour, and its day-ahead hindcast."""
 
     at: datetime = Field(description="Start of the hour, in local time with its offset.")
     bike_count: int | None = Field(description="Bikes counted; null where nothing was published.")
@@ -70,7 +70,7 @@ class CountedHour(BaseModel):
 
 
 class CountsAnswer(BaseModel):
-    """The last days of a counter."""
+    """The counts of a counter's last days."""
 
     counter_id: str
     counter_name: str
@@ -80,7 +80,7 @@ class CountsAnswer(BaseModel):
 
 
 class ModelAnswer(Answered):
-    """A trained version; scores by test set: r2, rmse and mae (bikes an hour), n; a day ahead."""
+    """A trained version. `scores` has its day-ahead scores by test set: r2, rmse and mae (bikes an hour), n."""
 
     family: str
     version: int
@@ -116,7 +116,7 @@ def forecasts_router(keeper: Keeper) -> APIRouter:
 
     @router.get("/counters", tags=["counters"], summary="All counters")
     def counters() -> list[CounterAnswer]:
-        """Every counter ever seen, by name."""
+        """List all counters that ever had counts, by name."""
         city = keeper.take().city
         return [_counter(city, counter) for counter in city.counters]
 
@@ -124,7 +124,7 @@ def forecasts_router(keeper: Keeper) -> APIRouter:
     def forecast(
         counter_id: CounterId, days: Annotated[int, Query(ge=1, le=3, description="Days after the counts.")] = 3
     ) -> ForecastAnswer:
-        """The champion's forecast of a counter's next days, hour by hour, from the end of the counts on."""
+        """Return the champion's hourly forecast for a counter, for the days after the newest whole day of counts."""
         serving = keeper.take()
         counter = _known(serving.city, counter_id)
         return _forecast(serving, counter, days)
@@ -133,13 +133,13 @@ def forecasts_router(keeper: Keeper) -> APIRouter:
     def counts(
         counter_id: CounterId, days: Annotated[int, Query(ge=1, le=PAST_DAYS + 1, description="Newest days.")] = 7
     ) -> CountsAnswer:
-        """A counter's last days hour by hour, beside what the champion would have forecast the day before."""
+        """Return a counter's hourly counts of the last days, and the champion's day-ahead hindcasts of them."""
         serving = keeper.take()
         return _counts(serving, _known(serving.city, counter_id), days)
 
     @router.get("/champion", tags=["models"], summary="The version that serves")
     def champion() -> ChampionAnswer:
-        """The champion, its scores, and the hours that it can forecast now."""
+        """Return the champion, its scores, and the range of hours that it can forecast."""
         serving = keeper.take()
         entry, city = serving.champion.entry, serving.city
         first, end = city.range
@@ -154,7 +154,7 @@ def forecasts_router(keeper: Keeper) -> APIRouter:
 
     @router.get("/models", tags=["models"], summary="All versions")
     def models() -> list[ModelAnswer]:
-        """Every version that was trained, newest first."""
+        """List all trained versions, newest first."""
         entries = keeper.summary.models
         return [ModelAnswer.model_validate(e) for e in sorted(entries, key=lambda e: -e.version)]
 

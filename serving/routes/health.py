@@ -1,4 +1,4 @@
-"""What machines ask: is it alive, is it ready, what are its figures."""
+"""Endpoints for machines: liveness, readiness and metrics."""
 
 from datetime import date, datetime
 from typing import Literal
@@ -21,7 +21,7 @@ class TroubleAnswer(BaseModel):
 
 
 class ReadyAnswer(BaseModel):
-    """What serves, and what could not be read; degraded means that something older goes on serving."""
+    """The version that serves, and the parts that cannot be read. `degraded` means that older data keep serving."""
 
     status: Literal["ready", "degraded"]
     version: int
@@ -42,12 +42,12 @@ def health_router(keeper: Keeper, metrics: Metrics) -> APIRouter:
 
     @router.get("/healthz", summary="Alive")
     async def healthz() -> AliveAnswer:
-        """The process is alive; it says nothing of the champion."""
+        """Return ok while the process is alive. It does not check the champion."""
         return AliveAnswer()
 
     @router.get("/readyz", summary="Ready", responses=documented(503))
     async def readyz() -> ReadyAnswer:
-        """Whether there is a champion to answer with, and what could not be read at the last look."""
+        """Return the version that serves, and the parts that cannot be read; 503 if there is no champion."""
         serving, troubles = keeper.take(), list(keeper.troubles.values())
         return ReadyAnswer(
             status="degraded" if troubles else "ready",
@@ -64,7 +64,7 @@ def health_router(keeper: Keeper, metrics: Metrics) -> APIRouter:
         responses={200: {"description": "Prometheus's text format.", "content": {"text/plain": {}}}},
     )
     def exposition() -> Response:
-        """The figures of every worker, as Prometheus scrapes them."""
+        """Return the metrics of all workers, for Prometheus."""
         return Response(metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
 
     return router

@@ -1,6 +1,6 @@
-"""What changes something: each endpoint starts the Dagster job of that name, which works, and audits, as ever.
+"""Endpoints that start a Dagster job, and one that returns a run. The jobs work and audit as usual.
 
-Every one needs an API key; the name of who has it goes into the run's tags and, of a promotion, into the audit row.
+Each endpoint needs an API key. The name of its holder is stored in the run's tags and, for a promotion, in the audit.
 """
 
 from datetime import date, datetime
@@ -26,7 +26,7 @@ Wait = Annotated[float, Query(ge=0, le=LONGEST_WAIT_SECONDS, description="Second
 
 
 class Asked(BaseModel):
-    """A body that takes no other field than its own, and no value of another type."""
+    """Base of the request bodies: no unknown fields, no values of another type."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -43,7 +43,7 @@ class TrainRequest(Asked):
 
 
 class DriftRequest(Asked):
-    """Which day to look at."""
+    """The day to check for drift."""
 
     day: date | None = Field(
         None, description="A local day of counts; the newest by default.", strict=False, examples=["2026-11-22"]
@@ -58,14 +58,14 @@ class DriftRequest(Asked):
 
 
 class PromoteRequest(Asked):
-    """Which version is to serve, and why."""
+    """The version to promote, and why."""
 
     version: int = Field(ge=1, le=2**31 - 1, examples=[3])
     reason: str = Field(min_length=1, max_length=500, pattern=r"\S", examples=["version 4 is wrong on Sundays"])
 
 
 class RunAnswer(BaseModel):
-    """A run of Dagster's."""
+    """A Dagster run."""
 
     run_id: str
     job: str
@@ -77,7 +77,7 @@ class RunAnswer(BaseModel):
 
 
 def operations_router(keeper: Keeper, settings: Settings) -> APIRouter:
-    """Return the routes that start runs."""
+    """Return the routes that start and read runs."""
     orchestrator = Orchestrator(settings.dagster_address)
     router = APIRouter(tags=["operations"], responses=documented(401, 403, 422, 500, 502, 503))
     started: dict[str, Any] = {
@@ -96,7 +96,7 @@ def operations_router(keeper: Keeper, settings: Settings) -> APIRouter:
 
     @router.post("/train", summary="Train, evaluate, promote what passes", **started)
     async def train(response: Response, who: Holder, asked: TrainRequest, wait: Wait = 0) -> RunAnswer:
-        """Cut the sets, train, evaluate twice and promote what passes, as a retrain that a person forces."""
+        """Cut the sets, train, evaluate twice and promote what passes. The audit marks it as forced."""
         unknown = sorted(set(asked.families) - set(FAMILIES))
         if unknown:
             told = f"families: there is no {', '.join(unknown)}; there are {', '.join(FAMILIES)}."
@@ -111,12 +111,12 @@ def operations_router(keeper: Keeper, settings: Settings) -> APIRouter:
 
     @router.post("/evaluate", summary="Evaluate once more", **started)
     async def evaluate(response: Response, who: Holder, wait: Wait = 0) -> RunAnswer:
-        """Evaluate the best challenger on the sets as they were last cut; nothing is promoted."""
+        """Evaluate the best challenger on the sets as they were last cut, without a promotion."""
         return await start(response, wait, "evaluate", who)
 
     @router.post("/drift", summary="Look for drift once more", **started)
     async def drift(response: Response, who: Holder, asked: DriftRequest | None = None, wait: Wait = 0) -> RunAnswer:
-        """Compare a day's week with its reference, and decide by the retrain matrix."""
+        """Measure the drift of the 7 days to a day, and apply the retrain matrix."""
         newest = keeper.take().city.newest
         day = (asked and asked.day) or newest
         if day > newest:
@@ -125,7 +125,7 @@ def operations_router(keeper: Keeper, settings: Settings) -> APIRouter:
 
     @router.post("/promote_champion", summary="Let a version serve", **_also(started, 404, 409))
     async def promote_champion(response: Response, who: Holder, asked: PromoteRequest, wait: Wait = 0) -> RunAnswer:
-        """Promote a version by hand, such as an older one; audited with the key's name and the reason."""
+        """Promote a version by hand, for example an older one. The audit records the key's name and the reason."""
         entry = keeper.summary.entry(asked.version)
         if entry is None:
             raise Refusal(404, "unknown_model", f"There is no version {asked.version}: GET /models lists them.")
@@ -136,7 +136,7 @@ def operations_router(keeper: Keeper, settings: Settings) -> APIRouter:
 
     @router.get("/runs/{run_id}", summary="A run that was started", responses=documented(404))
     async def run(run_id: UUID, who: Holder) -> RunAnswer:
-        """How a run stands."""
+        """Return the status of a run."""
         found = await orchestrator.run(str(run_id))
         if found is None:
             raise Refusal(404, "unknown_run", f"Dagster knows no run {run_id}.")

@@ -1,4 +1,4 @@
-"""The page for people at `/` and its files; what it shows, it asks of the API's other routes from the browser."""
+"""The page for people at `/`, and its files. Its scripts request the data from the API's other routes."""
 
 from pathlib import Path
 from typing import Any
@@ -16,21 +16,21 @@ SAFE = {
     ),
     "Cache-Control": "no-cache",
 }
-"""Only what this server gives may run, and a newer version of the page is seen at once."""
+"""Only this server's files may run, and browsers check for a newer page on each visit."""
 
 
 class PageFiles(StaticFiles):
     """The page's files, each with the headers that keep it safe and fresh."""
 
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
-        """Return a file as Starlette does, and add the headers."""
+        """Return a file with the headers."""
         response = super().file_response(*args, **kwargs)
         response.headers.update(SAFE)
         return response
 
 
 def add_page(app: FastAPI) -> None:
-    """Serve the page at `/`, and what it is made of beside it."""
+    """Serve the page at `/`, and its files at SERVED_AT."""
     files = PageFiles(directory=FOLDER)
 
     @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)

@@ -1,4 +1,4 @@
-"""`POST /predict`: the one endpoint that has to be fast, so it passes by FastAPI's routing and models."""
+"""`POST /predict`: the endpoint that has to be fast, so it bypasses FastAPI's routing and models."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -18,7 +18,7 @@ from serving.refusals import JSON, documented
 from serving.wire import MOST_RECORDS, PredictRequest, Refusal, components, read_request
 
 LARGE_BYTES = 100_000
-"""About 1,300 records, 3 ms: up to there, a thread of its own keeps all waiting for longer than it frees the others."""
+"""About 1,300 records, or 3 ms. Below this size a worker thread costs more than it saves."""
 DESCRIPTION = f"""
 Forecast bikes an hour for 1 to {MOST_RECORDS:,} pairs of counter and hour.
 
@@ -63,7 +63,7 @@ ANSWERED = {
 
 
 def predict_route(keeper: Keeper, settings: Settings, metrics: Metrics) -> Route:
-    """Return the route of predictions: one of Starlette's, because FastAPI's own costs as much as the answer."""
+    """Return the route of predictions. It is Starlette's, because FastAPI's costs as much time as the answer."""
 
     def respond(serving: Serving, version: Version, asked: PredictRequest) -> Response:
         made = answer(serving.city, version, asked)
@@ -92,22 +92,22 @@ def predict_route(keeper: Keeper, settings: Settings, metrics: Metrics) -> Route
 
 
 class Endpoint:
-    """An endpoint without what Starlette puts around a function, which costs as much as a small answer does."""
+    """An endpoint without Starlette's wrapper around functions, which costs as much time as a small answer."""
 
     def __init__(self, answered: Callable[[Request], Awaitable[Response]]) -> None:
         self._answered = answered
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer; what is raised is told further out, as everywhere."""
+        """Send the answer. The application's handlers turn exceptions into problems."""
         response = await self._answered(Request(scope, receive))
         await response(scope, receive, send)
 
 
 class NamedRoute(Route):
-    """A route that is named in the scope, as FastAPI's are: metrics are counted by it."""
+    """A route that adds itself to the scope, as FastAPI's do: metrics are counted by route."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Tell whether a request is for this route, and what that adds to its scope."""
+        """Return whether a request matches this route, and what to add to its scope."""
         match, found = super().matches(scope)
         return match, ({**found, "route": self} if match is not Match.NONE else found)
 
@@ -117,7 +117,7 @@ def _body(name: str, examples: dict[str, Any]) -> dict[str, Any]:
 
 
 def document_predict(document: dict[str, Any]) -> None:
-    """Add the route and its bodies to the OpenAPI document, which FastAPI makes of its own routes alone."""
+    """Add the route and its bodies to the OpenAPI document. FastAPI documents only its own routes."""
     document["paths"]["/predict"] = {
         "post": {
             "tags": ["forecasts"],

@@ -1,4 +1,4 @@
-"""The drift reports at `/reports`: files of a home, or those of a bucket, handed on. Writing them is the graph's."""
+"""Serves the drift reports at `/reports`, from the home or from the bucket. The asset graph writes them."""
 
 from fastapi import FastAPI
 from fastapi.responses import Response
@@ -9,7 +9,7 @@ from serving.wire import Refusal
 
 
 def add_reports(app: FastAPI, reports: DriftReports) -> None:
-    """Serve the reports by the names of their files."""
+    """Serve the reports by file name."""
     if isinstance(reports, LocalReports):
         app.mount(f"/{SERVED_AT}", StaticFiles(directory=reports.folder, check_dir=False), name=SERVED_AT)
         return

@@ -1,4 +1,4 @@
-"""`bike copy`: a home's tables, models and reports, carried to the profile gcp and compared there.
+"""`bike copy`: copies a home's tables, models and reports to the profile gcp, and compares both sides.
 
-How tables and files mean what they mean does not belong here; nor does making the tables there.
+The meaning of tables and files does not belong here; `bike warehouse init` makes the tables.
 """

@@ -1,4 +1,4 @@
-"""What a copy found of one table, or of one kind of file, on both sides. Finding it out does not belong here."""
+"""The result of comparing one table, or one kind of file, on both sides. Comparing does not belong here."""
 
 from dataclasses import dataclass, field
 
@@ -9,10 +9,10 @@ class Comparison:
 
     Attributes:
         what: the table, or the kind of file.
-        here: rows or files of the home.
-        there: rows or files of the target.
-        sent: how many of them were sent now; the others were there.
-        wrong: what differs after all, for people.
+        here: number of rows or files in the home.
+        there: number of rows or files in the target.
+        sent: number of them that this copy sent; the target had the others.
+        wrong: what still differs, for the message.
     """
 
     what: str

@@ -1,6 +1,6 @@
-"""Copying a home's files into the bucket: served models, summary.json, drift reports, and the home's own record.
+"""Copies a home's files into the bucket: served models, summary.json and drift reports.
 
-What they mean belongs to `core.summary`, `resources.registry`, `resources.reports` and `home.record`.
+Their meaning belongs to `core.summary`, `resources.registry` and `resources.reports`.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ def refuse_broken_models(home: Home, summary: Summary) -> None:
     """Refuse a home whose model files are not those that were registered.
 
     Raises:
-        BikeError: it names each file that is missing or another one.
+        BikeError: a file is missing or differs; the message names each.
     """
     wrong = [told for entry in summary.models if (told := _wrong_here(home, entry))]
     if wrong:
@@ -39,7 +39,7 @@ def _wrong_here(home: Home, entry: ModelEntry) -> str | None:
 
 
 def copy_models(home: Home, summary: Summary, objects: BucketFolder, send: bool) -> Comparison:
-    """Send the model files that are missing there, and compare all of them with their SHA-256."""
+    """Send the model files that the target lacks, and compare all of them with their SHA-256."""
     found = Comparison("model files")
     for name, sha256 in {entry.model_file: entry.sha256 for entry in summary.models}.items():
         found.here += 1
@@ -55,10 +55,10 @@ def copy_models(home: Home, summary: Summary, objects: BucketFolder, send: bool)
 
 
 def copy_summary(summary: Summary, registry: GcsRegistry, send: bool) -> Comparison:
-    """Let summary.json there say what it says here.
+    """Replace the target's summary.json by the home's.
 
     Raises:
-        BikeError: it has versions, or promotions, that the home has not.
+        BikeError: the target has versions or promotions that the home lacks.
     """
     found = Comparison("versions", here=len(summary.models))
     before = registry.read()
@@ -72,7 +72,7 @@ def copy_summary(summary: Summary, registry: GcsRegistry, send: bool) -> Compari
 
 
 def copy_reports(home: Home, objects: BucketFolder, send: bool) -> Comparison:
-    """Send the drift reports that are missing there or others."""
+    """Send the drift reports that the target lacks or that differ."""
     found = Comparison("reports")
     for path in sorted(each for each in _files(home.reports) if is_report(each.name)):
         content, there = path.read_bytes(), objects.read(path.name)

@@ -1,6 +1,6 @@
-"""When a copy is refused, before anything is sent: nothing of another home is mixed with this one, or overwritten.
+"""Refuses a copy before anything is sent, so that it never mixes or overwrites the data of two homes.
 
-What the home's own state forbids, as a pass that is under way, is here too; comparing contents is not.
+It also refuses a home with running runs. Comparing contents does not belong here.
 """
 
 import json
@@ -17,17 +17,17 @@ from bike_assets.resources.gcs_registry import GcsRegistry
 from bike_assets.resources.warehouse import Warehouse
 
 MOVABLE = ("file", "reason")
-"""Of a home's record, what may differ in the same home: where its export lies, and why it has its source."""
+"""Fields of a home's record that may differ for the same home: the path of its export, and why it has its source."""
 APPENDED_TO = (INGESTIONS, TRAINING_RUNS, RETRAIN_DECISIONS)
-"""Whatever the platform does beyond answering leaves a row in one of these."""
+"""Everything that the platform does, except answering requests, adds a row to one of these tables."""
 ADVICE = "choose another bucket and other datasets (BIKE_GCP__BUCKET, BIKE_GCP__DATASET_PREFIX)"
 
 
 def refuse_runs_under_way(home: Home) -> None:
-    """Refuse a home on which Dagster is at work; passes and `make run` are told by their locks.
+    """Refuse a home with running Dagster runs. `run_copy` excludes passes and `make run` by their locks.
 
     Raises:
-        BikeError: it names the runs.
+        BikeError: there are running runs; the message names the first.
     """
     if not (home.dagster / "dagster.yaml").exists():
         return
@@ -45,10 +45,10 @@ def refuse_runs_under_way(home: Home) -> None:
 
 
 def refuse_missing_tables(there: BigQueryWarehouse) -> None:
-    """Refuse a target whose tables are not all there, or are of an older version.
+    """Refuse a target with missing tables, or tables of an older version.
 
     Raises:
-        BikeError: it says what is missing, or the service refuses.
+        BikeError: something is missing, or the service refuses the request.
         StepFailedError: the service failed.
     """
     missing = there.tables.missing()
@@ -60,10 +60,10 @@ def refuse_missing_tables(there: BigQueryWarehouse) -> None:
 
 
 def refuse_another_home(home: Home, record: BucketFolder, there: BigQueryWarehouse, registry: GcsRegistry) -> None:
-    """Refuse a target that holds what `bike copy` did not bring, or brought from another home.
+    """Refuse a target with data that `bike copy` did not send, or sent from another home.
 
     Raises:
-        BikeError: it says what is there.
+        BikeError: there is such data; the message names it.
     """
     content = record.read(RECORD)
     if content is None:
@@ -75,10 +75,10 @@ def refuse_another_home(home: Home, record: BucketFolder, there: BigQueryWarehou
 
 
 def refuse_what_went_on(here: Warehouse, summary: Summary, there: BigQueryWarehouse, registry: GcsRegistry) -> None:
-    """Refuse a target on which the platform itself has gone on since: older rows would replace its newer ones.
+    """Refuse a target where the platform has worked since: older rows would replace its newer ones.
 
     Raises:
-        BikeError: it says what is there and not here.
+        BikeError: the target has rows or versions that the home lacks; the message names them.
     """
     for table in APPENDED_TO:
         keys = f"SELECT {', '.join(table.key)} FROM {table.full_name}"

@@ -1,6 +1,6 @@
-"""The whole copy, in order: what forbids it, tables, files, MLflow's versions; and what the terminal shows of it.
+"""The whole copy, in order: refusals, home record, tables, files, MLflow's versions; and its output in the terminal.
 
-Comparing belongs to `tables` and `files`, what is refused to `refusals`.
+Comparing belongs to `tables` and `files`, refusing to `refusals`.
 """
 
 from collections.abc import Sequence
@@ -40,15 +40,15 @@ ITS_RECORD = "home"
 
 
 def run_copy(settings: Settings, only_compare: bool = False) -> None:
-    """Copy the home that the settings name to the project and the bucket that they name, visibly.
+    """Copy the home in the settings to their project and bucket, and show the progress.
 
     Args:
         settings: the settings in force; the profile may be either.
-        only_compare: whether nothing is to be sent.
+        only_compare: compare only, and send nothing.
 
     Raises:
         BikeError: settings, home or target forbid it; nothing was sent.
-        StepFailedError: a service failed, and what was sent stands; or the two sides differ.
+        StepFailedError: a service failed, and what was sent remains; or the two sides differ.
     """
     if missing := settings.gcp.missing():
         raise BikeError(f"bike copy needs {' and '.join(missing)}.")
@@ -77,7 +77,7 @@ def _copy(settings: Settings, home: Home, send: bool) -> tuple[list[Comparison],
     refuse_what_went_on(here, summary, there, registry)
     if send:
         _leave_record(home, record)
-    # Readings first: they tell this home from another one that was made alike.
+    # Readings first: they distinguish this home from another one with the same record.
     tables = sorted(TABLES, key=lambda table: table is not INGESTIONS)
     found = [_copy_table(TableCopy(table, here, there), send) for table in tables]
     found += _copy_files(settings, home, summary, registry, send)
@@ -106,7 +106,7 @@ def _copy_files(
     settings: Settings, home: Home, summary: Summary, registry: GcsRegistry, send: bool
 ) -> list[Comparison]:
     models = _told(copy_models(home, summary, registry.objects, send))
-    # A summary that names files which are not there would leave the API without a champion.
+    # A summary that names missing files would leave the API without a champion.
     versions = copy_summary(summary, registry, send and not models.wrong)
     return [models, _told(versions), _told(copy_reports(home, folder_of(settings.gcp, "reports"), send))]
 
@@ -130,7 +130,7 @@ def _progress() -> Progress:
 
 
 def comparison_table(found: Sequence[Comparison]) -> Table:
-    """Return what a copy found on both sides, a line a table or kind of file."""
+    """Return the comparison of both sides, with one line per table or kind of file."""
     table = plain_table()
     table.add_column("table", no_wrap=True)
     table.add_column("rows here", justify="right")

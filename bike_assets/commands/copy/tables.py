@@ -1,6 +1,6 @@
-"""Copying one table: some days at a time, so that memory is bounded, each part compared with the target by its digest.
+"""Copies one table in parts of some days, to bound the memory, and compares each part with the target by its digest.
 
-A part is one MERGE there, all of it or nothing, so a copy that was interrupted goes on with the parts that are missing.
+A part is one atomic MERGE in the target, so an interrupted copy continues with the missing parts.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,10 +17,10 @@ from bike_assets.resources.table_digest import unordered_digest
 from bike_assets.resources.warehouse import Warehouse
 
 ROWS_AT_ONCE = 200_000
-"""A part has about as many rows: of the widest table, hourly_features, they take 60 MB."""
+"""Rows of a part, about. For the widest table, hourly_features, they take 60 MB."""
 DAY = "day"
 WITHDRAWN_FROM = (COMPTAGE_VELO, REJECTED_COUNTS, HOURLY_FEATURES)
-"""Of their days the home itself takes rows back, when a day is read again and has fewer."""
+"""The home deletes rows from these tables when it reads a day again and the day has fewer rows."""
 
 
 class TableCopy:
@@ -46,8 +46,8 @@ class TableCopy:
         """Compare all parts, and send those that differ.
 
         Args:
-            send: whether anything may be sent; else it is only compared.
-            tell: is told how many rows are done, after each part.
+            send: whether to send; if not, the parts are only compared.
+            tell: called after each part with its number of rows.
         """
         found = Comparison(self.table.full_name)
         for span in self._parts():
@@ -70,12 +70,12 @@ class TableCopy:
             found.wrong.append(f"{span.first} to {span.last}" if span else "its rows")
 
     def _state(self, rows: pd.DataFrame) -> tuple[int, int]:
-        """How many rows there are, and their digest."""
+        """Return the number of rows, and their digest."""
         return len(rows), unordered_digest(self.table, rows)
 
     @property
     def _exact(self) -> Table:
-        """The table with every difference being one: a copy is not a reading that may say less than one before."""
+        """The table with all columns compared. Unlike a reading, a copy replaces every value that differs."""
         return replace(self.table, write_once=False, ignored=())
 
     def _read(self, warehouse: Warehouse, span: Span | None) -> pd.DataFrame:
@@ -98,12 +98,12 @@ class TableCopy:
         return any(self._rows_here.get(day) != self._rows_there.get(day) for day in self._days_of(span))
 
     def _whole_days(self, span: Span | None) -> list[date]:
-        """The days of which the target keeps no other row: what the home withdrew since is withdrawn there."""
+        """Return the days whose other rows the target deletes: rows that the home withdrew are withdrawn there too."""
         return [day for day in self._days_of(span) if day is not None] if self.table in WITHDRAWN_FROM else []
 
 
 def rows_by_day(table: Table, warehouse: Warehouse) -> dict[date | None, int]:
-    """Return how many rows a table has, by the column that it is cut by; under None where there is no such column."""
+    """Return a table's number of rows by the day column that it is cut by; under None if it has no such column."""
     name, by = table.full_name, _cut_by(table)
     if by is None:
         return {None: int(warehouse.query(f"SELECT COUNT(*) AS n FROM {name}")["n"].iloc[0])}
@@ -117,7 +117,7 @@ def _cut_by(table: Table) -> str | None:
 
 
 def spans_of_about(rows: int, by_day: Mapping[date, int]) -> list[Span]:
-    """Cut days into spans, each as long as its rows stay below a number, and of one day at least."""
+    """Cut days into spans of at most `rows` rows, but of at least one day each."""
     spans: list[Span] = []
     held = rows + 1
     for day in sorted(by_day):

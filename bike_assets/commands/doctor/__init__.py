@@ -1,1 +1,1 @@
-"""`bike doctor`: whether each thing that the profile in force needs is there. It changes nothing and mends nothing."""
+"""`bike doctor`: checks that everything that the profile in force needs is there. It changes and repairs nothing."""

@@ -1,4 +1,4 @@
-"""What a check is, and running one: with a deadline, and whatever happens in it. What is checked is in the others."""
+"""Defines a check, and runs it with a deadline; any exception becomes a finding. The other modules list the checks."""
 
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -12,7 +12,7 @@ DEADLINE_SECONDS = 20.0
 
 
 class State(StrEnum):
-    """How it is with a thing."""
+    """The state of the thing that a check looks at."""
 
     OK = "ok"
     NOTE = "note"
@@ -21,12 +21,12 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Check:
-    """One thing to look at.
+    """One check.
 
     Attributes:
-        name: of the thing.
-        look: says how it is, or raises BikeError with what is missing and what to do.
-        needed: whether the platform needs it; of another thing it is only noted that it is missing.
+        name: name of the thing that it checks.
+        look: returns a description of the thing, or raises BikeError with what is missing and what to do.
+        needed: whether the platform needs the thing; if not, a missing thing is only a note.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found, on one line."""
+    """The result of a check, on one line."""
 
     name: str
     state: State
@@ -44,7 +44,7 @@ class Finding:
 
 
 def run(check: Check, deadline_seconds: float = DEADLINE_SECONDS) -> Finding:
-    """Run one check; one that does not end in time is left to itself.
+    """Run one check. A check that misses its deadline keeps running in its thread.
 
     Args:
         check: the check.
@@ -67,7 +67,7 @@ def run(check: Check, deadline_seconds: float = DEADLINE_SECONDS) -> Finding:
     except TimeoutError:
         return Finding(check.name, without, f"No answer within {deadline_seconds:g} s.")
     except Exception as error:
-        # The others still have to be looked at, and this one is told as what it is.
+        # The other checks still have to run, so this error becomes a finding.
         return Finding(check.name, without, _one_line(f"{type(error).__name__}: {error}"))
 
 

@@ -1,4 +1,4 @@
-"""The databases of the profile gcp: PostgreSQL for Dagster's runs, and what MLFLOW_TRACKING_URI names for MLflow."""
+"""Checks of the databases of the profile gcp: PostgreSQL for Dagster's runs, MLFLOW_TRACKING_URI for MLflow."""
 
 from functools import partial
 
@@ -8,12 +8,12 @@ from bike_assets.resources.profiles import open_tracking
 from bike_assets.settings import Settings
 
 USER, DATABASE = "bike", "dagster"
-"""As deploy/dagster.yaml has them."""
+"""The same as in deploy/dagster.yaml."""
 CONNECT_SECONDS = 5
 
 
 def database_checks(settings: Settings) -> list[Check]:
-    """Return the checks of databases; without their settings, both are files in the home."""
+    """Return the checks of the databases. Without their settings, both are files in the home and not needed."""
     return [
         Check("Dagster's database", partial(_dagster, settings), needed=settings.postgres_host is not None),
         Check("MLflow", partial(_mlflow, settings), needed=open_tracking(settings).is_elsewhere),

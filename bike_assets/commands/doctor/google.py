@@ -1,7 +1,7 @@
-"""What the profile gcp needs of Google: credentials, BigQuery with its tables and permissions, the bucket.
+"""Checks of Google for the profile gcp: credentials, BigQuery with its tables and permissions, the bucket.
 
-Nothing is written: statements are only tried dry, and permissions are asked for. Only the profile gcp imports this
-module: it loads Google's libraries.
+They write nothing: statements run as dry runs, and permissions are queried. Only the profile gcp imports this module,
+because it loads Google's libraries.
 """
 
 from functools import partial
@@ -82,7 +82,7 @@ class _Project:
         return True
 
     def may_write(self, name: str) -> str:
-        """Try dry what a merge does: make a table for the new rows, and change the rows of one that is there."""
+        """Dry-run the statements of a merge: make a table for the new rows, and change rows of an existing table."""
         doing = f"a dry run of writing {self._tables.dataset(name)}"
         table = next(table for table in TABLES if table.dataset == name)
         nothing = f"{table.partition} = DATE '1970-01-01'" if table.partition else "FALSE"

@@ -1,4 +1,4 @@
-"""What every profile needs of this machine: home, room, source, ports; and what is good to have."""
+"""Checks of this machine for every profile: home, disk space, source, ports, and optional programs."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ from bike_assets.resources.home_source import outline_home
 from bike_assets.settings import Settings
 
 ROOM_BYTES = 2 * 10**9
-"""A year of Paris takes 0.6 GB, all its models and their runs included."""
+"""A year of Paris takes 0.6 GB, with all its models and their runs."""
 ANSWER_SECONDS = 3.0
 
 
@@ -55,7 +55,7 @@ def _room(settings: Settings) -> str:
 
 
 def _there(folder: Path) -> Path:
-    """The folder, or the nearest one above it that there is."""
+    """Return the folder, or its nearest parent that exists."""
     return next(each for each in (folder, *folder.parents) if each.is_dir())
 
 

@@ -1,4 +1,4 @@
-"""All checks of the profile in force, one after the other, and what the terminal shows of them."""
+"""Runs all checks of the profile in force, one after the other, and prints the findings."""
 
 from rich.markup import escape
 from rich.table import Table
@@ -13,10 +13,10 @@ COLOURS = {State.OK: "green", State.NOTE: "yellow", State.MISSING: "red"}
 
 
 def run_doctor(settings: Settings) -> None:
-    """Look at everything that the settings need, and show it.
+    """Run all checks of the settings, and print the findings.
 
     Raises:
-        StepFailedError: something is missing.
+        StepFailedError: something that the platform needs is missing.
     """
     checks, found = all_checks(settings), []
     with console.status("looking") as status:

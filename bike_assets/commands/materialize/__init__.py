@@ -1,1 +1,1 @@
-"""`bike materialize`: the plan of what a home lacks, and the pass that does it."""
+"""`bike materialize`: the plan of the missing steps of a home, and the pass that runs them."""

@@ -1,6 +1,6 @@
-"""One full pass, as `bike materialize` does it: claim the home, run what the plan says is missing, show a summary.
+"""One full pass of `bike materialize`: claim the home, run the missing steps, print a summary.
 
-What is missing is told by `plan`, what the terminal shows by `terminal`.
+`plan` finds the missing steps; `terminal` shows their progress.
 """
 
 from datetime import date
@@ -18,16 +18,17 @@ if TYPE_CHECKING:
 
 
 def run_full_pass(settings: Settings, until: date | None, alone: bool = False) -> None:
-    """Do what is missing in the home that the settings name, visibly.
+    """Run the missing steps of the home in the settings, and show their progress.
 
     Args:
         settings: the settings in force.
-        until: the last local day to look at; the last one that the source has by default.
-        alone: whether no daemon is at work on the home: whatever run is not at its end died then.
+        until: the last local day; by default the last one that the source has.
+        alone: whether no daemon works on the home. If so, every unfinished run has died and is marked as failed.
 
     Raises:
         BikeError: settings, home or input cannot be used; nothing was changed.
-        StepFailedError: a step failed; what was done before it stands.
+        StepFailedError: a step failed; the results of earlier steps remain.
+        BadDaysError: all steps ran, but some days failed a blocking check.
     """
     from rich.markup import escape
 
@@ -62,7 +63,7 @@ def run_full_pass(settings: Settings, until: date | None, alone: bool = False) -
 def _run_steps(
     settings: Settings, home: Home, instance: "dg.DagsterInstance", until: date | None, alone: bool
 ) -> tuple[str | None, list[str]]:
-    """Run what is missing; return why no model could be trained, if so, and what is wrong with bad days."""
+    """Run the missing steps; return why no model can be trained, if so, and what is wrong with bad days."""
     definitions = load_definitions(settings)
     from bike_assets.commands.materialize.plan import Plan
     from bike_assets.instance.runs import end_abandoned_runs
@@ -86,7 +87,7 @@ def _run_steps(
 
 
 def load_definitions(settings: Settings) -> "dg.Definitions":
-    """Load the code location without Dagster's remarks on the age of its own parameters."""
+    """Load the code location without Dagster's beta warnings."""
     from bike_assets.terminal import without_beta_warnings
 
     with without_beta_warnings():
@@ -99,7 +100,7 @@ def refuse_days_outside(home: Home, until: date | None) -> None:
     """Refuse a last day that the home's source does not have.
 
     Raises:
-        BikeError: `until` lies before the home's first day, or the source has not come to it yet.
+        BikeError: `until` is before the home's first day, or after the source's last day.
     """
     newest = home.last_day or yesterday(home.timezone)
     if until is not None and not home.first_day <= until <= newest:

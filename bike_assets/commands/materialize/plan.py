@@ -1,7 +1,7 @@
-"""What is missing in a home, step by step, each a run that the Dagster UI shows.
+"""The missing steps of a home. Each step is a run that the Dagster UI shows.
 
-It is told from the event log and the audit tables, so a pass that was killed is taken up where it was. What a step
-does belongs to the assets; running a whole pass to `full_pass`.
+The plan reads the event log and the audit tables, so a killed pass continues where it stopped. What a step does
+belongs to the assets; running a whole pass belongs to `full_pass`.
 """
 
 import uuid
@@ -54,11 +54,11 @@ class Step:
     """One run of a pass.
 
     Attributes:
-        title: what it does, for people.
+        title: what it does, for the terminal.
         job: the job that it runs.
         assets: the assets of the job to materialize.
         span: local days, for partitioned assets.
-        run_id: the Dagster run that it will be.
+        run_id: id of its Dagster run.
     """
 
     title: str
@@ -69,14 +69,14 @@ class Step:
 
 
 class Plan:
-    """The steps of a home that are still to be done.
+    """The steps of a home that are not done yet.
 
     Args:
         defs: the code location.
         instance: the Dagster instance.
         home: a claimed home.
         settings: the settings in force.
-        until: the last local day to look at; the last one that the source has by default.
+        until: the last local day; by default the last one that the source has.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Plan:
         self.registry: Registry = resources["registry"]
 
     def steps(self) -> Iterator[Step]:
-        """Yield what is missing, one step after the other; each is to be run before the next is asked for."""
+        """Yield the missing steps in order. Run each step before requesting the next."""
         cut = recorded_split(self.warehouse, "train_baseline")
         if cut is None:
             yield from self._ingestion()
@@ -102,7 +102,7 @@ class Plan:
         yield from self._days_since()
 
     def not_enough_days(self) -> str | None:
-        """Say why no model can be trained yet, if that is so."""
+        """Return why no model can be trained yet; None if one can."""
         if self._can_train():
             return None
         whole = whole_days(self.warehouse, self.settings.timezone)
@@ -115,7 +115,8 @@ class Plan:
         """Run one step in this process.
 
         Raises:
-            StepFailedError: the message says where to look.
+            BadDaysError: a blocking check of `raw_counts` failed.
+            StepFailedError: the step failed for another reason; the message names the run.
         """
         job = self.defs.resolve_job_def(step.job)
         tags = {STEP_TAG: step.title, TRIGGER_TAG: str(Trigger.BOOTSTRAP)}
@@ -160,7 +161,7 @@ class Plan:
         return whole is not None and whole.days >= self.settings.min_training_days
 
     def _looking_back(self) -> Iterator[Step]:
-        """Hindcasts for the days of test_current at bootstrap, and how its last days would have looked."""
+        """Yield the hindcasts of the days of test_current at bootstrap, and the monitoring of its last days."""
         began, first = bootstrapped_on(self.warehouse), self.registry.read().first_champion
         if began is None or first is None:
             return
@@ -176,7 +177,7 @@ class Plan:
             yield Step(f"watching {len(missing)} days: performance, drift, decision", "bootstrap", WATCHING, span)
 
     def _reading_again(self) -> Iterator[Step]:
-        """Days that could not be read before, and where new days came in, the week before them."""
+        """Yield the days that could not be read before, and the week before any new days."""
         if self.home.source == "file" or recorded_split(self.warehouse, "train_baseline") is None:
             return
         new = self._new_days()
@@ -195,7 +196,7 @@ class Plan:
                 yield Step(f"the day {day}: counts, forecast, drift, decision", "daily", DAY, Span(day, day))
 
     def _is_torn(self, day: date) -> bool:
-        """Whether a day is the last of a file and only began there: no forecast can be issued from that."""
+        """Whether a day is the incomplete last day of a file. No forecast can be issued from it."""
         whole = whole_days(self.warehouse, self.settings.timezone)
         ingested = not self._missing("raw_counts", [day])
         return day == self.home.last_day and ingested and whole is not None and whole.last < day
@@ -209,13 +210,13 @@ class Plan:
 
 
 def _newest_day(home: Home, settings: Settings) -> date:
-    """The last day that can be done: a source whose clock is ahead is followed to yesterday alone."""
+    """Return the last day that can be done: the source's newest, but at most yesterday, unless it is a file."""
     newest = open_source(home, settings).newest_day() or home.first_day - timedelta(days=1)
     return newest if home.source == "file" else min(newest, yesterday(home.timezone))
 
 
 def _failed_checks(result: Any, asset: str) -> str:
-    """What the failed blocking checks of an asset say, on one line."""
+    """Return the messages of the failed blocking checks of an asset, on one line."""
     failed = [
         f"{each.check_name}: {each.description or 'see its metadata'}"
         for each in result.get_asset_check_evaluations()

@@ -1,1 +1,1 @@
-"""`bike replay`: past days played at simulated times, with the real schedules and sensors."""
+"""`bike replay`: plays past days at simulated times, with the real schedules and sensors."""

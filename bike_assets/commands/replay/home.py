@@ -1,6 +1,6 @@
-"""The home that a replay plays in: which days, what happens to its counts, and where these come from.
+"""The home of a replay: its days, its scenarios, and the source of its counts.
 
-What happens on the days belongs to `run`.
+Playing the days belongs to `run`.
 """
 
 import shutil
@@ -18,20 +18,19 @@ from bike_assets.settings import Settings, load_settings
 from bike_assets.simulator.scenarios import parse_scenarios
 
 MORNING_IS_OVER = timedelta(hours=15)
-"""Of the day: an hour after the last schedule was due."""
+"""Time of the day, an hour after the last schedule is due."""
 REPLAYED = ".replayed"
-"""Marks a home that a replay made, and may start over."""
+"""File that marks a home made by a replay. Only such a home may be started over."""
 
 
 @dataclass(frozen=True)
 class Story:
-    """A replay that has a name.
+    """A named replay.
 
     Attributes:
-        scenarios: what happens to the counts, as BIKE_SIMULATOR_SCENARIOS has it, with the number of the replay's day
-            after the @.
-        settings: of a new home, where the environment does not set them.
-        last: the last day, where what happens depends on the season.
+        scenarios: scenarios as in BIKE_SIMULATOR_SCENARIOS, but with the number of the replay's day after the @.
+        settings: defaults for the new home; the environment overrides them.
+        last: the last day, if the story depends on the season.
     """
 
     scenarios: str
@@ -56,15 +55,15 @@ STORIES = {
 
 @dataclass(frozen=True)
 class ReplayOptions:
-    """What `bike replay` was asked for.
+    """The options of `bike replay`.
 
     Attributes:
-        days: how many days are played.
-        scenario: a story's name, or scenarios as a story has them.
+        days: number of days to play.
+        scenario: name of a story, or scenarios as in a story.
         home: folder of the new home; BIKE_HOME by default.
         counts: an export to replay in place of the simulated city.
-        until: the last day; that of the story, or the source's newest by default.
-        anew: whether a home that an earlier replay made is started over.
+        until: the last day; by default that of the story, or else the source's newest.
+        anew: whether to start over a home that an earlier replay made.
     """
 
     days: int
@@ -90,7 +89,7 @@ def prepare(options: ReplayOptions, served: ExitStack) -> tuple[Settings, date]:
         raise BikeError("Scenarios happen to the simulated city: with --counts, the scenario has to be quiet.")
     _refuse_or_empty(folder, options.anew)
     _mark(folder)
-    # A replay invents days: whatever the profile, they stay in its own home.
+    # A replay invents days, so they stay in its own local home, whatever the profile.
     chosen: dict[str, Any] = {
         **{name: value for name, value in story.settings.items() if name not in given.model_fields_set},
         "profile": "local",
@@ -105,7 +104,7 @@ def prepare(options: ReplayOptions, served: ExitStack) -> tuple[Settings, date]:
 
 
 def _newest_day(settings: Settings, options: ReplayOptions) -> date:
-    """The last day that can be played: nothing is played in times to come, and a day ends on the morning after."""
+    """Return the last day that can be played. A day ends on the morning after, which must not be in the future."""
     if options.counts is None:
         return (datetime.now(ZoneInfo(settings.timezone)) - timedelta(days=1) - MORNING_IS_OVER).date()
     from bike_assets.resources.counts_source import file_days
@@ -114,7 +113,7 @@ def _newest_day(settings: Settings, options: ReplayOptions) -> date:
 
 
 def _dated(scenarios: str, first: date) -> str:
-    """Put days of the calendar in the place of the numbers of the replay's days."""
+    """Replace the numbers of the replay's days by dates."""
     parts = []
     for part in filter(None, (each.strip() for each in scenarios.split(","))):
         name, at, since = part.partition("@")
@@ -124,10 +123,10 @@ def _dated(scenarios: str, first: date) -> str:
 
 
 def _refuse_or_empty(folder: Path, anew: bool) -> None:
-    """See to it that the home is a new one; only what a replay made is removed.
+    """Ensure that the home is new. Only a home that a replay made is removed, and only with `anew`.
 
     Raises:
-        BikeError: somebody's home is there.
+        BikeError: the folder is a home already.
     """
     if not (folder / RECORD).exists():
         return
@@ -148,7 +147,7 @@ def _mark(folder: Path) -> None:
 
 
 def _serve(counts: Path, settings: Settings, served: ExitStack) -> str:
-    """Serve an export as its portal does, until the replay is over; return the address."""
+    """Serve an export as its portal does until the replay ends; return the address."""
     from bike_assets.simulator.publication import ReplayedPublication
     from bike_assets.simulator.server import PortalSimulator
 

@@ -1,7 +1,6 @@
-"""`bike replay`: past days of a city, played as if they passed now; the real schedules and sensors say what runs.
+"""`bike replay`: plays past days of a city. The real schedules and sensors decide what runs.
 
-The home that it plays in belongs to `home`, simulated time to `simulated_time`, what days amount to, to
-`core.timeline`.
+The replay's home belongs to `home`, simulated time to `simulated_time`, totals over the days to `core.timeline`.
 """
 
 import json
@@ -37,18 +36,18 @@ if TYPE_CHECKING:
     from bike_assets.commands.replay.simulated_time import SimulatedDaemon
 
 MORNING = (time(10, 0), time(10, 30), time(14, 0))
-"""When schedules are due: what was corrected, the day before, and on the first of a month the challenge."""
+"""When the schedules are due: corrections, yesterday, and on the first of a month the challenge."""
 EVERY_DAY = ("ingest", "daily")
 COLUMNS = ("day", "champion", "first", "naive", "drift", "decision", "held until", "runs", "verdict", "version")
 WIDTHS = (10, 9, 7, 7, 6, 17, 10, 18, 15, 7)
 
 
 def run_replay(options: ReplayOptions) -> Path:
-    """Make a home, play the days, print them, and return the JSON file that tells them.
+    """Make a home, play the days, print them, and return the path of the JSON file with them.
 
     Raises:
-        BikeError: the home is not empty, or a scenario is unknown; nothing was changed.
-        StepFailedError: a day could not be done.
+        BikeError: the home exists already, or a scenario is unknown; nothing was changed.
+        StepFailedError: a day could not be done, or there is no champion.
     """
     with ExitStack() as served:
         settings, last = prepare(options, served)
@@ -73,7 +72,7 @@ def run_replay(options: ReplayOptions) -> Path:
 
 
 def _play(settings: Settings, home: Home, days: list[date]) -> Iterator[TimelineDay]:
-    """Let each day's morning after pass, and tell what it brought."""
+    """Play the morning after each day, print the result, and yield it."""
     from bike_assets.commands.replay.simulated_time import simulated_daemon
 
     warehouse, registry = open_warehouse(settings), open_registry(settings)
@@ -92,7 +91,7 @@ def _play(settings: Settings, home: Home, days: list[date]) -> Iterator[Timeline
 
 @contextmanager
 def _without_waiting_for_the_disk() -> Iterator[None]:
-    """Let SQLite write when it can: each event would wait for the disk, and a replay that dies is started over."""
+    """Turn SQLite's synchronous writes off: each event would wait for the disk, and a dead replay is started over."""
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
 
@@ -108,7 +107,7 @@ def _without_waiting_for_the_disk() -> Iterator[None]:
 
 @contextmanager
 def _messages_in_the_timeline() -> Iterator[None]:
-    """Print what people would be told, where no webhook takes it, among the days."""
+    """Print notifications among the days, if no webhook is set."""
     log, handler = logging.getLogger(notifier.__name__), MessagesBelow()
     log.addHandler(handler)
     log.propagate = False
@@ -127,7 +126,7 @@ def _let_pass(daemon: "SimulatedDaemon", day: date, zone: ZoneInfo) -> None:
 
 
 def _ran(daemon: "SimulatedDaemon", begun: int) -> list[tuple[str, bool]]:
-    """The jobs that were run since, and whether each ended well."""
+    """Return the jobs that ran since, and whether each succeeded."""
     runs = [daemon.instance.get_run_by_id(run_id) for run_id in daemon.launched[begun:]]
     return [(run.job_name, run.is_success) for run in runs if run is not None]
 
@@ -138,7 +137,7 @@ def _champion(registry: Registry) -> int | None:
 
 
 def _evaluations(warehouse: Warehouse) -> list[str]:
-    """Every verdict so far, in order."""
+    """Return all verdicts so far, in order."""
     rows = warehouse.query("SELECT decision FROM monitoring_audit.evaluations ORDER BY recorded_at")
     return list(rows["decision"])
 
@@ -197,7 +196,7 @@ def _print_row(cells: tuple[str, ...], style: str) -> None:
 
 
 def _write(settings: Settings, home: Home, options: ReplayOptions, played: list[TimelineDay]) -> Path:
-    """Write the days as JSON, and as a picture beside it; return the path of the JSON."""
+    """Write the days as JSON and as a picture beside it; return the path of the JSON."""
     name = options.scenario if options.scenario in STORIES else "replay"
     path = home.folder / f"{name}.json"
     told = {"scenario": options.scenario, "source": home.source, "days": [day.as_json() for day in played]}

@@ -1,6 +1,6 @@
-"""The code location's own schedules and sensors at simulated times, and what they ask for, run in this process.
+"""Evaluates the code location's schedules and sensors at simulated times, and runs their runs in this process.
 
-The only module that uses Dagster's private code (read in 1.13.27). Which times are simulated does not belong here.
+It uses Dagster's private code (read in 1.13.27). Choosing the times belongs to `run`.
 """
 
 import logging
@@ -27,40 +27,40 @@ if TYPE_CHECKING:
     from dagster._core.workspace.context import WorkspaceProcessContext
 
 MOST_ITERATIONS = 20
-"""A retrain leads to a refresh, and both to messages: sensors that ask for more than that never end."""
+"""A retrain leads to a refresh, and both to messages. Sensors that request runs for longer would never stop."""
 NEWEST_TICK_ALONE = 1
-"""Of missed ticks; 0 would be all of them, as Dagster takes the last n by a slice."""
+"""Number of missed ticks to catch up. Dagster takes the last n by a slice, so 0 would be all of them."""
 STARTED_BEFORE = timedelta(minutes=1)
 OVERRIDES = {
     "run_launcher": {"module": "bike_assets.commands.replay.simulated_time", "class": "LauncherHere"},
     "run_coordinator": {"module": "dagster._core.run_coordinator", "class": "DefaultRunCoordinator"},
     "compute_logs": {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"},
 }
-"""In place of the queue and of processes; following what steps print would take four processes a run."""
+"""They replace the queue and the run processes. Capturing the output of steps would take four processes a run."""
 
 
 class LauncherHere(SyncInMemoryRunLauncher):
-    """Runs in this process what is launched, to its end, and remembers which runs these were."""
+    """Runs each launched run in this process to its end, and stores its id."""
 
     def __init__(self, inst_data: Any = None) -> None:
         super().__init__(inst_data)
         self.launched: list[str] = []
 
     def launch_run(self, context: LaunchRunContext) -> None:
-        """Run it; a run that fails is recorded as failed and raises nothing."""
+        """Run it. A run that fails is recorded as failed and raises nothing."""
         self.launched.append(context.dagster_run.run_id)
         super().launch_run(context)
 
 
 class SimulatedDaemon:
-    """What `dagster-daemon` does for schedules and sensors, at the times that it is told, in ascending order.
+    """Does what `dagster-daemon` does for schedules and sensors, at given times in ascending order.
 
-    In a home that no daemon has served yet, it is taken to have started a minute before the first of these times:
-    that schedules count from there, and the sensor of failed runs misses none.
+    In a home without earlier ticks, it acts as if it had started a minute before the first of these times. Schedules
+    count from there, and the sensor of failed runs misses none.
 
     Args:
-        workspace: the code location and the instance that its runs, ticks and cursors are kept in.
-        interval: after which every sensor may be evaluated again.
+        workspace: the code location, and the instance that stores its runs, ticks and cursors.
+        interval: time after which every sensor may be evaluated again.
     """
 
     def __init__(self, workspace: "WorkspaceProcessContext", interval: timedelta) -> None:
@@ -71,29 +71,29 @@ class SimulatedDaemon:
 
     @property
     def launched(self) -> list[str]:
-        """Ids of all runs that were launched so far, those during `settle` included."""
+        """Ids of all runs launched so far, including those during `settle`."""
         return cast(LauncherHere, self.instance.run_launcher).launched
 
     def tick_schedules(self, now: datetime) -> list[str]:
-        """Evaluate the schedules that are due; of the ticks that each missed, the newest counts.
+        """Evaluate the schedules that are due. Each catches up on its newest missed tick only.
 
         Args:
-            now: the simulated time, which knows its zone.
+            now: the simulated time, with its time zone.
 
         Returns:
-            Ids of the runs that were launched; each has ended, well or not.
+            Ids of the launched runs; each has ended, in success or failure.
         """
         return self._started_before(now) + self._schedules(now)
 
     def tick_sensors(self, now: datetime) -> list[str]:
-        """Evaluate once the sensors whose minimum interval is over; return ids of the runs that were launched."""
+        """Evaluate once the sensors whose minimum interval has passed; return the ids of the launched runs."""
         return self._started_before(now) + self._sensors(now)
 
     def settle(self, now: datetime) -> datetime:
-        """Evaluate the sensors until they ask for nothing more, and return the simulated time at the end.
+        """Evaluate the sensors until they request no more runs, and return the simulated time at the end.
 
         Raises:
-            StepFailedError: they ask for ever more.
+            StepFailedError: they still request runs after MOST_ITERATIONS evaluations.
         """
         self._started_before(now)
         sensed = self._last_sensed()
@@ -140,7 +140,7 @@ class SimulatedDaemon:
         return self.launched[before:]
 
     def _last_sensed(self) -> datetime | None:
-        """When a sensor was last evaluated in this home, by whichever daemon."""
+        """Return when any daemon last evaluated a sensor in this home."""
         from dagster._core.scheduler.instigation import InstigatorType, SensorInstigatorData
 
         began = [
@@ -153,7 +153,7 @@ class SimulatedDaemon:
 
 @contextmanager
 def frozen_at(now: datetime) -> Iterator[None]:
-    """Let Dagster take `now` for the time during the body: of events, runs and ticks, and of the days that exist."""
+    """Make `now` the current time for Dagster during the body: for events, runs, ticks and existing partitions."""
     from dagster._core.test_utils import freeze_time
 
     with freeze_time(now.astimezone(UTC)):
@@ -191,7 +191,7 @@ def simulated_daemon(home: Home, settings: Settings) -> Iterator[SimulatedDaemon
 
 @contextmanager
 def _definitions_are(definitions: "dg.Definitions") -> Iterator[None]:
-    """Let this process find these definitions where workspace.yaml names those of the environment."""
+    """Make this process load these definitions for the module that workspace.yaml names."""
     module = ModuleType("bike_assets.definitions")
     module.defs = definitions  # type: ignore[attr-defined]
     with patch.dict(sys.modules, {module.__name__: module}):
@@ -199,7 +199,7 @@ def _definitions_are(definitions: "dg.Definitions") -> Iterator[None]:
 
 
 def _code_location_here() -> "InProcessCodeLocationOrigin":
-    """The code location of workspace.yaml under its own name, to be loaded into this process."""
+    """Return the code location of workspace.yaml under its own name, to load into this process."""
     from dagster._core.remote_origin import InProcessCodeLocationOrigin, ManagedGrpcPythonEnvCodeLocationOrigin
     from dagster._core.workspace.load import location_origins_from_yaml_paths
 
@@ -210,7 +210,7 @@ def _code_location_here() -> "InProcessCodeLocationOrigin":
 
 @contextmanager
 def _in_order() -> Iterator[None]:
-    """Evaluate schedules and sensors in the order of their names, which the daemon leaves to chance."""
+    """Evaluate schedules and sensors in the order of their names. The daemon shuffles them."""
 
     def by_name(items: Iterable[Any], key: object) -> list[Any]:
         return sorted(items, key=lambda item: item.name)
@@ -223,6 +223,6 @@ def _in_order() -> Iterator[None]:
 
 @contextmanager
 def _without_console() -> Iterator[None]:
-    """Keep the events of runs off the terminal; the event log has them."""
+    """Keep the events of runs off the terminal. The event log stores them."""
     with patch("dagster._core.execution.context_creation_job.default_system_loggers", lambda _: []):
         yield

@@ -1,4 +1,4 @@
-"""`bike report`: one page that tells how the platform does, to look at anywhere and to send by e-mail.
+"""`bike report`: one HTML page with the state of the platform, to open anywhere or to send by e-mail.
 
-Figures come from the exporter's parts and from the audit tables; what they look like is in `page.html`.
+Figures come from the exporter's modules and from the audit tables; the layout is in `page.html`.
 """

@@ -1,4 +1,4 @@
-"""What the page shows: tables and pictures of a home, ready for the template."""
+"""The contents of the page: tables and pictures of a home, ready for the template."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ _WEEK = (
 
 @dataclass(frozen=True)
 class Listing:
-    """A table of the page: its heads, and rows of texts; `empty` is said in place of no rows."""
+    """A table of the page: headings, and rows of texts. The page shows `empty` if there are no rows."""
 
     title: str
     heads: Sequence[str]
@@ -54,7 +54,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture of the page, with the words for who cannot see it."""
+    """A picture of the page; `told` is its alternative text."""
 
     title: str
     data: str
@@ -110,7 +110,7 @@ def _days(sources: Sources, last: date) -> list[TimelineDay]:
 
 
 def week_of(sources: Sources, day: date, version: int) -> Picture | None:
-    """Return the whole city's last week: counted, forecast the day before, and by the seasonal naive."""
+    """Return the whole city's last week: counts, forecasts of the day before, and the seasonal naive."""
     first = day - timedelta(days=6)
     rows = sources.warehouse.query(
         _WEEK, first=first, last=day, issued_first=first - timedelta(days=1), version=version
@@ -125,7 +125,7 @@ def week_of(sources: Sources, day: date, version: int) -> Picture | None:
 
 
 def decisions_of(sources: Sources, day: date) -> Listing:
-    """Return what was decided on the newest days, newest first."""
+    """Return the decisions of the newest days, newest first."""
     rows = decided_days(sources.warehouse, Span(day - timedelta(days=NEWEST - 1), day))[::-1]
     told = [
         [
@@ -191,7 +191,7 @@ def deployments_of(sources: Sources) -> Listing:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Return a figure, or a dash where it is not known."""
+    """Return a formatted figure, or a dash if it is not known."""
     return "\u2013" if value is None else f"{value:,.{digits}f}"
 
 

@@ -1,4 +1,4 @@
-"""The page itself: read, drawn, written in one piece."""
+"""Reads the contents, renders the page, and writes it atomically."""
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
@@ -23,7 +23,7 @@ NAME = "report.html"
 
 
 def write_report(settings: Settings, output: Path | None) -> Path:
-    """Write the report of the home that the settings name, and return where it is.
+    """Write the report of the home in the settings, and return its path.
 
     Raises:
         BikeError: the home holds nothing yet, or the file cannot be written.
@@ -68,7 +68,7 @@ def _html(sources: Sources, day: date) -> str:
 
 
 def _checks(runs: Iterable[Sample]) -> list[list[str]]:
-    """The checks as Dagster last made them, those that do not hold first."""
+    """Return the newest evaluation of each check; failing checks come first."""
     samples = list(runs)
     made = {sample.labels: sample.value for sample in samples if sample.name == "bike_asset_check_timestamp_seconds"}
     rows = []
@@ -83,7 +83,7 @@ def _checks(runs: Iterable[Sample]) -> list[list[str]]:
 
 
 def _data(samples: Iterable[Sample]) -> list[list[str]]:
-    """What came in, in words."""
+    """Return the totals of ingested data, as label and number."""
     found = {(sample.name, *sample.labels): sample.value for sample in samples}
     rows = [[told, number(found.get((name,), 0), 0)] for name, told in TOTALS.items()]
     for (name, *labels), value in found.items():

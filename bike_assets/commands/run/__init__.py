@@ -1,1 +1,1 @@
-"""`bike run` and `bike dashboards`: the servers, how their processes are supervised, and Prometheus beside them."""
+"""`bike run` and `bike dashboards`: start the servers, supervise their processes, and run Prometheus beside them."""

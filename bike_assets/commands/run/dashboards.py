@@ -1,7 +1,7 @@
-"""Prometheus and Alertmanager beside a platform that runs, and Grafana where it is installed: `make dashboards`.
+"""`make dashboards`: runs Prometheus, Alertmanager and, if installed, Grafana beside a running platform.
 
-Their configuration is in the folder `dashboards`; here it is put into the home with the addresses and the secret of
-this platform.
+Their configuration is in the folder `dashboards`. This module copies it into the home, with the platform's addresses
+and its secret.
 """
 
 import json
@@ -35,10 +35,10 @@ HOW_TO_INSTALL = (
 
 
 def run_dashboards(settings: Settings) -> None:
-    """Start what watches the platform, print where it is, and stay until Ctrl-C.
+    """Start the monitoring programs, print their addresses, and wait until Ctrl-C.
 
     Raises:
-        BikeError: the home holds nothing, a program is not installed, or a port is busy.
+        BikeError: the home is empty, a program is not installed, or a port is busy.
     """
     end_on_signals()
     home = recorded_home(settings)
@@ -65,7 +65,7 @@ def run_dashboards(settings: Settings) -> None:
 
 
 def write_configuration(folder: Path, settings: Settings) -> None:
-    """Put the configuration into a folder, with the addresses of this platform; the webhook's stays readable to us."""
+    """Write the configuration into a folder, with this platform's addresses. Only this user can read the webhook."""
     shutil.copytree(DASHBOARDS / "prometheus", folder / "prometheus", dirs_exist_ok=True)
     for name, port in _ports(settings).items():
         target = [{"targets": [f"{settings.host}:{port}"]}]
@@ -76,7 +76,7 @@ def write_configuration(folder: Path, settings: Settings) -> None:
 
 
 def watchers(folder: Path, settings: Settings) -> list[Service]:
-    """Return what watches, in the order in which people look at it."""
+    """Return the monitoring programs, in the order in which the terminal lists them."""
     host = settings.host
     prometheus = (
         str(program("prometheus")),
@@ -119,11 +119,11 @@ GRAFANA_STAYS_HERE = {
     "GF_PLUGINS_PREINSTALL_DISABLED": "true",
     "GF_SECURITY_DISABLE_GRAVATAR": "true",
 }
-"""Grafana reports usage, asks for updates and loads plugins, news and pictures of users from other hosts."""
+"""Without these, Grafana reports usage, checks for updates, and loads plugins, news and avatars from other hosts."""
 
 
 def environment(folder: Path, settings: Settings) -> dict[str, str]:
-    """Return the environment of what watches: Grafana reads all of its settings, and ours, from there."""
+    """Return the environment of the monitoring programs. Grafana reads all its settings from it."""
     return os.environ | {
         "GF_SERVER_HTTP_ADDR": settings.host,
         "GF_SERVER_HTTP_PORT": str(settings.grafana_port),
@@ -147,5 +147,5 @@ def _ports(settings: Settings) -> dict[str, int]:
 
 
 def program(name: str) -> str | None:
-    """Where a program is; Debian calls Alertmanager by a longer name."""
+    """Return the path of a program. Debian prefixes Alertmanager's name with `prometheus-`."""
     return shutil.which(name) or shutil.which(f"prometheus-{name}")

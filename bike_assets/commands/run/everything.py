@@ -1,6 +1,6 @@
-"""Everything at once, as `make run` does it: the servers, the first pass, then the daemon.
+"""`make run`: starts the servers, runs the first pass, then starts the daemon.
 
-What a pass does belongs to `commands.materialize`; how processes are kept alive belongs to `processes`.
+The pass belongs to `commands.materialize`; keeping processes alive belongs to `processes`.
 """
 
 import os
@@ -33,7 +33,7 @@ MARK = "BIKE_SUPERVISED_HOME"
 
 
 def services(home: Home, settings: Settings) -> list[Service]:
-    """Return what runs beside the daemon, in the order in which people look at it; no MLflow that others run."""
+    """Return the servers, in the order in which the terminal lists them; without MLflow if it runs elsewhere."""
     binaries, host = Path(sys.executable).parent, settings.host
     tracking = open_tracking(settings)
     dagster = (
@@ -65,11 +65,11 @@ def services(home: Home, settings: Settings) -> list[Service]:
 
 
 def run_everything(settings: Settings) -> None:
-    """Start the servers, do the first pass in view, start the daemon, and stay until Ctrl-C.
+    """Start the servers, run the first pass, start the daemon, and wait until Ctrl-C.
 
     Raises:
         BikeError: settings, home, input or a port cannot be used; nothing is left running.
-        StepFailedError: a server did not come up.
+        StepFailedError: a server did not answer.
     """
     end_on_signals()
     home = outline_home(settings)
@@ -95,7 +95,7 @@ def run_everything(settings: Settings) -> None:
 
 @contextmanager
 def supervised(home: Home, settings: Settings, running: list[Service]) -> Iterator[Supervisor]:
-    """Keep services alive for the time of the body, and the daemon once it is started; end them all afterwards."""
+    """Keep the services, and the daemon once started, alive during the body; end them all afterwards."""
     make_dagster_databases(home, settings)
     daemon = Service(
         "daemon", (str(Path(sys.executable).parent / "dagster-daemon"), "run", "-w", "workspace.yaml"), by_itself=False
@@ -108,7 +108,7 @@ def supervised(home: Home, settings: Settings, running: list[Service]) -> Iterat
 
 
 def child_environment(home: Home, settings: Settings) -> dict[str, str]:
-    """Return the environment of every process that belongs to a home; it marks them as such."""
+    """Return the environment of a home's processes. MARK in it names the home."""
     environment = os.environ | {
         "BIKE_HOME": str(home.folder),
         "DAGSTER_HOME": str(home.dagster),
@@ -128,7 +128,7 @@ def child_environment(home: Home, settings: Settings) -> dict[str, str]:
 
 
 def _first_pass(settings: Settings, home: Home) -> bool:
-    """Do the pass in a process of its own, which ends with its memory; return whether it ended well."""
+    """Run the pass in a child process, which frees its memory at the end; return whether it succeeded."""
     command = [sys.executable, "-m", "bike_assets.cli", "materialize", "--alone"]
     return subprocess.run(command, env=child_environment(home, settings), check=False).returncode == 0
 
@@ -146,7 +146,7 @@ def _print_addresses(running: list[Service], settings: Settings, passed: bool) -
 
 
 def _end_leftovers(home: Home) -> None:
-    """End processes that carry this home's mark: their supervisor died without taking them along."""
+    """End processes with this home's mark. Their supervisor died without ending them."""
     marked = [process for process in psutil.process_iter() if _mark(process) == str(home.folder)]
     leftovers = [process for process in marked if process.pid != os.getpid()]
     for process in leftovers:

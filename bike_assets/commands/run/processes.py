@@ -1,4 +1,4 @@
-"""Processes beside each other, kept alive by supervisord until Ctrl-C. Which ones there are is decided by who asks."""
+"""Keeps processes alive with supervisord until Ctrl-C. The callers decide which processes there are."""
 
 import signal
 import socket
@@ -28,13 +28,13 @@ class Service:
     """A process that is kept alive.
 
     Attributes:
-        name: of the process.
-        command: its arguments.
-        port: where it listens, if it does.
-        answers: path that answers 200 once it serves.
-        setting: setting of the port.
-        shown_as: what people call it.
-        by_itself: whether it starts without being told to.
+        name: name of the process.
+        command: program and arguments.
+        port: port that it listens on, if any.
+        answers: path that returns 200 once it serves.
+        setting: name of the setting of the port.
+        shown_as: name in the terminal.
+        by_itself: whether it starts automatically.
     """
 
     name: str
@@ -47,30 +47,30 @@ class Service:
 
 
 class Supervisor:
-    """A supervisord of our own, in the foreground of this process."""
+    """A supervisord process that this process started."""
 
     def __init__(self, process: subprocess.Popen, address: Path, logs: Path) -> None:
         self.process, self.address, self.logs = process, address, logs
 
     def start(self, name: str) -> None:
-        """Start a process that does not start by itself."""
+        """Start a process that does not start automatically."""
         from supervisor.xmlrpc import SupervisorTransport
 
         transport = SupervisorTransport(None, None, f"unix://{self.address}")
         xmlrpc.client.ServerProxy("http://127.0.0.1", transport).supervisor.startProcess(name)
 
     def refuse_if_ended(self) -> None:
-        """Raise if supervisord is no longer there."""
+        """Raise StepFailedError if supervisord has ended."""
         if self.process.poll() is not None:
             raise StepFailedError(f"The process supervisor ended; {self.logs / 'supervisord.log'} says why.")
 
     def wait(self) -> None:
-        """Wait until supervisord ends; Ctrl-C ends the waiting."""
+        """Wait until supervisord ends. Ctrl-C interrupts the wait."""
         self.process.wait()
         self.refuse_if_ended()
 
     def stop(self) -> None:
-        """End supervisord and all that it keeps alive; a second Ctrl-C does not stop this half-way."""
+        """End supervisord and its processes. A second Ctrl-C does not interrupt this."""
         for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(each, signal.SIG_IGN)
         self.process.terminate()
@@ -82,7 +82,7 @@ class Supervisor:
 
 @contextmanager
 def kept_alive(running: list[Service], environment: dict[str, str], logs: Path) -> Iterator[Supervisor]:
-    """Let supervisord keep services alive for the time of the body."""
+    """Keep services alive with supervisord during the body."""
     logs.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bike-") as folder:
         address, configuration = Path(folder) / "supervisor.sock", Path(folder) / "supervisord.conf"
@@ -107,7 +107,7 @@ def kept_alive(running: list[Service], environment: dict[str, str], logs: Path) 
 
 
 def end_on_signals() -> None:
-    """Let a termination or a lost terminal end everything as Ctrl-C does, also where a shell had it ignored."""
+    """Handle a termination and a lost terminal like Ctrl-C, even if a shell had these signals ignored."""
 
     def interrupt(number: int, _: object) -> None:
         raise KeyboardInterrupt(signal.Signals(number).name)
@@ -117,10 +117,10 @@ def end_on_signals() -> None:
 
 
 def refuse_busy_port(service: Service, host: str) -> None:
-    """Refuse a port that somebody else listens on.
+    """Refuse a port that another process listens on.
 
     Raises:
-        BikeError: it names the port's setting.
+        BikeError: the port cannot be used; the message names its setting.
     """
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -137,7 +137,7 @@ def wait_until_it_answers(service: Service, host: str, supervisor: Supervisor) -
     """Wait until a service answers.
 
     Raises:
-        StepFailedError: it did not within minutes.
+        StepFailedError: it did not answer within ANSWER_WITHIN_SECONDS.
     """
     deadline = time.monotonic() + ANSWER_WITHIN_SECONDS
     with console.status(f"starting {service.shown_as}"):

@@ -1,4 +1,4 @@
-"""The model families. Adding one is a module here and its class in FAMILIES; assets, evaluation and tracking follow."""
+"""The model families. To add one, add a module here and its class to _ALL; assets, evaluation and tracking follow."""
 
 from bike_assets.core.families.base import Family, FamilyConfig, Trained
 from bike_assets.core.families.blend import MEMBERS, Blend

@@ -1,7 +1,7 @@
-"""What every model family offers, and the file that all of them are served from.
+"""The interface of every model family, and the served file that all of them produce.
 
-A family learns a ratio to the seasonal base (see `core.features`), never the count itself, and its ratio is bounded:
-a model that has seen nothing like today can be wrong by a factor, not without limit.
+A family learns a bounded ratio to the seasonal base (see `core.features`), never the count itself. On a day unlike its
+training data, a model can therefore be wrong only by a limited factor.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ class FamilyConfig(BaseModel):
 
 @dataclass(frozen=True)
 class Trained:
-    """A fitted model as it will serve.
+    """A fitted model, ready to serve.
 
     Attributes:
         onnx: the served file: inputs `features` float32 [n, len(INPUTS)] and `base` float32 [n, 1] (bikes an hour),
@@ -49,11 +49,11 @@ class Trained:
 
 
 class Family(ABC):
-    """One model family: fit, predict natively, and become an ONNX graph.
+    """One model family: fit, predict natively, and convert to ONNX.
 
     Attributes:
         counters: ids in the order of their codes; set before a fit.
-        tell: told what is being done, by those that take long.
+        tell: is called with each progress message.
     """
 
     name: ClassVar[str]
@@ -69,7 +69,7 @@ class Family(ABC):
     @classmethod
     @abstractmethod
     def quick_config(cls) -> FamilyConfig:
-        """Hyper-parameters that train in seconds."""
+        """Return hyper-parameters that train in seconds."""
 
     @abstractmethod
     def fit(self, rows: pd.DataFrame) -> None:
@@ -84,7 +84,7 @@ class Family(ABC):
         """Return the served file."""
 
     def facts(self) -> dict[str, float]:
-        """Return what a fit found out that people want to see; nothing by default."""
+        """Return figures of a fit that users want to see; none by default."""
         return {}
 
     def inputs(self, rows: pd.DataFrame) -> np.ndarray:
@@ -95,11 +95,11 @@ class Family(ABC):
 def model_inputs(codes: np.ndarray, features: Iterable[np.ndarray]) -> np.ndarray:
     """Put the counters' codes before the features.
 
-    A missing feature becomes 0, which every feature that can be missing has for "as usual": a log ratio of 0 is the
-    base itself, a weather of 0 is that of the base's weeks.
+    A missing feature becomes 0. For a log ratio, 0 is the base itself; for weather, it is the weather of the base's
+    weeks. `log_level_28` is missing only for a counter without counts in 28 days; there, 0 is a level of no bikes.
 
     Args:
-        codes: of the counters [n], as `counter_codes` has them.
+        codes: of the counters [n], as `counter_codes` returns them.
         features: one column [n] for each of FEATURES.
 
     Returns:
@@ -119,16 +119,16 @@ def model_inputs_of(rows: pd.DataFrame, counters: Sequence[str]) -> np.ndarray:
 
 
 def counter_codes(counter_ids: Iterable[str], counters: Sequence[str]) -> np.ndarray:
-    """Return the position of each counter id among a model's counters; -1 for one that the model never saw."""
+    """Return the position of each counter id among a model's counters; -1 for a counter unknown to the model."""
     return pd.Index(counters).get_indexer(pd.Index(counter_ids))
 
 
 def data_fingerprint(content_hashes: list[str]) -> str:
-    """Identify training rows by the content of the sets that they come from, and the features made of them."""
+    """Return an id of training rows, from the content of their sets and the names of the features."""
     return hashlib.sha256(json.dumps([content_hashes, INPUTS, SEASONAL]).encode()).hexdigest()[:16]
 
 
 def fingerprint(family: type[Family], config: FamilyConfig, seed: int, data_hashes: list[str]) -> str:
-    """Identify a training by everything that decides its outcome."""
+    """Return an id of a training, from everything that determines its result."""
     parts = [family.name, family.code_version, config.model_dump(mode="json"), seed, data_hashes, INPUTS, SEASONAL]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

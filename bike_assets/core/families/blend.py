@@ -1,8 +1,8 @@
-"""The blend: a weighted mean of the other families, whose weights come from the newest training days alone.
+"""The blend: a weighted mean of the other families, with weights from the newest training days.
 
-To find the weights the members are fitted once more without the newest training days and weighed on these (stacking:
-Wolpert, Stacked Generalization, 1992; weights that are not negative and sum to 1: Breiman, Stacked Regressions, 1996).
-No test set has a say.
+To find the weights, the members are fitted again without the newest training days, and compared on these days
+(stacking: Wolpert, Stacked Generalization, 1992; weights that are not negative and sum to 1: Breiman, Stacked
+Regressions, 1996). No test set is used.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ MEMBERS: tuple[type[Family], ...] = (RandomForest, NeuralNetwork, GradientBoosti
 
 
 class BlendConfig(FamilyConfig):
-    """How the weights are found."""
+    """Hyper-parameters of the weights."""
 
     weighing_days: int = Field(28, ge=7, le=120, description="Newest training days that the weights come from.")
     quick: bool = Field(False, description="Weigh members that were trained in seconds.")
@@ -33,7 +33,7 @@ class Blend(Family):
     """Weighted mean of forest, network and boosting.
 
     Attributes:
-        members: the served files that are blended, by family.
+        members: the blended served files, by family.
         weights: by family; not negative, and their sum is 1.
     """
 
@@ -50,11 +50,11 @@ class Blend(Family):
 
     @classmethod
     def quick_config(cls) -> BlendConfig:
-        """Weights of quick members."""
+        """Weights from members that train in seconds."""
         return BlendConfig(quick=True)
 
     def fit(self, rows: pd.DataFrame) -> None:
-        """Weigh the members, and fit those that are not there yet."""
+        """Find the weights, and fit the members that were not adopted."""
         newest = rows["day"] > rows["day"].max() - pd.Timedelta(days=self.config.weighing_days)
         if newest.all():
             raise ValueError(f"{rows['day'].nunique()} days are too few: the newest {self.config.weighing_days} weigh")
@@ -68,7 +68,7 @@ class Blend(Family):
                 self.members[family.name] = self._trained(family, rows)
 
     def adopt(self, members: Mapping[str, Trained]) -> None:
-        """Blend these files where the same counters have the same codes; `fit` makes only those that are missing."""
+        """Use these files in the blend; `fit` replaces a file whose counters differ and adds the missing ones."""
         self.members.update(members)
 
     def facts(self) -> dict[str, float]:
@@ -76,7 +76,7 @@ class Blend(Family):
         return {f"weight_{name}": round(weight, 4) for name, weight in self.weights.items()}
 
     def predict(self, rows: pd.DataFrame) -> np.ndarray:
-        """Weigh the forecasts of the members' own files."""
+        """Predict with the weighted mean of the members' served files."""
         forecasts = [
             weight * ServedModel(member.onnx, member.sha256, member.counters).predict(rows)
             for member, weight in self._weighted()
@@ -84,7 +84,7 @@ class Blend(Family):
         return np.sum(forecasts, axis=0)
 
     def to_onnx(self) -> bytes:
-        """Put the members into one graph."""
+        """Join the members in one graph."""
         return mean_of_graphs({name: self.members[name].onnx for name in self.weights}, self.weights)
 
     def _weighted(self) -> list[tuple[Trained, float]]:
@@ -102,7 +102,7 @@ class Blend(Family):
 
 
 def mixing_weights(forecasts: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Return the weights whose mean of forecasts has the least squared error.
+    """Return the weights of the weighted mean with the least squared error.
 
     Args:
         forecasts: bikes an hour, [n, members].
@@ -113,7 +113,7 @@ def mixing_weights(forecasts: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """
     from scipy.optimize import nnls
 
-    # A heavy row of ones makes the sum 1 to within rounding; what is left is put right by division.
+    # A row of ones with a large factor makes the sum almost 1; the division corrects the rest.
     heavy = 1e3 * max(1.0, float(np.abs(forecasts).max())) * np.sqrt(len(counts))
     weights, _ = nnls(np.vstack([forecasts, np.full(forecasts.shape[1], heavy)]), np.append(counts, heavy))
     return weights / weights.sum()

@@ -1,7 +1,7 @@
-"""What forest, network and boosting share: a model of its own for each horizon, its ratio bounded and put on the base.
+"""The shared part of forest, network and boosting: one model for each horizon, and a bounded ratio times the base.
 
-One model for all horizons was tried, with the horizon as a feature: a day ahead it cost 3 to 5 % of the RMSE, and more
-rows did not help. What a single model is belongs to its family.
+One model for all horizons, with the horizon as a feature, was tried: its RMSE a day ahead was 3 to 5 % higher, and more
+rows did not help. Fitting a single model belongs to its family.
 """
 
 from abc import abstractmethod
@@ -21,11 +21,11 @@ HORIZON = INPUTS.index("horizon_days")
 
 
 class RatioFamily(Family):
-    """A family that learns how far counts are from their base.
+    """A family that learns the ratio of counts to their base.
 
     Attributes:
-        offset: bikes an hour that are added to the base, so that a base of zero has a ratio too.
-        models: what `fit_ratio` returned, by horizon.
+        offset: bikes an hour added to the base, so that a base of zero has a ratio too.
+        models: the results of `fit_ratio`, by horizon.
     """
 
     offset: ClassVar[float]
@@ -37,13 +37,13 @@ class RatioFamily(Family):
 
         Args:
             inputs: float32 [n, len(INPUTS)], nothing missing.
-            exposure: base and offset, bikes an hour, float64 [n].
+            exposure: base plus offset, bikes an hour, float64 [n].
             counts: bikes an hour, float64 [n].
         """
 
     @abstractmethod
     def ratio(self, model: Any, inputs: np.ndarray) -> np.ndarray:
-        """Return what a model says of the ratio, float64 [n], not bounded yet."""
+        """Return the ratio that a model predicts, float64 [n], not bounded yet."""
 
     @abstractmethod
     def ratio_graph(self, model: Any) -> "ModelProto":
@@ -74,12 +74,12 @@ class RatioFamily(Family):
         return np.clip(ratio, *RATIO_BOUNDS) * self._exposure(rows)
 
     def to_onnx(self) -> bytes:
-        """Convert every model and put them into one file, which sends each row to the model of its horizon."""
+        """Convert every model and join them in one file that sends each row to the model of its horizon."""
         graphs = {horizon: self.ratio_graph(model) for horizon, model in self.models.items()}
         return serve_by_horizon(self.name, graphs, HORIZON, self.offset)
 
     def drawn(self, rows: int, share: float) -> np.ndarray:
-        """Return the positions of a share of the rows, drawn with the seed; of all of them for a share of 1."""
+        """Return the positions of a random share of the rows, drawn with the seed; all rows for a share of 1."""
         if share >= 1:
             return np.arange(rows)
         return np.sort(np.random.default_rng(self.seed).choice(rows, max(1, round(rows * share)), replace=False))

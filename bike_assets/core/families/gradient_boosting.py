@@ -1,7 +1,7 @@
-"""Gradient boosting (LightGBM, Poisson) on the seasonal base.
+"""Gradient boosting (LightGBM, Poisson) on the ratio to the seasonal base.
 
-Target y / (base + 1) with weight base + 1, which is the same likelihood as a log offset of log(base + 1). Method and
-figures: Poisson rate regression with exposure (McCullagh & Nelder, Generalized Linear Models, ch. 6), boosted.
+Target y / (base + 1) with weight base + 1, which is the same likelihood as a log offset of log(base + 1). Method:
+Poisson rate regression with exposure (McCullagh & Nelder, Generalized Linear Models, ch. 6), boosted.
 """
 
 import re
@@ -84,12 +84,12 @@ class GradientBoosting(RatioFamily):
         from onnxmltools.convert.common.data_types import FloatTensorType
 
         inputs = [("features", FloatTensorType([None, len(INPUTS)]))]
-        # Without a name the converter draws a random one, and the same training would be another file each time.
+        # Without a name the converter draws a random one, and the same training would give a different file each time.
         return convert_lightgbm(model, name=self.name, initial_types=inputs, target_opset=OPSET)
 
 
 def _with_float32_thresholds(model: str) -> str:
-    """Round every threshold down to single precision, which the served file has."""
+    """Round every threshold down to single precision, as the served file stores it."""
     without_sizes = re.sub(r"(?m)^tree_sizes=.*\n", "", model)
     return re.sub(r"(?m)^threshold=(.*)$", lambda line: f"threshold={_rounded(line[1])}", without_sizes)
 

@@ -1,4 +1,4 @@
-"""What the served files of all families share: rows sent to their model, the ratio put on the base, files blended.
+"""Builds served ONNX files: sends rows to the model of their horizon, multiplies ratio and base, blends files.
 
 Converting a single model belongs to its family.
 """
@@ -19,8 +19,8 @@ OPSET = 15
 def round_down(numbers: np.ndarray) -> np.ndarray:
     """Return thresholds rounded down to single precision.
 
-    ONNX stores thresholds in single precision, rounded to the nearest: one that is rounded up sends the input just
-    above it the wrong way. On single-precision inputs rounding down changes no decision.
+    ONNX rounds thresholds to the nearest single-precision number. A threshold that is rounded up sends an input just
+    above it the wrong way. With single-precision inputs, rounding down changes no decision.
     """
     single = numbers.astype(np.float32)
     return np.where(single > numbers, np.nextafter(single, np.float32(-np.inf)), single)
@@ -29,7 +29,7 @@ def round_down(numbers: np.ndarray) -> np.ndarray:
 def serve_by_horizon(name: str, models: Mapping[int, "ModelProto"], position: int, offset: float) -> bytes:
     """Return one served file of several models: each row goes to the model of its horizon.
 
-    What it answers is clip(ratio, bounds) * (base + offset); a row of a horizon without a model gets NaN.
+    The file returns clip(ratio, bounds) * (base + offset); a row of a horizon without a model gets NaN.
 
     Args:
         name: of the graph.
@@ -78,10 +78,10 @@ def serve_by_horizon(name: str, models: Mapping[int, "ModelProto"], position: in
 
 
 def mean_of_graphs(members: Mapping[str, bytes], weights: Mapping[str, float]) -> bytes:
-    """Return one served file that gives the weighted mean of several.
+    """Return one served file that returns the weighted mean of several.
 
     Args:
-        members: served files by name, all of the same inputs and counters.
+        members: served files by name, all with the same inputs and counters.
         weights: by the same names.
     """
     import onnx
@@ -99,7 +99,7 @@ def mean_of_graphs(members: Mapping[str, bytes], weights: Mapping[str, float]) -
 
 
 def _prefixed(models: Mapping[str, "ModelProto"], rename_inputs: bool) -> dict[str, "ModelProto"]:
-    """Give every name in a model its prefix; the names of its inputs stay where all models have the same."""
+    """Add a prefix to every name in a model; input names get one only with `rename_inputs`."""
     from onnx import compose
 
     return {
@@ -114,7 +114,7 @@ def _joined(
     last: list["NodeProto"],
     constants: Mapping[str, np.ndarray],
 ) -> bytes:
-    """One served file of nodes, parts and nodes, in this order."""
+    """One served file: the first nodes, then the parts, then the last nodes."""
     from onnx import TensorProto, helper, numpy_helper
 
     parts = list(parts)

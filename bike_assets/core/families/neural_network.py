@@ -1,8 +1,8 @@
 """Neural network (Keras on JAX) that learns the log ratio to the seasonal base.
 
-log mean = log(base + 1) + 2 tanh(network), Poisson loss; the bound keeps it from blowing up on what it has not seen.
-Counter and hour of the week are embedded (Guo & Berkhahn, Entity Embeddings of Categorical Variables, 2016). A part of
-the rows is shown without its counter, so that the network knows what to say of one that it never saw.
+log mean = log(base + 1) + 2 tanh(network), Poisson loss; tanh bounds the ratio on unseen inputs. Counter and hour of
+the week are embedded (Guo & Berkhahn, Entity Embeddings of Categorical Variables, 2016). 2 % of the training rows have
+their counter hidden, so that the network learns to forecast unknown counters.
 """
 
 import os
@@ -40,13 +40,13 @@ class NeuralNetworkConfig(FamilyConfig):
 
 @dataclass(frozen=True)
 class FittedNetwork:
-    """What the network of one horizon learned, and how its numbers are scaled: one that never varied has no say.
+    """The fitted network of one horizon, and the scaling of its numeric inputs.
 
     Attributes:
         weights: of every layer, in Keras' order.
         by_layer: the same by the layer's name.
-        means: of the numbers.
-        deviations: of the numbers; infinite where they are all the same.
+        means: of each numeric input.
+        deviations: of each numeric input; infinite for a constant input, which then has no effect.
     """
 
     weights: list[np.ndarray]
@@ -55,7 +55,7 @@ class FittedNetwork:
     deviations: np.ndarray
 
     def arrays(self, inputs: np.ndarray) -> list[np.ndarray]:
-        """Return the network's three inputs: rows of both tables, and the scaled numbers."""
+        """Return the network's three inputs: row numbers in both embedding tables, and the scaled numbers."""
         return _arrays(inputs, self.means, self.deviations)
 
 
@@ -71,11 +71,11 @@ class NeuralNetwork(RatioFamily):
 
     @classmethod
     def quick_config(cls) -> NeuralNetworkConfig:
-        """A third of the rows, twice."""
+        """Two passes over 30 % of the rows."""
         return NeuralNetworkConfig(epochs=2, batch=512, sample=0.3)
 
     def fit(self, rows: pd.DataFrame) -> None:
-        """Train a network for each horizon; they take turns in one that Keras has to compile only once."""
+        """Train a network for each horizon. All horizons use one compiled network, so Keras compiles only once."""
         self._shared: tuple[Any, Any, list[np.ndarray]] | None = None
         super().fit(rows)
 
@@ -84,7 +84,7 @@ class NeuralNetwork(RatioFamily):
         keras = _keras(self.threads)
         chosen = self.drawn(len(inputs), self.config.sample)
         batch = min(self.config.batch, len(chosen))
-        # Whole batches alone: one of another length would be compiled anew.
+        # Only full batches: Keras would compile again for a shorter one.
         chosen = np.random.default_rng(self.seed).permutation(chosen)[: len(chosen) // batch * batch]
         inputs, exposure, counts = inputs[chosen], exposure[chosen], counts[chosen]
         network, training, begin = self._compiled(keras, len(chosen) // batch)
@@ -115,7 +115,7 @@ class NeuralNetwork(RatioFamily):
         return np.exp(log_ratio.astype(np.float64))
 
     def _compiled(self, keras: Any, batches: int) -> tuple[Any, Any, list[np.ndarray]]:
-        """The network, what trains it, and the weights that every training begins with."""
+        """The network, its training model, and the initial weights of every training."""
         if self._shared is None:
             keras.utils.set_random_seed(self.seed)
             network = self._network(keras)
@@ -131,7 +131,7 @@ class NeuralNetwork(RatioFamily):
         return self._shared
 
     def ratio_graph(self, model: FittedNetwork) -> "ModelProto":
-        """Write the layers down as a graph: there is no converter for Keras on JAX that is kept up."""
+        """Build the graph from the layers by hand: no converter for Keras on JAX is maintained."""
         from onnx import TensorProto, helper, numpy_helper
 
         constants = {
@@ -192,7 +192,7 @@ class NeuralNetwork(RatioFamily):
         layer = layers.Concatenate()([*embedded, numbers])
         for number, width in enumerate(self.config.widths):
             layer = layers.Dense(width, activation="relu", name=f"dense_{number}")(layer)
-        # Beginning at zero it begins as the base itself.
+        # With zero weights, the untrained network predicts a ratio of 1.
         last = layers.Dense(1, kernel_initializer="zeros", name=f"dense_{len(self.config.widths)}")(layer)
         return keras.Model([counter, hour, numbers], LOG_RATIO_BOUND * keras.ops.tanh(last))
 
@@ -206,7 +206,7 @@ def _arrays(inputs: np.ndarray, means: np.ndarray, deviations: np.ndarray) -> li
 
 
 def _keras(threads: int) -> Any:
-    """Import Keras with JAX on this machine's processors: the one place that says so."""
+    """Import Keras with JAX on the CPU. No other place imports Keras or sets its backend."""
     os.environ["KERAS_BACKEND"] = "jax"
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     os.environ.setdefault("XLA_FLAGS", f"--xla_cpu_multi_thread_eigen={'true' if threads > 1 else 'false'}")

@@ -1,6 +1,6 @@
 """Random forest (scikit-learn) on the ratio to the seasonal base.
 
-Target y / (base + 5) with weight (base + 5)², which makes the squared error of the ratio that of the count. Method:
+Target y / (base + 5) with weight (base + 5)²: the weighted squared error of the ratio is that of the count. Method:
 Breiman, Random Forests (2001). The weights are normalised: scikit-learn takes `max_samples` as a share of their sum.
 """
 
@@ -57,7 +57,7 @@ class RandomForest(RatioFamily):
         )
         forest.fit(inputs, counts / exposure, weight / weight.mean())
         for tree in forest.estimators_:
-            # The served file has thresholds in single precision: rounded down, they decide the same.
+            # The served file has thresholds in single precision; rounded down, they give the same decisions.
             tree.tree_.threshold[:] = round_down(tree.tree_.threshold)
         return forest
 

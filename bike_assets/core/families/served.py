@@ -1,6 +1,6 @@
-"""A served model: ONNX Runtime over the file made at training. Evaluation, forecasts and the API all run this.
+"""A served model: ONNX Runtime with the file from the training. Evaluation, forecasts and the API all use it.
 
-No training library is imported here.
+This module imports no training library.
 """
 
 import hashlib
@@ -17,11 +17,11 @@ class ServedModel:
 
     Args:
         onnx: the served file.
-        sha256: the digest it was registered with.
+        sha256: the registered digest of the file.
         counters: counter ids in the order of their codes.
 
     Raises:
-        ValueError: the file's digest is another one, or its graph has other inputs.
+        ValueError: the file has another digest, or its graph another number of inputs.
     """
 
     def __init__(self, onnx: bytes, sha256: str, counters: list[str]) -> None:
@@ -30,7 +30,7 @@ class ServedModel:
         if hashlib.sha256(onnx).hexdigest() != sha256:
             raise ValueError("its content is not what was registered")
         options = onnxruntime.SessionOptions()
-        # With more than one thread the order of sums, and so the last bits, would depend on the size of the batch.
+        # With more threads the order of sums, and with it the last bits, would depend on the batch size.
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
