@@ -1,25 +1,26 @@
-"""The tests that look at the clock, played at dates that have been trouble elsewhere; long, so part of make verify."""
+"""What looks at the clock, played at dates that often cause trouble; long, so part of make verify."""
 
 import os
 import subprocess
 import sys
 from datetime import date
+from pathlib import Path
 
 import pytest
 
+from bike_assets.resources.warehouse import LocalWarehouse
 from bike_assets_tests.shifted_clock import starting_on
-from bike_assets_tests.whole.conftest import REPOSITORY
+from bike_assets_tests.whole.conftest import REPOSITORY, environment
+from bike_assets_tests.whole.retrained import ANY_GAIN_AND_NEVER_GOOD, REACTIVE, materialize, prepare_weak_champion
 
 LEAP_DAY, SPRING_FORWARD, FALL_BACK = date(2028, 2, 29), date(2027, 3, 28), date(2026, 10, 25)
 NEW_YEARS_EVE, NEW_YEAR, IN_AUGUST = date(2026, 12, 31), date(2027, 1, 1), date(2026, 8, 15)
+DATES = [LEAP_DAY, SPRING_FORWARD, FALL_BACK, NEW_YEARS_EVE, NEW_YEAR, IN_AUGUST]
+
+pytestmark = [pytest.mark.verify, pytest.mark.timeout(3600), pytest.mark.parametrize("day", DATES, ids=str)]
 
 
-@pytest.mark.verify
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize(
-    "day", [LEAP_DAY, SPRING_FORWARD, FALL_BACK, NEW_YEARS_EVE, NEW_YEAR, IN_AUGUST], ids=lambda day: day.isoformat()
-)
-def test_what_looks_at_the_clock_passes_on_any_date(day, tmp_path):
+def test_the_tests_that_look_at_the_clock_pass(day, tmp_path):
     command = [sys.executable, "-m", "pytest", "-m", "dated and not verify", "-p", "no:cacheprovider", "-p", "no:cov"]
     done = subprocess.run(
         [*command, "-n", "2", "--dist", "loadfile", f"--basetemp={tmp_path / 'tests'}"],
@@ -29,3 +30,27 @@ def test_what_looks_at_the_clock_passes_on_any_date(day, tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
+
+
+def test_a_weak_champion_is_noticed_and_a_retrain_takes_its_place(day, tmp_path):
+    """Passes and a retrain as processes without servers: gRPC takes deadlines from the clock, and would wait for ever."""
+    home, clock = tmp_path / "home", starting_on(day)
+    prepare_weak_champion(home, day, **clock)
+    materialize(home, **clock)
+    warehouse = LocalWarehouse(home / "warehouse")
+    decisions = warehouse.query("SELECT day, decision FROM monitoring_audit.newest_retrain_decisions ORDER BY day DESC")
+    assert decisions["decision"].iloc[0] == REACTIVE
+    retrain(home, clock)
+    [evaluation] = warehouse.query("SELECT * FROM monitoring_audit.evaluations WHERE gain IS NOT NULL").to_dict(
+        "records"
+    )
+    assert evaluation["decision"] == "DEPLOY"
+    assert evaluation["gain"] > 0.01
+
+
+def retrain(home: Path, clock: dict[str, str]) -> None:
+    """Run the job as a person does it with Dagster's command."""
+    env = environment(home, **ANY_GAIN_AND_NEVER_GOOD, **clock, DAGSTER_HOME=str(home / "dagster"))
+    command = [sys.executable, "-m", "dagster", "job", "execute", "-m", "bike_assets.definitions", "-j", "retrain"]
+    done = subprocess.run(command, env=env, cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

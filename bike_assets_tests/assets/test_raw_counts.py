@@ -216,7 +216,8 @@ def test_outliers_are_kept_and_flagged_and_not_learned_from(young: City):
 def test_the_first_ingestion_claims_its_home(tmp_path, open_city):
     young = open_city(tmp_path, source="simulator")
     (tmp_path / "home.json").unlink()
-    assert young.run("daily", FIRST_DAY, asset_selection=[dg.AssetKey("raw_counts")]).success
+    first_day = outline_home(young.settings).first_day
+    assert young.run("daily", first_day, asset_selection=[dg.AssetKey("raw_counts")]).success
     assert (tmp_path / "home.json").exists()
 
 

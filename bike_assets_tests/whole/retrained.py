@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -46,20 +46,21 @@ def materialize(home: Path, *arguments: str, **settings: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def prepare_weak_champion(home: Path) -> None:
+def prepare_weak_champion(home: Path, today: date | None = None, **settings: str) -> None:
     """Do the first pass until the day before yesterday, with one overfitted tree in place of the models."""
-    until = str(datetime.now(ZoneInfo("Europe/Paris")).date() - timedelta(days=2))
-    materialize(home, "--until", until, BIKE_MIN_TRAINING_DAYS="10000")
-    train_one_tree(home)
-    materialize(home, "--until", until)
+    today = today or datetime.now(ZoneInfo("Europe/Paris")).date()
+    until = str(today - timedelta(days=2))
+    materialize(home, "--until", until, BIKE_MIN_TRAINING_DAYS="10000", **settings)
+    train_one_tree(home, **settings)
+    materialize(home, "--until", until, **settings)
 
 
-def train_one_tree(home: Path) -> None:
+def train_one_tree(home: Path, **settings: str) -> None:
     """Train, judge and promote that tree alone, as a person does it with Dagster's command."""
     dagster = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "bike_assets.definitions"]
     selection = ["--select", ",".join([*SETS, "random_forest", "double_evaluation", "champion"])]
     config = {"ops": {"random_forest": {"config": ONE_OVERFITTED_TREE}}}
-    env = environment(home, **ANY_GAIN_AND_NEVER_GOOD, DAGSTER_HOME=str(home / "dagster"))
+    env = environment(home, **ANY_GAIN_AND_NEVER_GOOD, DAGSTER_HOME=str(home / "dagster"), **settings)
     command = [*dagster, *selection, "--config-json", json.dumps(config)]
     done = subprocess.run(command, env=env, cwd=REPOSITORY, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

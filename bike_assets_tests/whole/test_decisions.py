@@ -18,7 +18,7 @@ from bike_assets_tests.whole.retrained import (
     reading,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.dated]
+pytestmark = pytest.mark.slow
 WEAK, DECIDED = "weak", "decided"
 DIE_WITH_BIKE_RUN = ("bike run", "everything")
 TWICE = [("in training", "run"), ("promoted", "run")]

@@ -28,7 +28,7 @@ from bike_assets_tests.whole.traced import addresses, strace, written
 from bike_assets_tests.whole.watched import watched
 from dashboards.committed import may_be_empty, queries
 
-pytestmark = [pytest.mark.slow, pytest.mark.dated]
+pytestmark = pytest.mark.slow
 ORDER = (
     "Dagster UI answers",
     "Watch ",
