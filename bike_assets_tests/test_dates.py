@@ -33,7 +33,7 @@ def test_the_tests_that_look_at_the_clock_pass(day, tmp_path):
 
 
 def test_a_weak_champion_is_noticed_and_a_retrain_takes_its_place(day, tmp_path):
-    """Passes and a retrain as processes without servers: gRPC takes deadlines from the clock, and would wait for ever."""
+    """Without servers: gRPC takes its deadlines from the clock, so a shifted one would let it wait for years."""
     home, clock = tmp_path / "home", starting_on(day)
     prepare_weak_champion(home, day, **clock)
     materialize(home, **clock)
@@ -41,9 +41,8 @@ def test_a_weak_champion_is_noticed_and_a_retrain_takes_its_place(day, tmp_path)
     decisions = warehouse.query("SELECT day, decision FROM monitoring_audit.newest_retrain_decisions ORDER BY day DESC")
     assert decisions["decision"].iloc[0] == REACTIVE
     retrain(home, clock)
-    [evaluation] = warehouse.query("SELECT * FROM monitoring_audit.evaluations WHERE gain IS NOT NULL").to_dict(
-        "records"
-    )
+    evaluated = warehouse.query("SELECT * FROM monitoring_audit.evaluations WHERE gain IS NOT NULL")
+    [evaluation] = evaluated.to_dict("records")
     assert evaluation["decision"] == "DEPLOY"
     assert evaluation["gain"] > 0.01
 

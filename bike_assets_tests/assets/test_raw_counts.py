@@ -10,6 +10,7 @@ from bike_assets.core.local_time import days_between
 from bike_assets.core.splits import Span
 from bike_assets.errors import SourceUnavailableError, UnreliableAnswerError
 from bike_assets.ingestion.counts import CHUNK_DAYS, HOPELESS_DAYS, Ingestion
+from bike_assets.resources.home_source import outline_home
 from bike_assets_tests.conftest import FIRST_DAY, City
 from bike_assets_tests.export_files import ZONE
 from bike_assets_tests.stub_source import StubSource, on
