@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from bike_assets.core.simulation import SimulatedCity
+from bike_assets.resources.portal import Portal
 from bike_assets.resources.warehouse import LocalWarehouse
 from bike_assets.settings import Settings
 from bike_assets.simulator.clock import Clock
@@ -138,6 +139,8 @@ def test_without_a_portal_the_synthetic_data_are_told_with_their_reason(tmp_path
 
 
 def test_a_portal_that_answers_is_taken_and_kept(portal, tmp_path):
+    # The simulator makes its days when it is first asked, which can take longer than `auto` waits for an answer.
+    assert Portal(Settings(portal_url=portal.url)).newest_hour()
     done = ingest(tmp_path, portal.url)
     assert done.returncode == 0, done.stderr
     assert f"the portal {portal.url}" in done.stdout
