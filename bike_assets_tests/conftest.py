@@ -194,6 +194,15 @@ def serve_portal() -> "Iterator[Callable[..., PortalSimulator]]":
 
 
 @pytest.fixture
+def serve_answer() -> "Iterator[Callable[..., str]]":
+    """Serve one JSON answer to every request until the test is over; return the address."""
+    from bike_assets_tests.one_answer import one_answer
+
+    with ExitStack() as servers:
+        yield lambda *answer, **options: servers.enter_context(one_answer(*answer, **options))
+
+
+@pytest.fixture
 def channel() -> "Iterator[Channel]":
     """A webhook of Discord's kind on this machine."""
     from bike_assets_tests.fake_discord import Channel

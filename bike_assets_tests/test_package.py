@@ -35,8 +35,8 @@ def test_libraries_keep_their_files_in_the_home(name, tmp_path):
     assert tmp_path / "home" in Path(shown("bike_assets", name, BIKE_HOME=str(tmp_path / "home"))).parents
 
 
-def test_a_kept_model_file_is_opened_without_a_report(tmp_path):
-    """Onnxruntime reads its variable when it is imported: a later import of the package would come too late."""
+def test_onnxruntime_is_not_imported_with_the_module_that_uses_it():
+    """It reads its variable when it is imported, so the package has to come first."""
     code = "import bike_assets.core.families.served, sys; print('onnxruntime' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "False"

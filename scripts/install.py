@@ -1,4 +1,4 @@
-"""Install pinned packages into an environment and show one line of progress: packages so far, megabytes, seconds.
+"""Install pinned packages into an environment and show one line of progress: packages so far, seconds.
 
 It runs pip and needs nothing but the standard library, because it runs before anything is installed. What is pinned
 belongs to the lock files; which environment needs which of them belongs to the Makefile.

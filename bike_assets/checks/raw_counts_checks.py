@@ -37,14 +37,14 @@ class DayCheck:
         severity: ERROR blocks downstream assets.
         means: what holds when the check passes.
         is_bad: returns for each audit row whether the day is bad.
-        tells: returns what is wrong with a bad day.
+        describe: returns what is wrong with a bad day.
     """
 
     name: str
     severity: dg.AssetCheckSeverity
     means: str
     is_bad: Callable[[pd.DataFrame, Settings], "pd.Series[bool]"]
-    tells: Callable[[pd.Series], str]
+    describe: Callable[[pd.Series], str]
 
     @property
     def spec(self) -> dg.AssetCheckSpec:
@@ -54,7 +54,7 @@ class DayCheck:
     def judge(self, audit: pd.DataFrame, settings: Settings) -> dg.AssetCheckResult:
         """Judge the days of a run, and name the bad ones."""
         bad = audit[self.is_bad(audit, settings)] if len(audit) else audit
-        told = [f"{as_date(row['day'])}: {self.tells(row)}" for _, row in bad.head(SHOWN_DAYS).iterrows()]
+        told = [f"{as_date(row['day'])}: {self.describe(row)}" for _, row in bad.head(SHOWN_DAYS).iterrows()]
         return dg.AssetCheckResult(
             check_name=self.name,
             passed=bad.empty,

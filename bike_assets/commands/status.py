@@ -197,8 +197,8 @@ def print_summary(status: dict[str, Any], naive: dict[str, Any], forecast: dict[
         console.print(_scores(status, naive))
     if status["drift"]:
         share, columns = status["drift"]["share"], ", ".join(status["drift"]["columns"]) or "none"
-        told = "not enough data" if share is None else f"share {share:.2f} (drifted columns: {columns})"
-        console.print(f"[bold]Drift[/]      {told}, 7 days to {status['drift']['day']}")
+        drift = "not enough data" if share is None else f"share {share:.2f} (drifted columns: {columns})"
+        console.print(f"[bold]Drift[/]      {drift}, 7 days to {status['drift']['day']}")
     if status["decision"]:
         decision = status["decision"]
         console.print(f"[bold]Decision[/]   {decision['decision']} on {decision['day']}: {decision['reason']}")

@@ -131,17 +131,17 @@ def open_weather(home: Home, settings: Settings) -> WeatherSource | NoWeather:
     if settings.weather == "simulator" and home.source != "simulator":
         return NoWeather("BIKE_WEATHER is simulator, and the counts of this home are not the simulator's")
     if home.source == "simulator" and settings.weather in {"auto", "simulator"}:
-        told = "the simulator (synthetic weather, of a kind with its counts; nothing here was measured)"
+        description = "the simulator (synthetic weather, of a kind with its counts; nothing here was measured)"
         address = simulator_of(home, settings).url
-        return ServiceWeather(_service(settings, address, address, CENTRE), home.timezone, told)
+        return ServiceWeather(_service(settings, address, address, CENTRE), home.timezone, description)
     if settings.weather == "auto" and home.source not in PORTALS:
         return NoWeather("the counts are those of a file, and BIKE_WEATHER_FILE is not set")
     if settings.weather_latitude is None or settings.weather_longitude is None:
         return NoWeather("BIKE_WEATHER_LATITUDE and BIKE_WEATHER_LONGITUDE are not set")
     place = settings.weather_latitude, settings.weather_longitude
     archive, forecast = settings.weather_archive_url, settings.weather_forecast_url
-    told = f"Open-Meteo at {place[0]}, {place[1]} ({archive}, {forecast})"
-    return ServiceWeather(_service(settings, archive, forecast, place), home.timezone, told)
+    description = f"Open-Meteo at {place[0]}, {place[1]} ({archive}, {forecast})"
+    return ServiceWeather(_service(settings, archive, forecast, place), home.timezone, description)
 
 
 def _service(settings: Settings, archive: str, forecast: str, place: tuple[float, float]) -> OpenMeteo:

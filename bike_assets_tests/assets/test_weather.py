@@ -1,10 +1,6 @@
 """The asset and its check: what a run says of its weather, and that no run fails for the want of it."""
 
-import json
-import threading
-from collections.abc import Callable, Iterator
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import dagster as dg
 import pytest
@@ -87,33 +83,6 @@ def test_days_that_are_not_whole_are_a_warning_that_names_them(young):
     assert f"Weather of {FIRST_DAY} to {DAY}: 1 of 5 days are not whole" in warnings(young, result)
 
 
-@pytest.fixture
-def serve() -> Iterator[Callable[..., str]]:
-    """Serves one answer to everything, and tells its address."""
-    servers = []
-
-    def serve(status: int, body: object) -> str:
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                content = json.dumps(body).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            def log_message(self, format: str, *args: object) -> None:
-                """Keep quiet."""
-
-        servers.append(HTTPServer(("127.0.0.1", 0), Handler))
-        threading.Thread(target=servers[-1].serve_forever, args=(0.01,), daemon=True).start()
-        return f"http://127.0.0.1:{servers[-1].server_address[1]}"
-
-    yield serve
-    for server in servers:
-        server.shutdown()
-        server.server_close()
-
-
 def service(address: str) -> ServiceWeather:
     client = OpenMeteo(address, address, 48.8566, 2.3522, timeout_seconds=0.3, attempts=2, backoff_seconds=0.001)
     return ServiceWeather(client, ZONE, "a service")
@@ -138,8 +107,8 @@ FAILURES = [
 
 
 @pytest.mark.parametrize(("status", "body", "why"), FAILURES)
-def test_a_service_that_fails_is_a_plain_warning_and_no_failed_run(young, serve, status, body, why):
-    result = run(young, service(serve(status, body)))
+def test_a_service_that_fails_is_a_plain_warning_and_no_failed_run(young, serve_answer, status, body, why):
+    result = run(young, service(serve_answer(body, status)))
     assert result.success
     assert told(result)["weather"].startswith("none, because http://127.0.0.1")
     assert why in told(result)["weather"]

@@ -55,10 +55,10 @@ def remaining_steps(options: argparse.Namespace) -> dict[str, Any]:
 def daily_pass(options: argparse.Namespace) -> dict[str, Any]:
     """Run the daily job for one day, with the drift report or without."""
     with _plan(options.day) as plan:
-        from bike_assets.commands.materialize.plan import DAY, Step
+        from bike_assets.commands.materialize.plan import Step
         from bike_assets.core.splits import Span
 
-        assets = tuple(name for name in DAY if options.with_drift or name != DRIFT)
+        assets = tuple(name for name in plan.assets_of("daily") if options.with_drift or name != DRIFT)
         step = Step(f"the day {options.day}", "daily", assets, Span(options.day, options.day))
         return {"run_seconds": _seconds_of_run(plan, step)}
 

@@ -1,12 +1,7 @@
 """The client of the weather service over real HTTP: every hour or a reason, whatever goes wrong on the way."""
 
-import json
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pandas as pd
 import pytest
@@ -161,48 +156,17 @@ def sound_answer() -> dict:
     }
 
 
-@pytest.fixture
-def stand_in() -> Iterator[Callable[..., str]]:
-    """Serves one JSON document, whatever is asked; seconds are what passes between its bytes."""
-    servers: list[HTTPServer] = []
-
-    def serve(content: object, seconds: float = 0) -> str:
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                body = json.dumps(content).encode()
-                size = 1 if seconds else len(body)
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                with suppress(ConnectionError):
-                    for start in range(0, len(body), size):
-                        self.wfile.write(body[start : start + size])
-                        time.sleep(seconds)
-
-            def log_message(self, format: str, *args: object) -> None:
-                """Keep quiet."""
-
-        servers.append(HTTPServer(("127.0.0.1", 0), Handler))
-        threading.Thread(target=servers[-1].serve_forever, args=(0.01,), daemon=True).start()
-        return f"http://127.0.0.1:{servers[-1].server_address[1]}"
-
-    yield serve
-    for server in servers:
-        server.shutdown()
-        server.server_close()
-
-
-def test_whole_numbers_and_nulls_are_numbers(stand_in):
+def test_whole_numbers_and_nulls_are_numbers(serve_answer):
     answer = sound_answer()
     answer["hourly"]["cloud_cover"][3] = None
-    rows = client(stand_in(answer)).observed(TODAY, TODAY)
+    rows = client(serve_answer(answer)).observed(TODAY, TODAY)
     assert rows["rain"].tolist() == [1.0] * 24
     assert rows["cloud"].isna().tolist() == [hour == 3 for hour in range(24)]
     assert rows["cloud"].dtype == rows["rain"].dtype == "float64"
 
 
-def test_an_answer_that_drips_for_ever_is_given_up(stand_in):
-    dripping = client(stand_in(sound_answer(), seconds=0.01), timeout_seconds=0.05, attempts=1)
+def test_an_answer_that_drips_for_ever_is_given_up(serve_answer):
+    dripping = client(serve_answer(sound_answer(), seconds=0.01), timeout_seconds=0.05, attempts=1)
     began = time.monotonic()
     with pytest.raises(SourceUnavailableError, match="did not answer in time"):
         dripping.observed(TODAY, TODAY)
@@ -233,8 +197,8 @@ BAD = [
 
 
 @pytest.mark.parametrize(("content", "told"), BAD)
-def test_an_answer_that_is_not_what_was_asked_for_is_refused_in_one_plain_sentence(stand_in, content, told):
-    address = stand_in(content)
+def test_an_answer_that_is_not_what_was_asked_for_is_refused_in_one_plain_sentence(serve_answer, content, told):
+    address = serve_answer(content)
     with pytest.raises(UnreliableAnswerError, match=told) as refused:
         client(address, attempts=2).observed(TODAY, TODAY)
     assert isinstance(refused.value, BikeError)

@@ -12,12 +12,11 @@ from typing import Any
 
 import dagster as dg
 
-from bike_assets.core.families import FAMILIES
 from bike_assets.core.local_time import days_between
 from bike_assets.core.splits import Span, spans_of
 from bike_assets.errors import BadDaysError, StepFailedError
 from bike_assets.home.record import Home
-from bike_assets.instance.materialized import CORRECTED_DAYS, materialized_days, new_days
+from bike_assets.instance.materialized import CORRECTED_DAYS, LAST_OF_A_DAY, materialized_days, new_days
 from bike_assets.instance.runs import STEP_TAG
 from bike_assets.resources.counts_source import open_source
 from bike_assets.resources.home_source import yesterday
@@ -35,18 +34,7 @@ from bike_assets.settings import Settings
 
 WATCHED_DAYS = 14
 INGESTING = ("raw_counts", "counters")
-READING_AGAIN = (*INGESTING, "weather", "hourly_features")
-TRAINING = (
-    "train_baseline",
-    "test_baseline",
-    "train_current",
-    "test_current",
-    *FAMILIES,
-    "double_evaluation",
-    "champion",
-)
-WATCHING = ("champion_performance", "drift_report", "retrain_decision")
-DAY = (*READING_AGAIN, "predictions", *WATCHING)
+WATCHING = ("champion_performance", "drift_report", LAST_OF_A_DAY)
 
 
 @dataclass(frozen=True)
@@ -96,7 +84,7 @@ class Plan:
         if not self._can_train():
             return
         if self.registry.read().champion is None or not self._has_run("champion"):
-            yield Step("training and judging models", "retrain", TRAINING)
+            yield Step("training and judging models", "retrain", self.assets_of("retrain"))
         yield from self._looking_back()
         yield from self._reading_again()
         yield from self._days_since()
@@ -110,6 +98,11 @@ class Plan:
             f"{whole.days if whole else 0} whole days of counts are not enough to train and judge a model: "
             f"{self.settings.min_training_days} are needed (BIKE_MIN_TRAINING_DAYS)."
         )
+
+    def assets_of(self, job: str) -> tuple[str, ...]:
+        """Return the names of all assets that a job makes."""
+        keys = self.defs.resolve_job_def(job).asset_layer.executable_asset_keys
+        return tuple(sorted(key.to_user_string() for key in keys))
 
     def run(self, step: Step) -> None:
         """Run one step in this process.
@@ -142,7 +135,7 @@ class Plan:
     def _ingestion(self) -> Iterator[Step]:
         whole = Span(self.home.first_day, self.last)
         for span in spans_of(set(unread_days(self.warehouse, whole))):
-            yield Step(f"reading again {span.first} to {span.last}", "ingest", READING_AGAIN, span)
+            yield Step(f"reading again {span.first} to {span.last}", "ingest", self.assets_of("ingest"), span)
         parts = (
             ("raw_counts", INGESTING, "ingesting counts"),
             ("hourly_features", ("weather", "hourly_features"), "reading weather and making features"),
@@ -171,7 +164,7 @@ class Plan:
             span = Span(missing[0], missing[-1])
             yield Step(f"forecasting as of {len(missing)} days", "bootstrap", ("predictions",), span)
         watched = days_between(max(seen + timedelta(days=1), began - timedelta(days=WATCHED_DAYS - 1)), began)
-        missing = self._missing(WATCHING[-1], watched)
+        missing = self._missing(LAST_OF_A_DAY, watched)
         if missing:
             span = Span(missing[0], missing[-1])
             yield Step(f"watching {len(missing)} days: performance, drift, decision", "bootstrap", WATCHING, span)
@@ -185,7 +178,7 @@ class Plan:
         if new:
             again.update(days_between(max(self.home.first_day, new[0] - timedelta(days=CORRECTED_DAYS)), new[0]))
         for span in spans_of(again - set(new)):
-            yield Step(f"reading again {span.first} to {span.last}", "ingest", READING_AGAIN, span)
+            yield Step(f"reading again {span.first} to {span.last}", "ingest", self.assets_of("ingest"), span)
 
     def _new_days(self) -> list[date]:
         return new_days(self.instance, self.warehouse, self.last)
@@ -193,7 +186,12 @@ class Plan:
     def _days_since(self) -> Iterator[Step]:
         for day in self._new_days():
             if not self._is_torn(day):
-                yield Step(f"the day {day}: counts, forecast, drift, decision", "daily", DAY, Span(day, day))
+                yield Step(
+                    f"the day {day}: counts, forecast, drift, decision",
+                    "daily",
+                    self.assets_of("daily"),
+                    Span(day, day),
+                )
 
     def _is_torn(self, day: date) -> bool:
         """Whether a day is the incomplete last day of a file. No forecast can be issued from it."""
