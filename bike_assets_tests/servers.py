@@ -23,7 +23,7 @@ class Server:
     log: Path
 
     def get(self, path: str, **parameters: str) -> dict:
-        return httpx.get(f"{self.address}{path}", params=parameters, timeout=10).raise_for_status().json()["data"]
+        return httpx.get(f"{self.address}{path}", params=parameters, timeout=60).raise_for_status().json()["data"]
 
     def query(self, expression: str) -> list[dict]:
         """What an instant query finds."""
@@ -43,13 +43,13 @@ def started(address: str, folder: Path, *command: str, ready: str = READY, **var
             yield server
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(120)
 
 
 def is_ready(server: Server, path: str = READY) -> bool:
     """Whether a server answers at the path that says so."""
     try:
-        return httpx.get(f"{server.address}{path}", timeout=2).is_success
+        return httpx.get(f"{server.address}{path}", timeout=60).is_success
     except httpx.TransportError:
         return False
 

@@ -92,7 +92,7 @@ def alert(name: str, over: bool = False, **more: str) -> dict:
 
 
 def send(server: Server, *alerts: dict) -> None:
-    httpx.post(f"{server.address}/api/v2/alerts", json=alerts, timeout=10).raise_for_status()
+    httpx.post(f"{server.address}/api/v2/alerts", json=alerts, timeout=60).raise_for_status()
 
 
 def wait_for(channel: Channel, *titles: str) -> None:

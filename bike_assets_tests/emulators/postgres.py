@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 USER, DATABASE = "bike", "dagster"
-READY_WITHIN_SECONDS = 30
+READY_WITHIN_SECONDS = 150
 INSTALLED = "/usr/lib/postgresql/*/bin/postgres"
 
 

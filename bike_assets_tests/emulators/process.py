@@ -28,4 +28,4 @@ def running(script: str) -> Iterator[dict[str, int]]:
             raise ChildProcessError(f"{script} did not start; what it said is above")
         yield json.loads(ports)
     finally:
-        process.communicate(timeout=30)
+        process.communicate(timeout=120)

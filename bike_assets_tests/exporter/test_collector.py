@@ -40,7 +40,7 @@ def test_a_part_that_hangs_is_left_out_and_is_there_when_it_is_done(monkeypatch)
 
     def slow() -> list[Sample]:
         asked.append(1)
-        free.wait(10)
+        free.wait(60)
         return [Sample("bike_drift_share", 0.5)]
 
     registry = CollectorRegistry()
@@ -61,7 +61,7 @@ def test_a_scrape_does_not_wait_for_figures_that_are_read_anew_unless_those_of_b
 
     def read() -> list[Sample]:
         if state["now"] > 1:
-            free.wait(10)
+            free.wait(60)
         return [Sample("bike_drift_share", state["now"])]
 
     registry = CollectorRegistry()

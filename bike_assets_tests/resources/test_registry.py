@@ -13,7 +13,7 @@ from bike_assets.errors import BikeError
 from bike_assets.resources.registry import SUMMARY, Registry
 from bike_assets_tests.resources.places import Place
 
-DEADLINE_SECONDS = 120
+DEADLINE_SECONDS = 300
 
 
 @pytest.fixture

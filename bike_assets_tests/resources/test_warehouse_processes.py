@@ -5,24 +5,18 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pandas as pd
 
 from bike_assets.core.schemas import COMPTAGE_VELO
 from bike_assets.resources.warehouse import LocalWarehouse
+from bike_assets_tests.conftest import poll
 from bike_assets_tests.resources.engines import Engine
 from bike_assets_tests.resources.merged_counts import ALL_COUNTS, ZONE, counts
 
 KEY = ["counter_id", "counted_at"]
-DEADLINE_SECONDS = 60
-
-
-def until(condition, what: str) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not happen within {DEADLINE_SECONDS} s"
+DEADLINE_SECONDS = 300
 
 
 WRITERS = 4
@@ -119,7 +113,7 @@ def test_a_killed_writer_leaves_old_or_new_and_the_next_merge_mends(tmp_path):
     )
     try:
         assert writer.stdout.readline() == "1\n", "the first merge came to its end"
-        until(lambda: _stopped_in_a_write(writer.pid, warehouse.folder), "a half-written file")
+        poll(lambda: _stopped_in_a_write(writer.pid, warehouse.folder), 60, "a half-written file", pause=0)
     finally:
         writer.kill()
         rest = writer.communicate()[0]

@@ -202,7 +202,7 @@ def test_a_second_writer_waits_until_the_first_one_is_done(engine, warehouse):
     order, inside = [], threading.Event()
 
     def second() -> None:
-        inside.wait(30)
+        inside.wait(120)
         with engine.warehouse().only_writer(COMPTAGE_VELO):
             order.append("second")
 
@@ -212,7 +212,7 @@ def test_a_second_writer_waits_until_the_first_one_is_done(engine, warehouse):
         inside.set()
         thread.join(0.3)
         order.append("first")
-    thread.join(30)
+    thread.join(120)
     assert order == ["first", "second"]
 
 
@@ -257,7 +257,7 @@ def test_a_killed_writer_holds_nobody_up_for_long(engine, warehouse, monkeypatch
         poll(holds.is_set, 60, "the other process writes")
     finally:
         writer.kill()
-        writer.join(30)
+        writer.join(120)
     monkeypatch.setattr(warehouse_module, "WRITER_TIMEOUT_SECONDS", 10)
     with warehouse.only_writer(COMPTAGE_VELO):
         pass

@@ -39,7 +39,7 @@ class ServedApi:
     def stop(self) -> int:
         """End it as a supervisor does, and return its exit code."""
         self.process.terminate()
-        return self.process.wait(30)
+        return self.process.wait(120)
 
     def __enter__(self) -> "ServedApi":
         return self

@@ -55,7 +55,7 @@ class Load:
     def __exit__(self, *_: object) -> None:
         self.stopped.set()
         for client in self.clients:
-            client.join(30)
+            client.join(120)
 
     @property
     def total(self) -> int:

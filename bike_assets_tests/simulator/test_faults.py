@@ -16,6 +16,7 @@ import pytest
 from bike_assets.errors import BikeError
 from bike_assets.simulator.catalogue import FAULTS
 from bike_assets.simulator.faults import BY_NAME
+from bike_assets_tests.conftest import poll
 
 SELECTED = {"select": "id_compteur,sum_counts,date", "order_by": "date,id_compteur"}
 FORMATS = ["csv", "json", "parquet"]
@@ -98,11 +99,11 @@ def test_a_timeout_does_not_hold_up_the_end(client):
         ended.set()
 
     threading.Thread(target=ask, daemon=True).start()
-    poll(lambda: client.portal.requests)
+    poll(lambda: client.portal.requests, 10, "a request")
     begun = time.monotonic()
     client.portal.stop()
-    assert ended.wait(2)
-    assert time.monotonic() - begun < 2
+    assert ended.wait(60)
+    assert time.monotonic() - begun < 20
 
 
 def test_a_reset_is_one(client):
@@ -251,7 +252,7 @@ def test_the_clock_decides_what_is_published_and_runs_on(client, counts):
     told = parsedate_to_datetime(client.get("/records").headers["Date"])
     assert (told - datetime(2026, 6, 2, 3, tzinfo=UTC)).total_seconds() < 60
     first = clock.now()
-    poll(lambda: clock.now() > first)
+    poll(lambda: clock.now() > first, 10, "a later time")
     with pytest.raises(ValueError, match="names no zone"):
         clock.set(datetime(2026, 6, 2))
 
@@ -290,11 +291,5 @@ def test_many_ask_at_once(client, counts):
     for each in ask:
         each.start()
     for each in ask:
-        each.join(10)
+        each.join(60)
     assert answers == [len(counts)] * 16
-
-
-def poll(condition, seconds: float = 5) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline

@@ -67,7 +67,7 @@ class Running:
     def interrupt(self) -> int:
         """Press Ctrl-C and return the exit code."""
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(60)
+        return self.process.wait(300)
 
     def _fail_if_ended(self) -> bool:
         if self.process.poll() is not None:

@@ -1,6 +1,5 @@
 """Who can be killed while a decision is acted on, when, and how the home has to end whatever was killed."""
 
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -130,10 +129,7 @@ def kill(victims: list[psutil.Process]) -> list[int]:
 
 def wait_for(point: str, told: Told, first: int, seconds: float) -> None:
     """Wait for a point, asking as fast as can be: what follows it may take milliseconds."""
-    deadline = time.monotonic() + seconds
-    while not POINTS[point](told, first):
-        assert time.monotonic() < deadline, f"{point}: not within {seconds} s\n{told.as_text()}"
-        time.sleep(TIGHT_SECONDS)
+    told.wait_for(lambda: POINTS[point](told, first), seconds, point, TIGHT_SECONDS)
 
 
 def kill_at(point: str, victim: str, running: Running, told: Told, first: int) -> Ending:

@@ -168,10 +168,10 @@ class Told:
 
         self.wait_for(is_quiet, seconds, "quiet")
 
-    def wait_for(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
-        """Wait until a condition holds; where it does not, the home's runs are told."""
+    def wait_for(self, condition: Callable[[], bool], seconds: float, what: str, pause: float = 0.1) -> None:
+        """Wait until a condition holds; the error lists the home's runs."""
         try:
-            poll(condition, seconds, what)
+            poll(condition, seconds, what, pause)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.as_text()}") from None
 

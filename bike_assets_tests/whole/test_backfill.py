@@ -120,7 +120,6 @@ def test_a_backfill_killed_three_times_ends_in_the_same_table(portal, undisturbe
 
 
 @pytest.mark.verify
-@pytest.mark.timeout(1800)
 def test_a_backfill_killed_twenty_times_ends_in_the_same_table(portal, undisturbed, tmp_path):
     for seed in range(5):
         home = tmp_path / str(seed)

@@ -18,7 +18,7 @@ from bike_assets_tests.whole.retrained import (
     reading,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 WEAK, DECIDED = "weak", "decided"
 DIE_WITH_BIKE_RUN = ("bike run", "everything")
 TWICE = [("in training", "run"), ("promoted", "run")]
@@ -131,7 +131,7 @@ def killed(decided: Kept, *kills: tuple[str, str]) -> list[Ending]:
                 endings.append(kill_at(point, victim, started[-1], told, first))
                 began = time.monotonic()
                 if victim in DIE_WITH_BIKE_RUN:
-                    started[-1].process.wait(30)
+                    started[-1].process.wait(120)
                     started.append(Running(home, **ANY_GAIN_AND_NEVER_GOOD))
             told.wait_until_quiet(400)
             endings[-1].seconds = time.monotonic() - began

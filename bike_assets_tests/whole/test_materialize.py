@@ -91,7 +91,6 @@ def test_a_long_series_of_kills_ends_in_the_same_state(undisturbed, tmp_path, se
 
 
 @pytest.mark.verify
-@pytest.mark.timeout(1800)
 def test_the_real_year_gives_the_stated_figures(shared_data, tmp_path):
     file = shared_data / "paris_counts_2020-09_2021-06.parquet"
     settings = environment(tmp_path, BIKE_SOURCE="file", BIKE_COUNTS_FILE=str(file), BIKE_QUICK="0")
@@ -111,7 +110,6 @@ def test_the_real_year_gives_the_stated_figures(shared_data, tmp_path):
 
 
 @pytest.mark.verify
-@pytest.mark.timeout(1800)
 def test_the_simulated_city_is_about_as_hard_to_forecast_as_the_real_one(tmp_path):
     """The real counts of 2020-09 to 2021-06 give these R²; the synthetic ones may differ by 0.05."""
     real = {"r2_baseline": 0.919, "r2_current": 0.926, "naive_r2_baseline": 0.878, "naive_r2_current": 0.898}

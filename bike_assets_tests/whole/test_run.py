@@ -28,7 +28,7 @@ from bike_assets_tests.whole.traced import addresses, strace, written
 from bike_assets_tests.whole.watched import watched
 from dashboards.committed import may_be_empty, queries
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 ORDER = (
     "Dagster UI answers",
     "Watch ",
@@ -184,7 +184,7 @@ def _work_on_request(running: Running, champion: int) -> None:
 
 def _daemon_is_healthy(running: Running) -> bool:
     query = "{ instance { daemonHealth { allDaemonStatuses { daemonType required healthy } } } }"
-    answer = httpx.post(f"{running.dagster}/graphql", json={"query": query}, timeout=30).json()
+    answer = httpx.post(f"{running.dagster}/graphql", json={"query": query}, timeout=60).json()
     statuses = answer["data"]["instance"]["daemonHealth"]["allDaemonStatuses"]
     return all(each["healthy"] for each in statuses if each["required"])
 
@@ -196,7 +196,7 @@ def taken_over(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Runni
     killed = Running(home, BIKE_SIMULATOR_COUNTERS=ENOUGH_FOR_DRIFT)
     killed.until("Dagster UI answers")
     killed.process.send_signal(signal.SIGKILL)
-    killed.process.wait(10)
+    killed.process.wait(60)
     left = of_home(killed)
     again = Running(home, BIKE_SIMULATOR_COUNTERS=ENOUGH_FOR_DRIFT)
     try:

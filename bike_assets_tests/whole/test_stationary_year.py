@@ -20,7 +20,7 @@ from bike_assets.core.simulation import SimulatedCity
 from bike_assets.core.splits import Span, SplitRule, cut_baseline, cut_current
 from bike_assets.core.weather_cube import OBSERVED, WeatherCube, build_weather
 
-pytestmark = [pytest.mark.verify, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.verify
 PARIS, FRANCE = "Europe/Paris", "FR"
 SEED, COUNTERS = 20, 16
 HISTORY = Span(date(2024, 6, 1), date(2025, 6, 30))

@@ -70,7 +70,7 @@ def start(home: Path, tmp_path: Path) -> Iterator[Callable[..., tuple[subprocess
     for process in started:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
-            process.wait(30)
+            process.wait(120)
 
 
 @pytest.mark.slow
@@ -102,8 +102,8 @@ def test_it_starts_what_watches_with_the_addresses_of_this_platform_and_ends_it(
     assert "secret" not in said
     of_it = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGINT)
-    process.wait(30)
-    assert not psutil.wait_procs(of_it, timeout=10)[1]
+    process.wait(120)
+    assert not psutil.wait_procs(of_it, timeout=60)[1]
 
 
 @pytest.mark.usefixtures("programs")
@@ -112,13 +112,13 @@ def test_a_port_that_is_taken_is_named_with_its_setting(start, ports):
         busy.bind(("127.0.0.1", int(ports["BIKE_ALERTMANAGER_PORT"])))
         busy.listen()
         process, output = start(**ports)
-        assert process.wait(60) == 2
+        assert process.wait(300) == 2
     assert "BIKE_ALERTMANAGER_PORT" in output.read_text()
 
 
 def test_without_prometheus_it_says_how_to_get_it(start, tmp_path):
     process, output = start(PATH=str(tmp_path))
-    assert process.wait(60) == 2
+    assert process.wait(300) == 2
     assert "prometheus and alertmanager cannot be found" in " ".join(output.read_text().split())
 
 

@@ -127,7 +127,6 @@ def test_days_that_are_made_up_never_reach_the_cloud(tmp_path):
 
 
 @pytest.mark.verify
-@pytest.mark.timeout(1800)
 def test_sixty_quiet_days_train_nothing_but_the_challenge_of_the_month(tmp_path):
     home = tmp_path / "home"
     done = replay(home, "--days", "60", "--until", "2026-06-10", BIKE_SIMULATOR_COUNTERS="16", BIKE_HISTORY_MONTHS="13")

@@ -154,4 +154,4 @@ def served(home: Path) -> Iterator[httpx.Client]:
             yield client
     finally:
         server.should_exit = True
-        thread.join(30)
+        thread.join(120)
