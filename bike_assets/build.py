@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from bike_assets.assets import DAILY_GROUPS, PIPELINE
+from bike_assets.assets import DAILY_GROUPS, PIPELINE, TRAINING_GROUPS
 from bike_assets.automation.announcements import ANNOUNCEMENTS
 from bike_assets.automation.jobs import JOBS
 from bike_assets.automation.schedules import schedules
@@ -32,7 +32,7 @@ from bike_assets.core.schemas import (
     WEATHER,
     Table,
 )
-from bike_assets.home.record import Home
+from bike_assets.home.record import Home, describe_source
 from bike_assets.partitions import daily_partitions
 from bike_assets.resources.counts_source import open_source
 from bike_assets.resources.home_source import claim_home, outline_home
@@ -59,7 +59,8 @@ TABLE_OF = {
     "retrain_decision": RETRAIN_DECISIONS,
 }
 """The table that each asset fills."""
-DAILY_FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=30))
+MORNING_IS_OVER = "0 13 * * *"
+"""The daily schedule asks from 10:30 on, in the home's zone; by then a day's pass is expected."""
 MONTHLY_FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=40), warn_window=timedelta(days=33))
 
 
@@ -80,10 +81,13 @@ def build_defs(
     assets: list[Any] = [
         asset
         for module in PIPELINE
-        for asset in dg.load_assets_from_modules([module], group_name=module.__name__.rpartition(".")[2])
+        for asset in dg.load_assets_from_modules(
+            [module], group_name=module.__name__.rpartition(".")[2], include_specs=True
+        )
     ]
+    assets = dg.with_source_code_references(_with_partitions(assets, home))
     return dg.Definitions(
-        assets=dg.map_asset_specs(_policy(home, settings), _with_partitions(assets, home)),
+        assets=dg.map_asset_specs(_policy(home, settings), assets),
         asset_checks=dg.load_asset_checks_from_modules(list(CHECKS)),
         jobs=[*JOBS, try_training],
         schedules=schedules(home.timezone),
@@ -93,6 +97,11 @@ def build_defs(
     )
 
 
+def daily_freshness(timezone: str) -> dg.FreshnessPolicy:
+    """Return the policy of daily assets: each morning since midnight, or late from 13:00 on, in a time zone."""
+    return dg.FreshnessPolicy.cron(MORNING_IS_OVER, lower_bound_delta=timedelta(hours=13), timezone=timezone)
+
+
 def _with_partitions(assets: list[Any], home: Home) -> list[Any]:
     """Partition every daily asset by the home's days; daily assets are those with a backfill policy."""
     days = daily_partitions(home)
@@ -100,8 +109,8 @@ def _with_partitions(assets: list[Any], home: Home) -> list[Any]:
     def by_day(spec: dg.AssetSpec) -> dg.AssetSpec:
         return spec.replace_attributes(partitions_def=days)
 
-    daily = [asset for asset in assets if asset.backfill_policy is not None]
-    others = [asset for asset in assets if asset.backfill_policy is None]
+    daily = [asset for asset in assets if isinstance(asset, dg.AssetsDefinition) and asset.backfill_policy]
+    others = [asset for asset in assets if asset not in daily]
     return [*dg.map_asset_specs(by_day, daily), *others]
 
 
@@ -137,20 +146,23 @@ def default_resources(home: Home, settings: Settings) -> dict[str, Any]:
 def _policy(home: Home, settings: Settings) -> Callable[[dg.AssetSpec], dg.AssetSpec]:
     """Return the policy of every asset: owner, freshness, engine, table and links."""
     engine = {"local": FILES, "gcp": "bigquery"}[settings.profile]
+    made_daily = daily_freshness(home.timezone) if home.last_day is None else None  # A file gets no new days.
+    freshness = {**dict.fromkeys(DAILY_GROUPS, made_daily), **dict.fromkeys(TRAINING_GROUPS, MONTHLY_FRESHNESS)}
     pages = {
+        "published_counts": {"source": describe_source(home)},
+        "published_weather": {"source": settings.weather},
         "models": {"mlflow": dg.MetadataValue.url(settings.mlflow_address)},
         "champion": {"champion": dg.MetadataValue.url(f"{settings.api_address}/champion")},
         "predictions": {"page": dg.MetadataValue.url(settings.api_address)},
     }
 
     def with_policy(spec: dg.AssetSpec) -> dg.AssetSpec:
-        group = spec.group_name or ""
-        made_daily = DAILY_FRESHNESS if home.last_day is None else None  # A file gets no new days.
+        group, name = spec.group_name or "", spec.key.to_user_string()
         return spec.replace_attributes(
             owners=OWNERS,
             kinds={engine if kind == FILES else kind for kind in spec.kinds},
-            freshness_policy=made_daily if group in DAILY_GROUPS else MONTHLY_FRESHNESS,
-            metadata={**spec.metadata, **pages.get(group, {}), **_table_metadata(spec.key.to_user_string())},
+            freshness_policy=freshness.get(group),
+            metadata={**spec.metadata, **pages.get(group, pages.get(name, {})), **_table_metadata(name)},
         )
 
     return with_policy

@@ -24,7 +24,9 @@ SUMMED = (
 )  # fmt: skip
 
 
-@dg.asset(backfill_policy=dg.BackfillPolicy.single_run(), kinds={"parquet"}, pool="ingestion")
+@dg.asset(
+    deps=["published_counts"], backfill_policy=dg.BackfillPolicy.single_run(), kinds={"parquet"}, pool="ingestion"
+)
 def raw_counts(
     context: dg.AssetExecutionContext,
     counts_source: dg.ResourceParam[CountsSource],

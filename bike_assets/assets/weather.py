@@ -10,7 +10,7 @@ from bike_assets.resources.warehouse import Warehouse
 from bike_assets.resources.weather_source import NoWeather, WeatherSource
 
 
-@dg.asset(backfill_policy=dg.BackfillPolicy.single_run(), kinds={"parquet"})
+@dg.asset(deps=["published_weather"], backfill_policy=dg.BackfillPolicy.single_run(), kinds={"parquet"})
 def weather(
     context: dg.AssetExecutionContext,
     weather_source: dg.ResourceParam[WeatherSource],

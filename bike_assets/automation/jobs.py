@@ -2,7 +2,15 @@
 
 import dagster as dg
 
-from bike_assets.assets import DAILY_GROUPS, INGESTED_GROUPS, TRAINING_GROUPS, evaluation, monitoring, predictions
+from bike_assets.assets import (
+    DAILY_GROUPS,
+    INGESTED_GROUPS,
+    TRAINING_GROUPS,
+    evaluation,
+    monitoring,
+    predictions,
+    splits,
+)
 from bike_assets.assets import champion as champion_module
 from bike_assets.assets.splits import Recut
 from bike_assets.automation.hooks import end_mlflow_on_run_finished
@@ -64,6 +72,12 @@ rebaseline = dg.define_asset_job(
     tags=ONE_TRAINING_AT_A_TIME,
     config=dg.RunConfig(ops={name: Recut(recut=True) for name in (TRAIN_BASELINE, TEST_BASELINE)}),
 )
+check_baseline = dg.define_asset_job(
+    "check_baseline",
+    dg.AssetSelection.checks_for_assets(splits.train_baseline, splits.test_baseline),
+    description="Compare the counts of both frozen sets with those on the day of the cut; materialize nothing.",
+    executor_def=dg.in_process_executor,
+)
 promote = dg.define_asset_job(
     "promote",
     dg.AssetSelection.assets(champion_module.champion),
@@ -84,4 +98,4 @@ bootstrap = dg.define_asset_job(
     executor_def=dg.in_process_executor,
     hooks={end_mlflow_on_run_finished},
 )
-JOBS = (ingest, daily, retrain, evaluate, drift, promote, refresh, rebaseline, bootstrap)
+JOBS = (ingest, daily, retrain, evaluate, drift, promote, refresh, rebaseline, check_baseline, bootstrap)

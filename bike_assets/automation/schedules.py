@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from bike_assets.automation.jobs import daily, ingest, rebaseline, retrain
+from bike_assets.automation.jobs import check_baseline, daily, ingest, rebaseline, retrain
 from bike_assets.automation.sensors import UNDER_WAY
 from bike_assets.core.local_time import days_between
 from bike_assets.core.splits import Span, spans_of
@@ -37,7 +37,7 @@ def daily_refresh(
     if newest is None:
         return dg.SkipReason("the source has published nothing lately")
     if recorded_split(warehouse, "train_baseline") is None:
-        return dg.SkipReason("this home has no champion yet: bike materialize does the first pass")
+        return dg.SkipReason("the frozen sets of this home are not cut yet: bike materialize does the first pass")
     local = _local_time(context, home)
     last = min(newest, (local - timedelta(days=1)).date())
     under_way = {
@@ -112,10 +112,19 @@ def quarterly_rebaseline(
     return dg.RunRequest(run_key=f"rebaseline of {context.scheduled_execution_time:%Y-%m}")
 
 
+def weekly_baseline_check(
+    context: dg.ScheduleEvaluationContext, home: dg.ResourceParam[Home], warehouse: dg.ResourceParam[Warehouse]
+) -> dg.RunRequest | dg.SkipReason:
+    """Check the frozen sets once a week: a correction of an old day changes what every challenger is judged on."""
+    if why_not := _cannot_train(home, warehouse):
+        return dg.SkipReason(why_not)
+    return dg.RunRequest(run_key=f"check of {context.scheduled_execution_time:%Y-%m-%d}")
+
+
 def _cannot_train(home: Home, warehouse: Warehouse) -> str | None:
     if home.source == "file":
         return "the source is a file, whose days are over"
-    return None if recorded_split(warehouse, "train_baseline") else "this home has no champion yet"
+    return None if recorded_split(warehouse, "train_baseline") else "the frozen sets of this home are not cut yet"
 
 
 def _local_time(context: dg.ScheduleEvaluationContext, home: Home) -> datetime:
@@ -159,6 +168,12 @@ CADENCES = (
         retrain,
         "0 14 1 * *",
         "A retrain through the same gate on the first of the month: a healthy champion must not age unseen.",
+    ),
+    Cadence(
+        weekly_baseline_check,
+        check_baseline,
+        "0 16 * * 1",
+        "Compares the counts of both frozen sets with those on the day of the cut, on Mondays.",
     ),
     Cadence(
         quarterly_rebaseline,

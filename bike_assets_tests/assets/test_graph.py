@@ -1,11 +1,13 @@
 """The graph as a newcomer sees it: names, groups, descriptions, owners, jobs."""
 
+from pathlib import Path
+
 import dagster as dg
 import pytest
 import yaml
 
-from bike_assets.assets import DAILY_GROUPS, PIPELINE, TRAINING_GROUPS
-from bike_assets.build import DAILY_FRESHNESS, MONTHLY_FRESHNESS, build_defs
+from bike_assets.assets import DAILY_GROUPS, PIPELINE, SOURCE_GROUPS, TRAINING_GROUPS
+from bike_assets.build import MONTHLY_FRESHNESS, build_defs, daily_freshness
 from bike_assets.core.gcp_settings import GcpSettings
 from bike_assets.home.record import Home
 from bike_assets.instance.home_instance import REPOSITORY
@@ -13,6 +15,7 @@ from bike_assets.settings import Settings
 from bike_assets_tests.conftest import FIRST_DAY, LAST_DAY
 
 EXPECTED = {
+    "sources": {"published_counts", "published_weather"},
     "raw_counts": {"raw_counts", "counters"},
     "weather": {"weather"},
     "features": {"hourly_features"},
@@ -41,8 +44,33 @@ def test_every_asset_stands_in_the_group_of_its_step(specs):
     assert len(specs) == sum(map(len, EXPECTED.values()))
 
 
-def test_every_group_is_daily_or_trains(specs):
-    assert sorted([*DAILY_GROUPS, *TRAINING_GROUPS]) == sorted(EXPECTED)
+def test_every_group_is_a_source_is_daily_or_trains():
+    assert sorted([*SOURCE_GROUPS, *DAILY_GROUPS, *TRAINING_GROUPS]) == sorted(EXPECTED)
+
+
+def test_the_graph_begins_with_what_others_publish_which_no_run_makes(defs, specs, tmp_path):
+    sources = {dg.AssetKey(name) for name in EXPECTED["sources"]}
+    graph = defs.resolve_asset_graph()
+    assert graph.external_asset_keys == sources
+    assert {key for key in graph.get_all_asset_keys() if not graph.get(key).parent_keys} == sources
+    assert "simulator" in specs["published_counts"].metadata["source"]
+    portal = Home(tmp_path, "paris", FIRST_DAY, None, "Europe/Paris", portal="https://a.example x", dataset="counts")
+    portal.claim()
+    there = build_defs(settings=Settings(home=tmp_path, portal_url="https://a.example", portal_dataset="counts"))
+    [counts] = [spec for spec in there.resolve_all_asset_specs() if spec.key == dg.AssetKey("published_counts")]
+    assert "https://a.example" in counts.metadata["source"]
+
+
+def test_every_made_asset_names_the_lines_that_make_it(specs):
+    references = {
+        name: spec.metadata["dagster/code_references"].code_references[0]
+        for name, spec in specs.items()
+        if name not in EXPECTED["sources"]
+    }
+    assert {name: Path(each.file_path).parent.name for name, each in references.items()} == dict.fromkeys(
+        references, "assets"
+    )
+    assert len(references) == len(specs) - 2
 
 
 def test_every_asset_says_what_it_is_and_whose(specs):
@@ -51,8 +79,8 @@ def test_every_asset_says_what_it_is_and_whose(specs):
 
 
 def test_every_asset_names_its_table_with_its_columns(specs):
-    missing = [name for name, spec in specs.items() if "dagster/column_schema" not in spec.metadata]
-    assert not missing
+    missing = {name for name, spec in specs.items() if "dagster/column_schema" not in spec.metadata}
+    assert missing == EXPECTED["sources"]
     schema = specs["raw_counts"].metadata["dagster/column_schema"]
     columns = {column.name: (column.type, column.description) for column in schema.columns}
     assert columns["counter_id"] == ("STRING", "part of the key")
@@ -70,11 +98,12 @@ def test_kinds_name_the_engine_of_the_profile(specs, tmp_path):
     assert not {name for name, spec in there.items() if "parquet" in spec.kinds}
 
 
-def test_what_is_made_daily_is_called_late_after_a_day_and_a_half_and_the_rest_after_a_month(specs):
+def test_daily_assets_are_late_after_the_morning_and_the_others_after_a_month(specs):
     daily = EXPECTED["raw_counts"] | EXPECTED["weather"] | EXPECTED["features"] | EXPECTED["predictions"]
-    late = {name for name, spec in specs.items() if spec.freshness_policy == DAILY_FRESHNESS}
-    assert late == daily | EXPECTED["monitoring"]
-    assert {spec.freshness_policy for name, spec in specs.items() if name not in late} == {MONTHLY_FRESHNESS}
+    policies = {name: spec.freshness_policy for name, spec in specs.items()}
+    assert {policies.pop(name) for name in EXPECTED["sources"]} == {None}
+    assert {policies.pop(name) for name in daily | EXPECTED["monitoring"]} == {daily_freshness("Europe/Paris")}
+    assert set(policies.values()) == {MONTHLY_FRESHNESS}
 
 
 def test_a_file_whose_days_are_over_is_not_called_late(tmp_path):
@@ -120,12 +149,14 @@ def test_jobs_schedules_and_sensors_run_without_a_click(defs):
         "promote",
         "refresh",
         "rebaseline",
+        "check_baseline",
         "try_training",
         "bootstrap",
     }
     assert {each.name: each.default_status for each in defs.schedules} == {
         "daily_corrections": dg.DefaultScheduleStatus.RUNNING,
         "daily_refresh": dg.DefaultScheduleStatus.RUNNING,
+        "weekly_baseline_check": dg.DefaultScheduleStatus.RUNNING,
         "monthly_challenge": dg.DefaultScheduleStatus.RUNNING,
         "quarterly_rebaseline": dg.DefaultScheduleStatus.STOPPED,
     }

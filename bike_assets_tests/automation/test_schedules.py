@@ -11,14 +11,16 @@ from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobO
 
 from bike_assets.automation.schedules import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG, schedules
 from bike_assets.build import build_defs
-from bike_assets.core.schemas import INGESTIONS
+from bike_assets.core.schemas import COMPTAGE_VELO, INGESTIONS
 from bike_assets.home.record import Home
 from bike_assets.resources.table_rows import frame
 from bike_assets.settings import Settings
 from bike_assets_tests.conftest import FIRST_DAY, LAST_DAY, City
 from bike_assets_tests.stub_source import StubSource
 
-daily_refresh, daily_corrections, monthly_challenge, quarterly_rebaseline = schedules("Europe/Paris")
+SCHEDULES = {each.name: each for each in schedules("Europe/Paris")}
+daily_refresh, daily_corrections = SCHEDULES["daily_refresh"], SCHEDULES["daily_corrections"]
+monthly_challenge = SCHEDULES["monthly_challenge"]
 
 
 def after(days: int) -> date:
@@ -245,15 +247,26 @@ def challenged(city: City, schedule: dg.ScheduleDefinition, **changes):
     return schedule.evaluate_tick(context_at(city, datetime(2021, 11, 1, 13, tzinfo=UTC), resources))
 
 
-@pytest.mark.parametrize("schedule", [monthly_challenge, quarterly_rebaseline])
+@pytest.mark.parametrize("name", ["weekly_baseline_check", "monthly_challenge", "quarterly_rebaseline"])
 def test_what_comes_by_the_calendar_is_asked_for_once_and_not_of_a_file_or_an_empty_home(
-    city: City, tmp_path, open_city, schedule
+    city: City, tmp_path, open_city, name
 ):
+    schedule = SCHEDULES[name]
     [request] = challenged(city, schedule).run_requests
     assert "2021-11" in request.run_key
     assert challenged(city, schedule).run_requests[0].run_key == request.run_key
     assert "days are over" in challenged(city, schedule, source="file", last_day=LAST_DAY).skip_message
-    assert "no champion" in challenged(open_city(tmp_path / "young"), schedule).skip_message
+    assert "are not cut yet" in challenged(open_city(tmp_path / "young"), schedule).skip_message
+
+
+def test_a_correction_of_a_frozen_day_fails_the_check_of_its_set_alone(city: City):
+    assert city.run("check_baseline").success
+    counts = city.query("SELECT * FROM bike_traffic_raw.comptage_velo WHERE day = @day", day=FIRST_DAY)
+    city.resource("warehouse").merge(COMPTAGE_VELO, counts.assign(bike_count=counts["bike_count"] + 1))
+    result = city.run("check_baseline")
+    checks = {each.check_name: (each.passed, each.severity) for each in result.get_asset_check_evaluations()}
+    warning = dg.AssetCheckSeverity.WARN
+    assert checks == {"train_baseline_is_unchanged": (False, warning), "test_baseline_is_unchanged": (True, warning)}
 
 
 def test_a_challenge_names_itself_as_what_asked_for_the_training(city: City):
