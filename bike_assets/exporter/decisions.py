@@ -5,12 +5,13 @@ from collections.abc import Iterator
 import pandas as pd
 
 from bike_assets.core.decisions import RetrainDecision, Verdict
+from bike_assets.core.promotion import BY_EVALUATION
 from bike_assets.core.schemas import DEPLOYMENTS, EVALUATIONS, RETRAIN_DECISIONS, TRAINING_RUNS
 from bike_assets.exporter.names import Sample
 from bike_assets.exporter.sources import Sources
 
 TABLES = (DEPLOYMENTS, EVALUATIONS, RETRAIN_DECISIONS, TRAINING_RUNS)
-BY_EVALUATION, BY_PERSON = "evaluation", "person"
+BY_PERSON = "person"
 _DAYS = "SELECT decision, COUNT(*) AS number FROM monitoring_audit.newest_retrain_decisions GROUP BY decision"
 _NEWEST = "SELECT * FROM monitoring_audit.newest_retrain_decisions ORDER BY day DESC LIMIT 1"
 _TRAININGS = (
