@@ -26,7 +26,7 @@ from bike_assets_tests.whole.conftest import REPOSITORY, environment
 
 pytestmark = pytest.mark.slow
 BIKE = [sys.executable, "-m", "bike_assets.cli"]
-FIRST, DAYS = date(2026, 4, 1), 91
+FIRST, DAYS = date(2026, 6, 1), 30
 NOW = datetime(2026, 7, 1, 9, tzinfo=UTC)
 TABLE = (
     "SELECT counter_id, counter_name, site_id, site_name, latitude, longitude, counted_at, bike_count, day, is_outlier "
@@ -57,7 +57,7 @@ def settings_for(home: Path, url: str, **more: str) -> dict[str, str]:
         "BIKE_WEATHER_ARCHIVE_URL": url,
         "BIKE_WEATHER_FORECAST_URL": url,
         "BIKE_MIN_TRAINING_DAYS": "10000",
-        "BIKE_HISTORY_MONTHS": "3",
+        "BIKE_HISTORY_MONTHS": "1",
     }
     return environment(home, **{**values, **more})
 
@@ -160,13 +160,13 @@ def test_a_portal_that_was_asked_for_and_is_not_there_is_a_plain_refusal(tmp_pat
 
 def test_a_bad_day_is_named_and_the_others_come_in(tmp_path):
     settings = Settings()
-    rows = SimulatedCity(7, 4, settings.timezone, "FR").counts(date(2026, 4, 1), date(2026, 6, 30))
+    rows = SimulatedCity(7, 4, settings.timezone, "FR").counts(FIRST, date(2026, 6, 30))
     rows.loc[
-        (rows["counted_at"] == pd.Timestamp("2026-05-09 10:00", tz="UTC")) & (rows.index % 4 == 0), "bike_count"
+        (rows["counted_at"] == pd.Timestamp("2026-06-09 10:00", tz="UTC")) & (rows.index % 4 == 0), "bike_count"
     ] = -5
     with serving(rows, settings, NOW) as (portal, _):
-        done = ingest(tmp_path, portal.url, BIKE_SOURCE="paris", BIKE_HISTORY_MONTHS="3")
+        done = ingest(tmp_path, portal.url, BIKE_SOURCE="paris")
     assert done.returncode == 1
-    assert "counts_are_not_negative: 2026-05-09: 1 negative counts, left out" in done.stderr
-    assert len(partitions(tmp_path)) == 91
+    assert "counts_are_not_negative: 2026-06-09: 1 negative counts, left out" in done.stderr
+    assert len(partitions(tmp_path)) == DAYS
     assert len(held(tmp_path)[0]) == len(rows) - 1

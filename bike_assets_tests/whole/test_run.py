@@ -20,7 +20,7 @@ import yaml
 
 from bike_assets.commands.run.dashboards import DASHBOARDS
 from bike_assets.core.families import FAMILIES
-from bike_assets_tests.conftest import poll
+from bike_assets_tests.conftest import PATIENCE, poll
 from bike_assets_tests.programs import system_program
 from bike_assets_tests.whole.conftest import REPOSITORY, Running, environment
 from bike_assets_tests.whole.kills import of_home
@@ -55,6 +55,7 @@ NOT_YET = {
     "bike_prediction_mae",
 }
 """Recorded from what a home on its first day does not have: a gain, a week of forecasts that were issued."""
+BROWSER_WAITS_MS = 60_000 * PATIENCE
 CHROMIUM = (
     "--no-sandbox",
     "--disable-gpu",
@@ -67,81 +68,73 @@ CHROMIUM = (
 
 
 @dataclass(frozen=True)
-class Worked:
-    """A platform that did all it does on request and was ended.
+class Platform:
+    """A platform on the home of a run that was killed.
 
     Attributes:
         running: the run.
-        user: the folder that was the user's own.
+        left: the processes that the killed run had left.
+        user: the folder that is the user's own.
         temporary: the folder for temporary files.
-        trace: what strace saw of all its processes, if it is installed.
+        trace: what strace sees of all its processes, if it is installed.
     """
 
     running: Running
+    left: list[psutil.Process]
     user: Path
     temporary: Path
     trace: Path
 
 
 @pytest.fixture(scope="module")
-def worked(tmp_path_factory: pytest.TempPathFactory) -> Worked:
-    """A run of a new home: it shows itself, does every job that the API starts, serves, and ends with Ctrl-C."""
-    folder = tmp_path_factory.mktemp("worked")
-    user, temporary, trace = folder / "user", folder / "temporary", folder / "trace"
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """The platform after the first pass of its home."""
+    folder = tmp_path_factory.mktemp("platform")
+    home, user, temporary, trace = (folder / name for name in ("home", "user", "temporary", "trace"))
     user.mkdir()
     temporary.mkdir()
-    program = shutil.which("strace")
-    before = strace(program, trace) if program else ()
     variables = {"HOME": str(user), "TMPDIR": str(temporary), "BIKE_API_KEYS": f"alice:{KEY}"}
-    running = Running(folder / "home", before, **variables)
+    variables |= {"BIKE_SIMULATOR_COUNTERS": ENOUGH_FOR_DRIFT}
+    killed = Running(home, **variables)
+    killed.until("Dagster UI answers")
+    killed.process.send_signal(signal.SIGKILL)
+    killed.process.wait(60)
+    left = of_home(killed)
+    program = shutil.which("strace")
+    running = Running(home, strace(program, trace) if program else (), **variables)
     try:
         running.until("Ctrl-C ends everything")
-        assert httpx.get(f"{running.dagster}/server_info", timeout=60).is_success
-        assert httpx.get(f"{running.mlflow}/health", timeout=60).is_success
-        assert httpx.get(f"{running.mlflow}/ajax-api/3.0/mlflow/ui-telemetry", timeout=60).json()[
-            "disable_ui_telemetry"
-        ]
-        champion = httpx.get(f"{running.api}/champion", timeout=60).json()
-        assert champion["family"] in FAMILIES
-        poll(lambda: _daemon_is_healthy(running), 90, "the daemon's heartbeats")
-        _serve(running, champion["first_hour"])
-        _work_on_request(running, champion["version"])
+        yield Platform(running, left, user, temporary, trace)
     finally:
-        code = running.interrupt()
-    assert code == 130
-    assert not of_home(running)
-    return Worked(running, user, temporary, trace)
+        if running.process.poll() is None:
+            running.interrupt()
 
 
-def test_it_shows_itself_and_its_steps_in_their_order(worked):
-    said = worked.running.said
+@pytest.fixture(scope="module")
+def worked(platform: Platform) -> Platform:
+    """The platform after it served and did every job that the API starts."""
+    running = platform.running
+    with httpx.Client(base_url=running.api, timeout=60) as api:
+        champion = api.get("/champion").json()
+    poll(lambda: _daemon_is_healthy(running), 90, "the daemon's heartbeats")
+    _serve(running, champion["first_hour"])
+    _work_on_request(running, champion["version"])
+    return platform
+
+
+@pytest.fixture(scope="module")
+def ended(worked: Platform) -> Platform:
+    """The platform after Ctrl-C: nothing of it runs any more."""
+    assert worked.running.interrupt() == 130
+    assert not of_home(worked.running)
+    return worked
+
+
+def test_it_shows_itself_and_its_steps_in_their_order(platform):
+    said = platform.running.said
     positions = [said.index(text) for text in ORDER]
     assert positions == sorted(positions)
     assert "synthetic" in said
-
-
-def test_a_whole_run_leaves_nothing_in_the_users_own_folder(worked):
-    assert not list(worked.user.iterdir())
-
-
-def test_a_whole_run_connects_to_this_machine_alone(worked):
-    system_program("strace")
-    seen = addresses(worked.trace)
-    assert "127.0.0.1" in seen
-    assert {address for address in seen if not ip_address(address).is_loopback} == set()
-
-
-def test_a_whole_run_writes_into_its_home_and_temporary_folders_alone(worked):
-    system_program("strace")
-    paths = written(worked.trace, REPOSITORY)
-    home = str(worked.running.home)
-    allowed = (home, str(worked.temporary), "/dev/", "/proc/", "pipe:", "socket:", "/memfd:", "anon_inode:")
-    assert f"{home}/home.json" in paths
-    # The C library's UUIDs of root have a clock there; a user's have none.
-    allowed += ("/var/lib/libuuid/",)
-    # Python keeps compiled modules beside their sources: part of the installation, not of a run.
-    elsewhere = {path for path in paths if not path.startswith(allowed) and "/__pycache__" not in path}
-    assert elsewhere == set()
 
 
 def _serve(running: Running, hour: str) -> None:
@@ -169,17 +162,6 @@ def _work_on_request(running: Running, champion: int) -> None:
         promoted = api.post("/promote_champion", params={"wait": 120}, json={"version": other, "reason": "a try"})
         assert (promoted.status_code, promoted.json()["status"]) == (200, "SUCCESS")
         poll(lambda: api.get("/champion").json()["version"] == other, 5, "the promoted version")
-    with duckdb.connect() as audit:
-        told = {
-            table: audit.sql(
-                f"SELECT {columns} FROM '{running.home}/warehouse/monitoring_audit/{table}/**/*.parquet'"
-            ).fetchall()
-            for table, columns in AUDITED.items()
-        }
-    assert ("gradient_boosting", "trial", "FORCED", BY_ALICE) in told["training_runs"]
-    assert ("gradient_boosting", "known", "FORCED", BY_ALICE) in told["training_runs"]
-    assert {("FORCED", BY_ALICE), ("EVALUATE", BY_ALICE)} <= set(told["evaluations"])
-    assert (other, champion, "alice", "a try") in told["deployments"]
 
 
 def _daemon_is_healthy(running: Running) -> bool:
@@ -189,29 +171,18 @@ def _daemon_is_healthy(running: Running) -> bool:
     return all(each["healthy"] for each in statuses if each["required"])
 
 
-@pytest.fixture(scope="module")
-def taken_over(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, list[psutil.Process]]]:
-    """A run on the home of one that was killed, and what that one had left running; Ctrl-C ends it without a trace."""
-    home = tmp_path_factory.mktemp("taken") / "home"
-    killed = Running(home, BIKE_SIMULATOR_COUNTERS=ENOUGH_FOR_DRIFT)
-    killed.until("Dagster UI answers")
-    killed.process.send_signal(signal.SIGKILL)
-    killed.process.wait(60)
-    left = of_home(killed)
-    again = Running(home, BIKE_SIMULATOR_COUNTERS=ENOUGH_FOR_DRIFT)
-    try:
-        again.until("Ctrl-C ends everything")
-        yield again, left
-    finally:
-        assert again.interrupt() == 130
-    assert not of_home(again)
+def test_a_run_that_was_killed_is_taken_over_with_what_it_left_running(platform):
+    assert platform.left
+    assert not [process for process in platform.left if process.is_running()]
 
 
-def test_a_run_that_was_killed_is_taken_over_with_what_it_left_running(taken_over):
-    running, left = taken_over
-    assert left
-    assert not [process for process in left if process.is_running()]
-    assert httpx.get(f"{running.api}/champion", timeout=60).is_success
+def test_every_server_answers_and_mlflow_sends_no_usage_data(platform):
+    running = platform.running
+    assert httpx.get(f"{running.dagster}/server_info", timeout=60).is_success
+    assert httpx.get(f"{running.mlflow}/health", timeout=60).is_success
+    telemetry = httpx.get(f"{running.mlflow}/ajax-api/3.0/mlflow/ui-telemetry", timeout=60).json()
+    assert telemetry["disable_ui_telemetry"]
+    assert httpx.get(f"{running.api}/champion", timeout=60).json()["family"] in FAMILIES
 
 
 def test_a_busy_port_is_one_sentence_that_names_the_setting(tmp_path):
@@ -234,27 +205,27 @@ def test_a_busy_port_is_one_sentence_that_names_the_setting(tmp_path):
     assert not (tmp_path / "home" / "home.json").exists()
 
 
-def test_the_lineage_page_shows_every_group_in_the_order_of_the_flow_and_nothing_red(taken_over, chromium):
+def test_the_lineage_page_shows_every_group_in_the_order_of_the_flow_and_nothing_red(platform, chromium):
     from playwright.sync_api import sync_playwright
 
-    running, _ = taken_over
+    running = platform.running
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM))
         page = browser.new_page(viewport={"width": 1900, "height": 1000})
-        page.goto(f"{running.dagster}/asset-groups")
-        groups = ("raw_counts", "features", "splits", "models", "evaluation", "champion", "predictions", "monitoring")
+        page.goto(f"{running.dagster}/asset-groups", timeout=BROWSER_WAITS_MS)
+        groups = ("sources", "raw_counts", "features", "splits", "models", "evaluation", "champion", "predictions", "monitoring")
         graph = page.locator("foreignObject")
-        graph.filter(has_text="monitoring").first.wait_for(timeout=60_000)
+        graph.filter(has_text="monitoring").first.wait_for(timeout=BROWSER_WAITS_MS)
         left = [graph.filter(has_text=group).first.bounding_box()["x"] for group in groups]
         assert left == sorted(left)
         assert page.get_by_text("Failed", exact=True).count() == 0
         browser.close()
 
 
-def test_the_pages_of_every_server_ask_nothing_of_other_machines(taken_over, chromium):
+def test_the_pages_of_every_server_ask_nothing_of_other_machines(platform, chromium):
     from playwright.sync_api import sync_playwright
 
-    running, _ = taken_over
+    running = platform.running
     pages = (f"{running.dagster}/overview", f"{running.mlflow}/#/", f"{running.api}/", f"{running.api}/docs")
     asked: list[str] = []
     with sync_playwright() as playwright:
@@ -262,14 +233,14 @@ def test_the_pages_of_every_server_ask_nothing_of_other_machines(taken_over, chr
         page = browser.new_page()
         page.on("request", lambda request: asked.append(request.url))
         for address in pages:
-            page.goto(address, wait_until="networkidle")
+            page.goto(address, wait_until="networkidle", timeout=BROWSER_WAITS_MS)
         browser.close()
     hosts = {urlsplit(url).hostname for url in asked if not url.startswith(("data:", "blob:"))}
     assert hosts == {"127.0.0.1"}
 
 
-def test_prometheus_finds_something_for_every_panel_and_recording_rule(taken_over, tmp_path):
-    running, _ = taken_over
+def test_prometheus_finds_something_for_every_panel_and_recording_rule(platform, tmp_path):
+    running = platform.running
     with httpx.Client(base_url=running.api, timeout=60) as api, watched(running, tmp_path / "watching") as prometheus:
         at = api.get("/champion").json()["first_hour"]
         record = {"counter_id": api.get("/counters").json()[0]["counter_id"], "at": at}
@@ -291,3 +262,45 @@ def recorded_names() -> set[str]:
     """Return the names of the recording rules."""
     rules = yaml.safe_load((DASHBOARDS / "prometheus" / "rules" / "recording.yml").read_text())
     return {rule["record"] for group in rules["groups"] for rule in group["rules"]}
+
+
+def test_the_audit_says_who_asked_for_each_job(worked):
+    home = worked.running.home
+    with duckdb.connect() as audit:
+        told = {
+            table: audit.sql(
+                f"SELECT {columns} FROM '{home}/warehouse/monitoring_audit/{table}/**/*.parquet' ORDER BY recorded_at"
+            ).fetchall()
+            for table, columns in AUDITED.items()
+        }
+    assert ("gradient_boosting", "trial", "FORCED", BY_ALICE) in told["training_runs"]
+    assert ("gradient_boosting", "known", "FORCED", BY_ALICE) in told["training_runs"]
+    assert {("FORCED", BY_ALICE), ("EVALUATE", BY_ALICE)} <= set(told["evaluations"])
+    [(first, *_), by_alice] = told["deployments"]
+    serving = httpx.get(f"{worked.running.api}/champion", timeout=60).json()["version"]
+    assert by_alice == (serving, first, "alice", "a try")
+    assert serving != first
+
+
+def test_a_whole_run_leaves_nothing_in_the_users_own_folder(ended):
+    assert not list(ended.user.iterdir())
+
+
+def test_a_whole_run_connects_to_this_machine_alone(ended):
+    system_program("strace")
+    seen = addresses(ended.trace)
+    assert "127.0.0.1" in seen
+    assert {address for address in seen if not ip_address(address).is_loopback} == set()
+
+
+def test_a_whole_run_writes_into_its_home_and_temporary_folders_alone(ended):
+    system_program("strace")
+    paths = written(ended.trace, REPOSITORY)
+    home = str(ended.running.home)
+    allowed = (home, str(ended.temporary), "/dev/", "/proc/", "pipe:", "socket:", "/memfd:", "anon_inode:")
+    assert f"{home}/home.json" in paths
+    # The C library's UUIDs of root have a clock there; a user's have none.
+    allowed += ("/var/lib/libuuid/",)
+    # Python keeps compiled modules beside their sources: part of the installation, not of a run.
+    elsewhere = {path for path in paths if not path.startswith(allowed) and "/__pycache__" not in path}
+    assert elsewhere == set()

@@ -17,7 +17,7 @@ import uvicorn
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from bike_assets.settings import Settings
-from bike_assets_tests.conftest import LAST_DAY, poll
+from bike_assets_tests.conftest import LAST_DAY, PATIENCE, poll
 from serving.server import create_app
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -43,7 +43,7 @@ class Visitor:
         context = self._browser.new_context(**{"timezone_id": FAR_AWAY, "locale": "fr-FR", **options})
         page = context.new_page()
         self.pages.append(page)
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(10_000 * PATIENCE)
         page.clock.install(time=NOW)
         page.on("request", lambda request: self.asked.append(request.url))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
