@@ -27,8 +27,8 @@ BY_EVALUATION = "evaluation"
 class Promotion(dg.Config):
     """A promotion by hand, for example back to an older version. Without a version, the newest evaluation decides."""
 
-    version: int | None = Field(None, ge=1, description="Number of the version that is to serve.")
-    by: str = Field("", description="Who wants it.")
+    version: int | None = Field(None, ge=1, description="Number of the version to promote.")
+    by: str = Field("", description="Who promotes it.")
     reason: str = Field("", description="Why.")
 
 
@@ -51,7 +51,7 @@ def champion(
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult:
     """The version that serves. DEPLOY in the newest evaluation, or a promotion by hand, replaces it; MLflow follows."""
-    told, recorded = _told_version(context.instance), _recorded_version(warehouse)
+    materialized, recorded = _materialized_version(context.instance), _recorded_version(warehouse)
     choice = _by_hand(config, registry, recorded) if config.version is not None else _by_evaluation(warehouse, registry)
     if choice:
         newest = whole_days(warehouse, settings.timezone)
@@ -60,12 +60,12 @@ def champion(
         registry.promote(choice.version, str(newest.last), by_hand=config.version is not None)
     now = registry.read().champion
     if now is None:
-        raise dg.Failure(f"there is no champion: {_why_none(warehouse)}", allow_retries=False)
+        raise dg.Failure(f"there is no champion: {_why_no_champion(warehouse)}", allow_retries=False)
     if mlflow.let_alias_name(CHAMPION, now.version):
         context.log.info(f"MLflow's alias champion now names version {now.version}")
     if recorded != now.version:
         choice = choice or _last_deploy(warehouse, now.version)
-        _write_down(context, warehouse, settings, now, recorded, choice)
+        _record_deployment(context, warehouse, settings, now, recorded, choice)
     if choice and choice.version == now.version:
         mlflow.let_alias_name(CHALLENGER, None)
     return dg.MaterializeResult(
@@ -74,8 +74,8 @@ def champion(
             "version": now.version,
             "family": now.family,
             "promoted_on": now.promoted_on or "",
-            "changed": told != now.version,
-            "replaced_version": told if told != now.version else 0,
+            "changed": materialized != now.version,
+            "replaced_version": materialized if materialized != now.version else 0,
             "r2_test_baseline": now.scores["test_baseline"]["r2"],
             "r2_test_current": now.scores["test_current"]["r2"],
             "mlflow_run": dg.MetadataValue.url(mlflow.page_of(now.run_id, settings.mlflow_address)),
@@ -84,7 +84,7 @@ def champion(
     )
 
 
-def _told_version(instance: dg.DagsterInstance) -> int:
+def _materialized_version(instance: dg.DagsterInstance) -> int:
     """Return the version in the newest materialization; 0 before the first."""
     event = instance.get_latest_materialization_event(dg.AssetKey("champion"))
     made = event.asset_materialization if event else None
@@ -146,7 +146,7 @@ def _last_deploy(warehouse: Warehouse, version: int) -> Choice | None:
     return Choice(version, BY_EVALUATION, row["reason"]) if row else None
 
 
-def _write_down(
+def _record_deployment(
     context: dg.AssetExecutionContext,
     warehouse: Warehouse,
     settings: Settings,
@@ -160,7 +160,7 @@ def _write_down(
         "family": now.family,
         "replaced_version": replaced,
         "decided_by": choice.decided_by if choice else "unknown",
-        "reason": choice.reason if choice else "found in summary.json, whose promotion nobody wrote down",
+        "reason": choice.reason if choice else "found in summary.json without a record of its promotion",
     }
     append(
         warehouse,
@@ -172,7 +172,7 @@ def _write_down(
     )
 
 
-def _why_none(warehouse: Warehouse) -> str:
+def _why_no_champion(warehouse: Warehouse) -> str:
     newest = "SELECT reason FROM monitoring_audit.evaluations ORDER BY recorded_at DESC LIMIT 1"
     row = one_row(warehouse.query(newest))
     return row["reason"] if row else "nothing was evaluated yet"

@@ -69,10 +69,10 @@ def test_a_good_day_passes_and_so_does_a_run_without_days(name):
 BOUNDS = [
     ("days_are_read_whole", {}, {"unread": "the portal broke off"}, "the portal broke off"),
     ("days_are_read_whole", {"rows_read": 1000}, {"rows_read": 999}, "999 of 1000 rows"),
-    ("keys_are_unique", {"double_keys": 0}, {"double_keys": 1}, "1 hours of counters are there twice"),
+    ("keys_are_unique", {"double_keys": 0}, {"double_keys": 1}, "1 hours of counters occur twice"),
     ("hours_are_over", {"rows_in_future": 0}, {"rows_in_future": 1}, "1 rows in the future"),
     ("counts_are_not_negative", {"rows_negative": 0}, {"rows_negative": 1}, "1 negative counts"),
-    ("rows_are_readable", {"rows_unreadable": 0}, {"rows_unreadable": 1}, "1 rows of another form"),
+    ("rows_are_readable", {"rows_unreadable": 0}, {"rows_unreadable": 1}, "1 unreadable rows"),
     ("rows_name_their_counter", {"rows_without_counter": 100}, {"rows_without_counter": 101}, "101 of 1000 rows"),
     ("days_have_all_their_hours", {"hours": 24}, {"hours": 23}, "23 hours"),
     ("days_have_all_their_hours", {"hours": 24}, {"hours": 25}, "25 hours"),
@@ -237,7 +237,7 @@ def test_errors_name_their_days_and_block_what_follows_and_the_good_days_are_in(
     told = failed(result)
     assert told.keys() == {"counts_are_not_negative", "rows_are_readable", "rows_name_their_counter"}
     assert told["counts_are_not_negative"] == f"{FIRST}: 1 negative counts, left out"
-    assert told["rows_are_readable"] == f"{BAD}: 1 rows of another form, left out"
+    assert told["rows_are_readable"] == f"{BAD}: 1 unreadable rows, left out"
     assert told["rows_name_their_counter"].startswith(f"{LAST}: 20 of ")
     assert ";" not in told["rows_name_their_counter"]
     assert materialized(result) == {"raw_counts", "weather"}
