@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bike_assets.core.breakdown import SIDES, scores_by
+from bike_assets.core.breakdown import GROUPINGS, scores_by
 from bike_assets.core.model_report import report_of, score_table
 from bike_assets.core.plots import worst_counters
 from bike_assets.core.scoring import score
@@ -30,7 +30,7 @@ def test_every_group_is_scored_by_itself(rows):
 
 def test_a_training_is_told_from_every_side(training):
     report = report_of(training)
-    assert set(report.tables) == {f"scores_by_{side}.json" for side in SIDES}
+    assert set(report.tables) == {f"scores_by_{side}.json" for side in GROUPINGS}
     assert list(report.tables["scores_by_hour.json"]["hour"]) == list(range(24))
     assert sorted(report.curves["rmse_by_weekday"]) == list(range(7))
     assert report.metrics["r2_test_current_h1"] == training.scores["test_current", 1].r2

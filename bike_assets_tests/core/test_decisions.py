@@ -317,7 +317,7 @@ DAY = date(2026, 3, 10)
 
 
 @pytest.mark.parametrize(
-    ("in_vain", "until"),
+    ("failed_challenges", "until"),
     [
         ([], None),
         ([DAY], 13),
@@ -329,24 +329,24 @@ DAY = date(2026, 3, 10)
         ([DAY - timedelta(days=30), DAY - timedelta(days=20), DAY], 17),
     ],
 )
-def test_a_retrain_waits_three_days_after_the_first_in_vain_and_seven_after_further_ones(in_vain, until):
-    assert held_until(DAY, in_vain, CooldownRule()) == (until and date(2026, 3, until))
+def test_a_retrain_waits_three_days_after_the_first_in_vain_and_seven_after_further_ones(failed_challenges, until):
+    assert held_until(DAY, failed_challenges, CooldownRule()) == (until and date(2026, 3, until))
 
 
 @pytest.mark.parametrize(
-    ("comparable_from", "in_vain", "until"),
+    ("comparable_from", "failed_challenges", "until"),
     [(DAY, [], None), (DAY + timedelta(days=1), [], 11), (DAY + timedelta(days=9), [DAY], 19), (DAY, [DAY], 13)],
 )
-def test_a_retrain_waits_until_somebody_can_be_compared(comparable_from, in_vain, until):
-    found = held_until(DAY, in_vain, CooldownRule(), comparable_from)
+def test_a_retrain_waits_until_somebody_can_be_compared(comparable_from, failed_challenges, until):
+    found = held_until(DAY, failed_challenges, CooldownRule(), comparable_from)
     assert found == (until and date(2026, 3, until))
 
 
 @given(
-    in_vain=st.lists(st.integers(0, 60).map(lambda ago: DAY - timedelta(days=ago)), max_size=6),
+    failed_challenges=st.lists(st.integers(0, 60).map(lambda ago: DAY - timedelta(days=ago)), max_size=6),
     first=st.integers(0, 10),
     later=st.integers(0, 10),
 )
-def test_a_hold_ends_after_its_day_and_within_the_rule(in_vain, first, later):
-    until = held_until(DAY, in_vain, CooldownRule(first, later))
+def test_a_hold_ends_after_its_day_and_within_the_rule(failed_challenges, first, later):
+    until = held_until(DAY, failed_challenges, CooldownRule(first, later))
     assert until is None or DAY < until <= DAY + timedelta(days=max(first, later))

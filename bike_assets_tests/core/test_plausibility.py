@@ -12,9 +12,9 @@ from bike_assets.core.plausibility import (
     OutlierRule,
     are_outliers,
     busiest_hours,
+    concat_busiest,
     counter_states,
     counters_in_week_before,
-    together,
 )
 
 FIRST = date(2025, 3, 1)
@@ -172,10 +172,10 @@ def test_days_are_judged_the_same_in_one_reading_and_in_two(busiest, cut):
 
 def test_busiest_hours_are_joined_without_the_types_of_empty_ones():
     some = busiest_hours(hours("a", [100]))
-    for joined in (together(NO_HISTORY, some), together(some, NO_HISTORY)):
+    for joined in (concat_busiest(NO_HISTORY, some), concat_busiest(some, NO_HISTORY)):
         pd.testing.assert_frame_equal(joined, some)
-    assert len(together(some, some)) == 2
-    assert together(NO_HISTORY, NO_HISTORY).empty
+    assert len(concat_busiest(some, some)) == 2
+    assert concat_busiest(NO_HISTORY, NO_HISTORY).empty
 
 
 def test_counters_in_the_week_before_are_those_of_seven_days_without_the_day_itself():

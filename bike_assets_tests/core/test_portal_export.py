@@ -10,7 +10,7 @@ import pytest
 from bike_assets.core.local_time import days_between, hours_of
 from bike_assets.core.portal_export import read_export
 from bike_assets.core.portal_fields import PortalFields
-from bike_assets.core.published import MOST_AN_HOUR
+from bike_assets.core.published import MAX_PER_HOUR
 from bike_assets.errors import BikeError
 from bike_assets.settings import Settings
 
@@ -148,14 +148,14 @@ def test_a_wrong_value_is_refused_by_file_line_and_value(csv, column, value):
     assert "2 such" in message
 
 
-@pytest.mark.parametrize("value", [-1.0, 2.5, MOST_AN_HOUR + 1.0, 1e30, float("inf"), float("-inf")])
+@pytest.mark.parametrize("value", [-1.0, 2.5, MAX_PER_HOUR + 1.0, 1e30, float("inf"), float("-inf")])
 def test_a_wrong_count_in_parquet_is_refused_by_its_row(parquet, value):
     with pytest.raises(BikeError, match=r"export\.parquet, row 3: sum_counts is " + re.escape(repr(str(value)))):
         read(parquet(sum_counts=[3.0, 0.0, value]))
 
 
 def test_the_greatest_count_and_outliers_below_it_are_rows(csv, parquet):
-    counts = [str(MOST_AN_HOUR), "99999", "0"]
+    counts = [str(MAX_PER_HOUR), "99999", "0"]
     records = [changed(record, sum_counts=count) for record, count in zip(RECORDS, counts, strict=True)]
     assert list(read(csv(records))["bike_count"]) == [1_000_000, 99_999, 0]
     assert list(read(parquet(records))["bike_count"]) == [1_000_000, 99_999, 0]

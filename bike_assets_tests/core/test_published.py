@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bike_assets.core.published import INCOMPLETE, MOST_AN_HOUR, Problem, arrange, problems_of
+from bike_assets.core.published import INCOMPLETE, MAX_PER_HOUR, Problem, arrange, problems_of
 
 HOUR = pd.Timestamp("2025-03-30T10:00Z")
 READ_AT = datetime(2025, 4, 1, 8, 30, tzinfo=UTC)
@@ -65,7 +65,7 @@ def test_a_good_row_has_our_types_in_every_form(form):
         ("counted_at", None, Problem.NO_TIME),
         ("bike_count", -1, Problem.NEGATIVE_COUNT),
         ("bike_count", 2.5, Problem.UNREADABLE_COUNT),
-        ("bike_count", MOST_AN_HOUR + 1, Problem.IMPLAUSIBLE_COUNT),
+        ("bike_count", MAX_PER_HOUR + 1, Problem.IMPLAUSIBLE_COUNT),
         ("counted_at", "2025-03-30T12:30:00+02:00", Problem.OFF_THE_HOUR),
         ("counted_at", "2025-03-30T10:00:00.000001Z", Problem.OFF_THE_HOUR),
         ("counted_at", "2025-04-01T09:00:00Z", Problem.IN_THE_FUTURE),
@@ -84,7 +84,7 @@ def test_a_column_of_gaps_alone_is_rows_with_gaps(form, column):
     assert told[0] in INCOMPLETE
 
 
-@pytest.mark.parametrize("count", [0, 1, 999, MOST_AN_HOUR])
+@pytest.mark.parametrize("count", [0, 1, 999, MAX_PER_HOUR])
 def test_counts_that_a_street_can_carry_are_counts(count):
     rows = arrange(published(bike_count=[count]))
     assert rows.loc[0, "bike_count"] == count
@@ -216,7 +216,7 @@ def test_rows_that_nobody_published_are_none():
     assert problems_of(rows, READ_AT).empty
 
 
-COUNTS = [None, 0, 3, MOST_AN_HOUR, -2, 2.5, MOST_AN_HOUR + 1, "many"]
+COUNTS = [None, 0, 3, MAX_PER_HOUR, -2, 2.5, MAX_PER_HOUR + 1, "many"]
 TIMES = [None, "2025-03-30T10:00:00Z", "2025-03-30T10:20:00Z", "2025-04-01T09:00:00Z", "2025-04-01T09:20:00Z", "soon"]
 UNREADABLE = {Problem.UNREADABLE_COUNT, Problem.UNREADABLE_TIME}
 ROWS = st.lists(
@@ -234,7 +234,7 @@ def problems_that_hold(counter, count, time) -> set[str]:
         Problem.NO_TIME: time is None,
         Problem.NEGATIVE_COUNT: count is not None and count < 0,
         Problem.UNREADABLE_COUNT: count is not None and count != int(count),
-        Problem.IMPLAUSIBLE_COUNT: count is not None and count > MOST_AN_HOUR,
+        Problem.IMPLAUSIBLE_COUNT: count is not None and count > MAX_PER_HOUR,
         Problem.OFF_THE_HOUR: time is not None and pd.Timestamp(time).minute != 0,
         Problem.IN_THE_FUTURE: time is not None and pd.Timestamp(time) >= READ_AT,
     }

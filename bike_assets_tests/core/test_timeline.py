@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from bike_assets.core.timeline import TimelineDay, counted, worth_of_retraining
+from bike_assets.core.timeline import TimelineDay, event_counts, worth_of_retraining
 
 FIRST = date(2026, 3, 1)
 
@@ -63,10 +63,10 @@ def test_decisions_runs_verdicts_and_promotions_are_counted():
         day(2, decision=None),
         day(3, decision="WAIT", runs=("retrain",), evaluation="SKIP"),
     ]
-    assert counted(days) == {
+    assert event_counts(days) == {
         "Decisions": "2 WAIT, 1 ALL_GOOD, 1 not done",
         "Runs": "2 retrain, 1 refresh",
         "Verdicts": "1 SKIP, 1 DEPLOY",
         "Promotions": "1",
     }
-    assert counted([])["Runs"] == "none"
+    assert event_counts([])["Runs"] == "none"
