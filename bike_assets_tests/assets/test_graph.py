@@ -45,7 +45,7 @@ def test_every_group_is_daily_or_trains(specs):
     assert sorted([*DAILY_GROUPS, *TRAINING_GROUPS]) == sorted(EXPECTED)
 
 
-def test_every_asset_says_what_it_is_and_whose(specs):
+def test_every_asset_has_a_description_and_an_owner(specs):
     unnamed = [name for name, spec in specs.items() if not spec.description or not spec.owners or not spec.kinds]
     assert not unnamed
 
@@ -70,14 +70,14 @@ def test_kinds_name_the_engine_of_the_profile(specs, tmp_path):
     assert not {name for name, spec in there.items() if "parquet" in spec.kinds}
 
 
-def test_what_is_made_daily_is_called_late_after_a_day_and_a_half_and_the_rest_after_a_month(specs):
+def test_daily_assets_are_late_after_a_day_and_a_half_and_the_others_after_a_month(specs):
     daily = EXPECTED["raw_counts"] | EXPECTED["weather"] | EXPECTED["features"] | EXPECTED["predictions"]
     late = {name for name, spec in specs.items() if spec.freshness_policy == DAILY_FRESHNESS}
     assert late == daily | EXPECTED["monitoring"]
     assert {spec.freshness_policy for name, spec in specs.items() if name not in late} == {MONTHLY_FRESHNESS}
 
 
-def test_a_file_whose_days_are_over_is_not_called_late(tmp_path):
+def test_assets_of_a_file_are_not_late(tmp_path):
     Home(tmp_path, "file", FIRST_DAY, LAST_DAY, "Europe/Paris", file=tmp_path / "counts.csv", digest="0").claim()
     specs = build_defs(settings=Settings(home=tmp_path)).resolve_all_asset_specs()
     assert [spec.freshness_policy for spec in specs if spec.group_name in DAILY_GROUPS] == [None] * 8
@@ -150,7 +150,7 @@ def test_days_are_ingested_one_run_at_a_time(defs):
         assert defs.resolve_job_def(name).tags["bike/one_at_a_time"] == "trainings"
 
 
-def test_the_source_of_counts_is_opened_by_what_reads_it_and_by_nothing_else(tmp_path):
+def test_only_the_assets_that_read_the_source_of_counts_open_it(tmp_path):
     """Looking at the graph asks no portal and claims no home."""
     settings = Settings(home=tmp_path / "home", source="auto")
     assert isinstance(build_defs(settings=settings).resources["counts_source"], dg.ResourceDefinition)

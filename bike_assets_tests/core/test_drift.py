@@ -1,4 +1,4 @@
-"""Drift: the reference has the week's season and weekdays; a shift is told from season, growth, weather and none."""
+"""Drift: the reference has the week's season and weekdays; season, growth and weather are no shift."""
 
 from datetime import date, timedelta
 
@@ -96,7 +96,7 @@ OUTCOME = ["bike_count", "predicted_count", "base"]
 def rows_of(
     seed: int, weeks: int = 1, rows: int = WEEK_ROWS, weather: float = 0.0, counters: str = "abcdefgh"
 ) -> pd.DataFrame:
-    """Rows of some weeks; in each, weather has multiplied all counts by a factor that nobody foresaw."""
+    """Rows of some weeks; in each, weather has multiplied all counts by an unexpected factor."""
     random = np.random.default_rng(seed)
     number = weeks * rows
     base = random.gamma(4.0, 25.0, number)
@@ -205,7 +205,7 @@ def test_the_report_has_every_column_and_its_share_is_that_of_the_columns(refere
     assert found.share == len(found.drifted) / len(found.columns) == 0.5
 
 
-def test_a_column_is_said_to_drift_as_its_score_and_threshold_say(reference):
+def test_a_column_has_drifted_if_its_score_reaches_its_threshold(reference):
     found = measure_drift(times(rows_of(2), 1.1, ["bike_count"]), reference, seed=0)
     assert 0 < len(found.drifted) < len(COLUMNS)
     for column in found.columns:

@@ -21,7 +21,7 @@ SPRING, AUTUMN = date(2025, 3, 30), date(2025, 10, 26)
 LATER = datetime(2026, 1, 1, tzinfo=UTC)
 RULE = OutlierRule()
 NO_HISTORY = pd.DataFrame({"day": pd.Series(dtype="datetime64[s]"), "counter_id": [], "busiest": []})
-TOLD_BY_THE_READER = {"ingested_at", "source", "run_id", "unread", "rows_added", "rows_changed", "rows_withdrawn"}
+COLUMNS_OF_THE_READER = {"ingested_at", "source", "run_id", "unread", "rows_added", "rows_changed", "rows_withdrawn"}
 
 
 def hourly(first: date, last: date, counters=("a", "b"), zone: str = PARIS) -> pd.DataFrame:
@@ -56,7 +56,7 @@ def test_rows_figures_and_what_is_left_out_fit_their_tables():
     reading = digest(hourly(DAY, DAY).assign(bike_count=[-1] + [1] * 47))
     assert set(COMPTAGE_VELO.columns) - {"ingested_at"} <= set(reading.rows.columns)
     assert set(REJECTED_COUNTS.columns) - {"ingested_at"} <= set(reading.rejected.columns)
-    assert set(reading.days.columns) == set(INGESTIONS.columns) - TOLD_BY_THE_READER
+    assert set(reading.days.columns) == set(INGESTIONS.columns) - COLUMNS_OF_THE_READER
 
 
 @pytest.mark.parametrize(("changes", "hours"), [(SPRING, 23), (AUTUMN, 25)])
@@ -283,18 +283,18 @@ def test_what_was_read_was_kept_left_out_or_there_twice_on_every_day(rows, hours
         (50, 900, True),
     ],
 )
-def test_a_day_that_loses_more_than_half_of_its_rows_is_not_believed(before, now, believed):
+def test_a_day_that_loses_more_than_half_of_its_rows_keeps_them(before, now, replaced):
     days = pd.DataFrame({"day": [pd.Timestamp(DAY)], "rows_kept": [now]})
-    told = shrinkage_reasons(days, pd.Series({pd.Timestamp(DAY): before}))
-    assert told.isna().tolist() == [believed]
-    if not believed:
-        assert f"{now} of the {before} rows" in told.iloc[0]
+    reasons = shrinkage_reasons(days, pd.Series({pd.Timestamp(DAY): before}))
+    assert reasons.isna().tolist() == [replaced]
+    if not replaced:
+        assert f"{now} of the {before} rows" in reasons.iloc[0]
 
 
-def test_a_day_that_was_never_read_before_is_believed():
+def test_a_day_that_was_never_read_before_is_accepted():
     days = pd.DataFrame({"day": pd.to_datetime([DAY, DAY + timedelta(days=1)]), "rows_kept": [0, 3]}, index=[4, 9])
-    told = shrinkage_reasons(days, pd.Series({pd.Timestamp(DAY + timedelta(days=1)): 1000}))
-    assert told.isna().to_dict() == {4: True, 9: False}
+    reasons = shrinkage_reasons(days, pd.Series({pd.Timestamp(DAY + timedelta(days=1)): 1000}))
+    assert reasons.isna().to_dict() == {4: True, 9: False}
     assert shrinkage_reasons(days, pd.Series(dtype="int64")).isna().all()
 
 

@@ -101,7 +101,7 @@ def test_a_row_without_gain_columns_has_a_message():
     assert promoted(row).fields["gain"] == "-"
 
 
-def test_a_promotion_by_hand_says_by_whom_and_has_no_gain():
+def test_a_promotion_by_hand_names_the_person_and_has_no_gain():
     message = messages.promotion({**DEPLOYMENT, "decided_by": "Ada"}, {"r2_baseline": 0.8}, LINK)
     assert "by Ada" in message.text
     assert (message.fields["gain"], message.fields["R² test_baseline"]) == ("-", "0.8000")
