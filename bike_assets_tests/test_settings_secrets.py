@@ -83,7 +83,7 @@ def test_keys_of_the_api_are_read_by_name_and_not_shown(environment):
         ("alice:pass-word-of-alice,", "part 2 has to be name:key"),
         ("alice:pass-word", "the key of alice has to be 16 or more ASCII characters"),
         ("alice:pass-word-of-älice", "the key of alice has to be 16 or more ASCII characters"),
-        ("alice:pass-word-of-alice,alice:pass-word-of-alice-too", "alice stands there twice"),
+        ("alice:pass-word-of-alice,alice:pass-word-of-alice-too", "alice occurs twice"),
     ],
 )
 def test_what_are_no_keys_is_refused_without_being_shown(environment, keys, said):

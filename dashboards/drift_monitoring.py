@@ -2,7 +2,7 @@
 
 from grafana_foundation_sdk.models import dashboard as grafana
 
-from bike_assets.core.drift import LEAST_CURRENT_ROWS
+from bike_assets.core.drift import MIN_CURRENT_ROWS
 from bike_assets.settings import Settings
 from dashboards import looks
 from dashboards.fields import Ask, Link
@@ -47,7 +47,7 @@ def _newest_week(settings: Settings) -> list[grafana.Panel]:
         ),
         figures_panel(
             "Enough data",
-            f"Is there enough to speak of drift? Below {LEAST_CURRENT_ROWS:,} rows in the week the share is unknown: "
+            f"Is there enough to speak of drift? Below {MIN_CURRENT_ROWS:,} rows in the week the share is unknown: "
             "counters are silent, or the publisher is late.",
             Ask(f"max({figure('bike_drift_enough_data')})", "enough"),
             look=looks.YES_IS_GOOD,
@@ -101,7 +101,7 @@ def _over_time(settings: Settings) -> list[grafana.Panel]:
             "Rows compared",
             "On how much does the share rest? Rows of the week and of its reference, and the least that is enough.",
             Ask(figure("bike_drift_rows"), "{{sample}}"),
-            look=Look("short", steps=((None, looks.RED), (LEAST_CURRENT_ROWS, looks.GREEN)), low=0),
+            look=Look("short", steps=((None, looks.RED), (MIN_CURRENT_ROWS, looks.GREEN)), low=0),
         ),
         states_panel(
             "What was decided",

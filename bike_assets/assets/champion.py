@@ -25,8 +25,8 @@ from bike_assets.settings import Settings
 class Promotion(dg.Config):
     """A promotion by hand, for example back to an older version. Without a version, the newest evaluation decides."""
 
-    version: int | None = Field(None, ge=1, description="Number of the version that is to serve.")
-    by: str = Field("", description="Who wants it.")
+    version: int | None = Field(None, ge=1, description="Number of the version to promote.")
+    by: str = Field("", description="Who promotes it.")
     reason: str = Field("", description="Why.")
 
 
@@ -54,7 +54,7 @@ def champion(
     if mlflow.let_alias_name(CHAMPION, now.version):
         context.log.info(f"MLflow's alias champion now names version {now.version}")
     if step.records:
-        _record(context, warehouse, settings, now, recorded, step.choice)
+        _record_deployment(context, warehouse, settings, now, recorded, step.choice)
     if step.choice:
         mlflow.let_alias_name(CHALLENGER, None)
     return _result(now, step, before, mlflow.page_of(now.run_id, settings.mlflow_address))
@@ -107,7 +107,7 @@ def _newest_whole_day(warehouse: Warehouse, settings: Settings) -> date:
     return days.last
 
 
-def _record(
+def _record_deployment(
     context: dg.AssetExecutionContext,
     warehouse: Warehouse,
     settings: Settings,
@@ -121,7 +121,7 @@ def _record(
         "family": now.family,
         "replaced_version": replaced,
         "decided_by": choice.decided_by if choice else "unknown",
-        "reason": choice.reason if choice else "found in summary.json, whose promotion nobody wrote down",
+        "reason": choice.reason if choice else "found in summary.json without a record of its promotion",
     }
     append(
         warehouse,

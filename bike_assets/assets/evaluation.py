@@ -98,8 +98,8 @@ def _judge(
     }
     current, gain = rows["current"], None
     if champion:
-        ours, theirs = forecasts[""]["current"], forecasts["champion_"]["current"]
-        gain = gain_of(current["day"], current["bike_count"], ours, theirs, settings.seed)
+        challenger_forecasts, champion_forecasts = forecasts[""]["current"], forecasts["champion_"]["current"]
+        gain = gain_of(current["day"], current["bike_count"], challenger_forecasts, champion_forecasts, settings.seed)
     return Judged(
         scores,
         gain,

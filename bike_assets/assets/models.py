@@ -50,18 +50,18 @@ def model_asset(family: type[Family]) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         chosen = _chosen_config(family, config, settings)
         data = read_training_data(warehouse, settings)
-        with _audited(context, warehouse, settings, family, data) as told:
+        with _audited(context, warehouse, settings, family, data) as row:
             trained_on = data_fingerprint(data.identity)
             members = {name: entry for name in others if (entry := registry.read().latest_on(name, trained_on))}
             identity = _identity(context, family, chosen, settings, data, members)
             known = registry.read().by_fingerprint(identity.fingerprint)
             if known:
-                context.log.info(f"version {known.version} was trained on these very data: nothing to train")
-                told |= {"status": "known", **_audit_figures(known)}
+                context.log.info(f"version {known.version} was trained on the same data: nothing to train")
+                row |= {"status": "known", **_audit_figures(known)}
                 return _result(known, mlflow, settings, {"trained": "before, on the same data"})
             run_id = mlflow.begin(identity)
             model = family(chosen, settings.seed, settings.threads)
-            model.tell = context.log.info
+            model.log_progress = context.log.info
             if isinstance(model, Blend):
                 model.adopt({name: registry.trained(entry) for name, entry in members.items()})
             training = train_and_score(model, data.rows, data.tests, data.spans)
@@ -70,7 +70,7 @@ def model_asset(family: type[Family]) -> dg.AssetsDefinition:
             version = mlflow.record(run_id, identity, training.trained, parameters, report)
             entry = _entry(version, run_id, identity, trained_on, training, data, registry)
             registry.add(entry)
-            told |= {"status": "trained", "rows_seen": len(data.rows), **_audit_figures(entry)}
+            row |= {"status": "trained", "rows_seen": len(data.rows), **_audit_figures(entry)}
             return _result(entry, mlflow, settings, {"trained": "now", **facts, **_shown(training, report)})
 
     return model
@@ -93,15 +93,15 @@ def _audited(
     data: TrainingData,
 ) -> Iterator[dict[str, Any]]:
     """Append a row to TRAINING_RUNS when the body succeeds or fails. The body fills in what it knows."""
-    told: dict[str, Any] = {"trained_on": data.cut_on, "family": family.name, "status": "failed"}
+    row: dict[str, Any] = {"trained_on": data.cut_on, "family": family.name, "status": "failed"}
     began = time.monotonic()
     try:
-        yield told
+        yield row
     except Exception as error:
-        told["error"] = f"{type(error).__name__}: {error}".splitlines()[0]
+        row["error"] = f"{type(error).__name__}: {error}".splitlines()[0]
         raise
     finally:
-        row = {**told, **trigger_of(context), "seconds": time.monotonic() - began}
+        row = {**row, **trigger_of(context), "seconds": time.monotonic() - began}
         append(warehouse, TRAINING_RUNS, [row], run_id=context.run.run_id, settings=settings, data_versions=data.hashes)
 
 
@@ -132,8 +132,8 @@ def _identity(
 
 def _chosen_config(family: type[Family], config: dg.Config, settings: Settings) -> FamilyConfig:
     """Return the launchpad's values. If they are the defaults and BIKE_QUICK is set, return those that take seconds."""
-    asked = family.config_type(**config.model_dump())
-    return family.quick_config() if settings.quick and asked == family.config_type() else asked
+    requested = family.config_type(**config.model_dump())
+    return family.quick_config() if settings.quick and requested == family.config_type() else requested
 
 
 def _entry(

@@ -70,13 +70,16 @@ def champion_performance(
         for horizon in shown.index
         for metric in ("r2", "rmse", "mae")
     }
-    beside = rows[(rows["horizon_days"] == 1) & rows["role"].isin(["seasonal_naive", "first_champion"])]
+    compared_roles = rows[(rows["horizon_days"] == 1) & rows["role"].isin(["seasonal_naive", "first_champion"])]
     return dg.MaterializeResult(
         metadata={
             "scores": dg.MetadataValue.md(_as_table(rows)),
             "compared": int(rows["n"].max() if len(rows) else 0),
             **figures,
-            **{f"{role}_r2_h1": float(r2) for role, r2 in zip(beside["role"], beside["r2"], strict=True)},
+            **{
+                f"{role}_r2_h1": float(r2)
+                for role, r2 in zip(compared_roles["role"], compared_roles["r2"], strict=True)
+            },
         }
     )
 
@@ -161,7 +164,7 @@ def _drift_row(
     )
     with reports.writing(day) as html:
         drift = measure_drift(current, before, settings.seed, html)
-    row = {**empty, **_figures(drift, reference), **_counters_come_and_gone(current, before)}
+    row = {**empty, **_figures(drift, reference), **_new_and_vanished_counters(current, before)}
     versions = {"current": rows_digest(current), "reference": rows_digest(before), **_champion_version(summary)}
     return row, versions
 
@@ -181,7 +184,7 @@ def _figures(drift: Drift, reference: Reference) -> dict:
     }
 
 
-def _counters_come_and_gone(current: pd.DataFrame, before: pd.DataFrame) -> dict:
+def _new_and_vanished_counters(current: pd.DataFrame, before: pd.DataFrame) -> dict:
     now, then = set(current["counter_id"]), set(before["counter_id"])
     return {"new_counters": ", ".join(sorted(now - then)), "vanished_counters": ", ".join(sorted(then - now))}
 
@@ -189,8 +192,8 @@ def _counters_come_and_gone(current: pd.DataFrame, before: pd.DataFrame) -> dict
 class Force(dg.Config):
     """A retrain forced by hand. The figures and the cooldown do not count, and the sensor starts it."""
 
-    force: bool = Field(False, description="Whether to retrain whatever the figures.")
-    by: str = Field("", description="Who wants it.")
+    force: bool = Field(False, description="Whether to retrain regardless of the figures.")
+    by: str = Field("", description="Who forces it.")
     reason: str = Field("", description="Why.")
 
 
@@ -289,7 +292,7 @@ def _days_behind_naive(warehouse: Warehouse, day: date) -> int:
 
 def _held_until(warehouse: Warehouse, champion_version: int, settings: Settings, day: date) -> date | None:
     """After a failed challenge, wait for the cooldown. Never retrain while no comparison is possible."""
-    in_vain = warehouse.query(
+    failed = warehouse.query(
         "SELECT decided_on FROM monitoring_audit.evaluations WHERE champion_version = @version "
         "AND decided_on <= @day AND decision IN (@skip, @reject) AND trigger <> @evaluate",
         version=champion_version,
@@ -300,4 +303,4 @@ def _held_until(warehouse: Warehouse, champion_version: int, settings: Settings,
     )
     baseline = recorded_baseline(warehouse)
     comparable_from = baseline.test.last + timedelta(days=MIN_CURRENT_DAYS) if baseline else None
-    return held_until(day, [as_date(each) for each in in_vain["decided_on"]], settings.cooldown_rule, comparable_from)
+    return held_until(day, [as_date(each) for each in failed["decided_on"]], settings.cooldown_rule, comparable_from)

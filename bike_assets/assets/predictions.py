@@ -21,7 +21,7 @@ from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
 
 ISSUED, HINDCAST = "issued", "hindcast"
-LOOKED_BACK_DAYS = 6 + max(HORIZONS)
+HINDCAST_DAYS = 6 + max(HORIZONS)
 """Days before a day whose forecasts its 7-day scores compare."""
 
 
@@ -41,7 +41,7 @@ def predictions(
     if summary.champion is None:
         raise dg.Failure("there is no champion to forecast with: run the retrain job", allow_retries=False)
     newest = whole_days(warehouse, settings.timezone)
-    first = days[0] - timedelta(days=LOOKED_BACK_DAYS)
+    first = days[0] - timedelta(days=HINDCAST_DAYS)
     cube = read_cube(warehouse, Span(first, days[-1]), settings.timezone)
     weather = read_weather_cube(warehouse, Span(first, forecast_days(days[-1])[-1]), settings.timezone)
     written, rows = 0, pd.DataFrame()
@@ -53,8 +53,8 @@ def predictions(
             rows = rows.assign(kind=kind, model_version=entry.version, family=entry.family)
             written += warehouse.merge(PREDICTIONS, rows).added
             context.log.info(f"version {entry.version}: forecast as of {day}")
-    told = {"weather": _told_of_weather(weather, days[-1]), **_metadata(summary.champion, rows, written)}
-    return dg.MaterializeResult(metadata=told)
+    metadata = {"weather": _describe_weather(weather, days[-1]), **_metadata(summary.champion, rows, written)}
+    return dg.MaterializeResult(metadata=metadata)
 
 
 def _days_to_forecast(warehouse: Warehouse, entry: ModelEntry, first: date, days: list[date]) -> list[date]:
@@ -74,14 +74,14 @@ def _days_to_forecast(warehouse: Warehouse, entry: ModelEntry, first: date, days
     return [day for day in days_between(begin, days[-1]) if day not in known]
 
 
-def _told_of_weather(weather: WeatherCube | None, issued_on: date) -> str:
+def _describe_weather(weather: WeatherCube | None, issued_on: date) -> str:
     """Return how much of the weather of its days the newest forecast knew."""
     ahead = forecast_days(issued_on)
     shares = [weather.shares([day], lead) for lead, day in enumerate(ahead, 1)] if weather else []
     known, as_forecast = (np.sum(shares, axis=0) / len(ahead)) if shares else (0.0, 0.0)
     if not known:
-        return "none is known: the forecast is made without it"
-    return f"known of {known:.0%} of the hours; as forecast of {as_forecast:.0%}, else as observed afterwards"
+        return "unknown: the forecast is made without it"
+    return f"known for {known:.0%} of the hours: {as_forecast:.0%} as forecast, the rest as observed afterwards"
 
 
 def _forecasters(champion: ModelEntry, first: ModelEntry | None) -> list[ModelEntry]:

@@ -6,7 +6,7 @@ rejection. Each alarm is sent once: only a change of state is an alarm.
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,12 +33,12 @@ ALARMS = {
     "champion_keeps_up_with_seasonal_naive": "Worse than no model for days",
     "drift_share_is_below_warning": "Data drift",
     "drift_share_is_below_critical": "Heavy data drift",
-    "current_window_is_large_enough": "Too few counts to speak of drift",
+    "current_window_is_large_enough": "Too few counts to measure drift",
     "forecasts_cover_every_horizon": "Forecasts are missing",
 }
 """Titles of the alarms, by check. Other checks send no alarm."""
-RECOVERED_AFTER = 3
-NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+PASSES_TO_RECOVER = 3
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -46,30 +46,39 @@ class AlarmState:
     """What was last reported of a check. A figure that swings about its bound is one alarm, not one each day.
 
     Attributes:
-        told: severity of the alarm that was sent; None if there is none.
-        held: number of passed evaluations in a row since.
-        seen: id of the newest evaluation that was read.
+        notified_as: severity of the alarm that was sent; None if there is none.
+        passes: number of passed evaluations in a row since.
+        evaluation: id of the newest evaluation that was read.
     """
 
-    told: str | None = None
-    held: int = 0
-    seen: int = -1
+    notified_as: str | None = None
+    passes: int = 0
+    evaluation: int = -1
+
+    @classmethod
+    def from_cursor(cls, stored: dict[str, Any]) -> "AlarmState":
+        """Return the state that `as_cursor` stored."""
+        return cls(stored["told"], stored["held"], stored["seen"])
+
+    def as_cursor(self) -> dict[str, Any]:
+        """Return the state as JSON values. Homes have cursors with these keys: they must not change."""
+        return {"told": self.notified_as, "held": self.passes, "seen": self.evaluation}
 
     def after(self, evaluation: int, failed_as: str | None) -> "AlarmState":
-        """Return the state after an evaluation. It gets worse at once; it recovers after RECOVERED_AFTER passes."""
-        if evaluation == self.seen:
+        """Return the state after an evaluation. It gets worse at once; it recovers after PASSES_TO_RECOVER passes."""
+        if evaluation == self.evaluation:
             return self
         if failed_as is None:
-            held = self.held + 1
-            return AlarmState(None if held >= RECOVERED_AFTER else self.told, held, evaluation)
-        is_worse = self.told is None or failed_as == dg.AssetCheckSeverity.ERROR.value
-        return AlarmState(failed_as if is_worse else self.told, 0, evaluation)
+            passes = self.passes + 1
+            return AlarmState(None if passes >= PASSES_TO_RECOVER else self.notified_as, passes, evaluation)
+        is_worse = self.notified_as is None or failed_as == dg.AssetCheckSeverity.ERROR.value
+        return AlarmState(failed_as if is_worse else self.notified_as, 0, evaluation)
 
 
 @dg.sensor(
     minimum_interval_seconds=MINIMUM_INTERVAL_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Tells of every new champion: family, version, scores, gain, and why.",
+    description="Reports every new champion: family, version, scores, gain, and why.",
 )
 def announce_promotion(
     context: dg.SensorEvaluationContext,
@@ -79,12 +88,12 @@ def announce_promotion(
     settings: dg.ResourceParam[Settings],
 ) -> dg.SkipReason:
     """Report each deployment once. The cursor is `recorded_at` of the last one reported."""
-    news = warehouse.query(
-        "SELECT * FROM monitoring_audit.deployments WHERE recorded_at > @told ORDER BY recorded_at",
-        told=datetime.fromisoformat(context.cursor) if context.cursor else NEVER,
+    unreported = warehouse.query(
+        "SELECT * FROM monitoring_audit.deployments WHERE recorded_at > @last_reported ORDER BY recorded_at",
+        last_reported=datetime.fromisoformat(context.cursor) if context.cursor else EARLIEST,
     )
     # Without a cursor, the sensor reports only the newest champion, not the history.
-    rows = [one_row(news.iloc[[number]]) or {} for number in range(len(news))]
+    rows = [one_row(unreported.iloc[[number]]) or {} for number in range(len(unreported))]
     for row in rows if context.cursor else rows[-1:]:
         entry = registry.read().entry(int(row["version"]))
         figures = _evaluated(warehouse, row) or (_figures_of(entry) if entry else {})
@@ -116,7 +125,7 @@ def _figures_of(entry: ModelEntry) -> dict[str, float]:
 @dg.run_failure_sensor(
     minimum_interval_seconds=MINIMUM_INTERVAL_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Tells of every failed run with its step and its error; of a rejected challenger as a rejection.",
+    description="Reports every failed run with its step and its error; a rejected challenger as a rejection.",
 )
 def alert_on_run_failure(
     context: dg.RunFailureSensorContext,
@@ -167,7 +176,7 @@ def _rejected(instance: dg.DagsterInstance, run_id: str, warehouse: Warehouse) -
 @dg.sensor(
     minimum_interval_seconds=MINIMUM_INTERVAL_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Tells when a check of performance, drift or forecasts begins to fail, gets worse, or holds again.",
+    description="Reports when a check of performance, drift or forecasts begins to fail, gets worse, or recovers.",
 )
 def alert_on_check_failure(
     context: dg.SensorEvaluationContext,
@@ -175,8 +184,8 @@ def alert_on_check_failure(
     settings: dg.ResourceParam[Settings],
 ) -> dg.SkipReason:
     """Compare each check's newest evaluation with the state that was last reported. The cursor stores the states."""
-    states = {name: AlarmState(**each) for name, each in json.loads(context.cursor or "{}").items()}
-    told = []
+    states = {name: AlarmState.from_cursor(each) for name, each in json.loads(context.cursor or "{}").items()}
+    reported = []
     for spec in _watched_checks():
         record = context.instance.get_latest_asset_check_evaluation_record(spec.key)
         evaluation = record.event.asset_check_evaluation if record and record.event else None
@@ -184,11 +193,11 @@ def alert_on_check_failure(
             continue
         before = states.get(spec.name, AlarmState())
         states[spec.name] = after = before.after(record.id, None if evaluation.passed else evaluation.severity.value)
-        if after.told != before.told:
-            told.append(spec.name)
-            notifier.send(_told_of(spec, evaluation, _page(settings, record.run_id)))
-    context.update_cursor(json.dumps({name: asdict(state) for name, state in states.items()}))
-    return dg.SkipReason(f"told of {', '.join(told)}" if told else "no check changed its state")
+        if after.notified_as != before.notified_as:
+            reported.append(spec.name)
+            notifier.send(_describe(spec, evaluation, _page(settings, record.run_id)))
+    context.update_cursor(json.dumps({name: state.as_cursor() for name, state in states.items()}))
+    return dg.SkipReason(f"reported {', '.join(reported)}" if reported else "no check changed its state")
 
 
 def _is_unknown(evaluation: dg.AssetCheckEvaluation) -> bool:
@@ -201,12 +210,12 @@ def _watched_checks() -> Iterator[dg.AssetCheckSpec]:
     return (spec for check in checks for spec in check.check_specs if spec.name in ALARMS)
 
 
-def _told_of(spec: dg.AssetCheckSpec, evaluation: dg.AssetCheckEvaluation, page: str) -> Message:
+def _describe(spec: dg.AssetCheckSpec, evaluation: dg.AssetCheckEvaluation, page: str) -> Message:
     figures: dict[str, Any] = {name: each.value for name, each in evaluation.metadata.items()}
-    title, promise = ALARMS[spec.name], spec.description or spec.name
+    title, statement = ALARMS[spec.name], spec.description or spec.name
     if evaluation.passed:
-        return recovered_check(title, promise, figures, page)
-    return failing_check(title, promise, evaluation.severity == dg.AssetCheckSeverity.ERROR, figures, page)
+        return recovered_check(title, statement, figures, page)
+    return failing_check(title, statement, evaluation.severity == dg.AssetCheckSeverity.ERROR, figures, page)
 
 
 def _page(settings: Settings, run_id: str) -> str:

@@ -10,8 +10,8 @@ def _end_mlflow_run(context: dg.HookContext, events: Sequence[dg.DagsterEvent]) 
     # The import takes seconds because it loads MLflow. Only runs of jobs with the hook pay for it.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
-        from dagster_mlflow import end_mlflow_on_run_finished as theirs
-    return theirs.hook_fn(context, events)
+        from dagster_mlflow import end_mlflow_on_run_finished as dagster_mlflow_hook
+    return dagster_mlflow_hook.hook_fn(context, events)
 
 
 end_mlflow_on_run_finished = dg.HookDefinition(

@@ -30,14 +30,14 @@ ONE_TRAINING_AT_A_TIME = {"bike/one_at_a_time": "trainings"}
 ingest = dg.define_asset_job(
     "ingest",
     INGESTED_ASSETS,
-    description="Some local days: read counts and weather (again) for what came late, list counters, make features.",
+    description="Some local days: read counts and weather, also again for late rows, list counters, make features.",
     executor_def=dg.in_process_executor,
     tags=ONE_AT_A_TIME,
 )
 daily = dg.define_asset_job(
     "daily",
     DAILY_ASSETS,
-    description="One local day: ingest with its weather, forecast the next three, compare, look for drift, decide.",
+    description="One local day: ingest it with its weather, forecast the next three, score, measure drift, decide.",
     tags=ONE_AT_A_TIME,
     executor_def=dg.in_process_executor,
 )
@@ -53,14 +53,14 @@ retrain = dg.define_asset_job(
 evaluate = dg.define_asset_job(
     "evaluate",
     dg.AssetSelection.assets(evaluation.double_evaluation),
-    description="Evaluate the best challenger once more, on the sets as they were last cut; nothing is promoted.",
+    description="Evaluate the best challenger again, on the sets as they were last cut; nothing is promoted.",
     executor_def=dg.in_process_executor,
     tags={**ONE_TRAINING_AT_A_TIME, TRIGGER_TAG: str(Trigger.EVALUATE)},
 )
 drift = dg.define_asset_job(
     "drift",
     dg.AssetSelection.assets(monitoring.drift_report, monitoring.retrain_decision),
-    description="Look at the drift of a day once more, and decide.",
+    description="Measure the drift of a day again, and decide.",
     executor_def=dg.in_process_executor,
     tags=ONE_AT_A_TIME,
 )
@@ -81,7 +81,7 @@ check_baseline = dg.define_asset_job(
 promote = dg.define_asset_job(
     "promote",
     dg.AssetSelection.assets(champion_module.champion),
-    description="Let a named version serve, such as an older one: its config says which, who wants it, and why.",
+    description="Promote a version by hand, such as an older one: the config names it, the person, and the reason.",
     executor_def=dg.in_process_executor,
 )
 refresh = dg.define_asset_job(

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from bike_assets.automation.jobs import check_baseline, daily, ingest, rebaseline, retrain
-from bike_assets.automation.sensors import UNDER_WAY
+from bike_assets.automation.sensors import ACTIVE_STATUSES
 from bike_assets.core.local_time import days_between
 from bike_assets.core.splits import Span, spans_of
 from bike_assets.home.record import Home
@@ -32,7 +32,7 @@ def daily_refresh(
 ) -> list[dg.RunRequest] | dg.SkipReason:
     """Request each published day that is not done, every hour from 10:30: the source is a day late, or more."""
     if home.source == "file":
-        return dg.SkipReason("the source is a file, whose days are over: bike materialize does what is left of them")
+        return dg.SkipReason("the source is a file, whose days are over: bike materialize ingests the rest")
     tick, newest = context.scheduled_execution_time, counts_source.newest_day()
     if newest is None:
         return dg.SkipReason("the source has published nothing lately")
@@ -40,23 +40,23 @@ def daily_refresh(
         return dg.SkipReason("the frozen sets of this home are not cut yet: bike materialize does the first pass")
     local = _local_time(context, home)
     last = min(newest, (local - timedelta(days=1)).date())
-    under_way = {
+    active_days = {
         run.tags.get(PARTITION_TAG)
-        for run in context.instance.get_runs(dg.RunsFilter(job_name=daily.name, statuses=UNDER_WAY))
+        for run in context.instance.get_runs(dg.RunsFilter(job_name=daily.name, statuses=ACTIVE_STATUSES))
     }
-    wanted = _worth_asking(new_days(context.instance, warehouse, last), warehouse, last, local.hour == FIRST_HOUR)
+    due = _due_days(new_days(context.instance, warehouse, last), warehouse, last, local.hour == FIRST_HOUR)
     requests = [
         dg.RunRequest(run_key=f"{day}, asked for at {tick:%Y-%m-%d %H:%M}", partition_key=day.isoformat())
-        for day in wanted
-        if day.isoformat() not in under_way
+        for day in due
+        if day.isoformat() not in active_days
     ]
     if requests:
         return requests
-    waiting = f"; {len(under_way)} under way" if under_way else ""
-    return dg.SkipReason(f"every day to {last} is done or under way: the source ends with {newest}{waiting}")
+    active = f"; {len(active_days)} queued or running" if active_days else ""
+    return dg.SkipReason(f"every day to {last} is done, queued or running: the source ends with {newest}{active}")
 
 
-def _worth_asking(days: list[date], warehouse: Warehouse, last: date, first_tick: bool) -> list[date]:
+def _due_days(days: list[date], warehouse: Warehouse, last: date, first_tick: bool) -> list[date]:
     """Leave out failed days that are not due: a day is retried hourly for 2 days, daily for a week, then never."""
     tried = days_tried(warehouse, Span(days[0], days[-1])) if days else set()
     return [
@@ -77,7 +77,7 @@ def daily_corrections(
         return dg.SkipReason("the source is a file, which does not change")
     done = sorted(context.instance.get_materialized_partitions(dg.AssetKey("raw_counts")))
     if not done:
-        return dg.SkipReason("no day is in yet")
+        return dg.SkipReason("no day is ingested yet")
     last = date.fromisoformat(done[-1])
     again = set(days_between(max(home.first_day, last - timedelta(days=CORRECTED_DAYS - 1)), last))
     again |= set(days_to_read_again(warehouse, home, settings, last))
@@ -94,7 +94,7 @@ def monthly_challenge(
     context: dg.ScheduleEvaluationContext, home: dg.ResourceParam[Home], warehouse: dg.ResourceParam[Warehouse]
 ) -> dg.RunRequest | dg.SkipReason:
     """Retrain in the afternoon, after yesterday was ingested. No cooldown applies."""
-    if why_not := _cannot_train(home, warehouse):
+    if why_not := _why_no_training(home, warehouse):
         return dg.SkipReason(why_not)
     month = f"{context.scheduled_execution_time:%Y-%m}"
     return dg.RunRequest(
@@ -107,7 +107,7 @@ def quarterly_rebaseline(
     context: dg.ScheduleEvaluationContext, home: dg.ResourceParam[Home], warehouse: dg.ResourceParam[Warehouse]
 ) -> dg.RunRequest | dg.SkipReason:
     """Cut the frozen sets anew once a quarter, if a person turned the schedule on."""
-    if why_not := _cannot_train(home, warehouse):
+    if why_not := _why_no_training(home, warehouse):
         return dg.SkipReason(why_not)
     return dg.RunRequest(run_key=f"rebaseline of {context.scheduled_execution_time:%Y-%m}")
 
@@ -116,12 +116,12 @@ def weekly_baseline_check(
     context: dg.ScheduleEvaluationContext, home: dg.ResourceParam[Home], warehouse: dg.ResourceParam[Warehouse]
 ) -> dg.RunRequest | dg.SkipReason:
     """Check the frozen sets once a week: a correction of an old day changes what every challenger is judged on."""
-    if why_not := _cannot_train(home, warehouse):
+    if why_not := _why_no_training(home, warehouse):
         return dg.SkipReason(why_not)
     return dg.RunRequest(run_key=f"check of {context.scheduled_execution_time:%Y-%m-%d}")
 
 
-def _cannot_train(home: Home, warehouse: Warehouse) -> str | None:
+def _why_no_training(home: Home, warehouse: Warehouse) -> str | None:
     if home.source == "file":
         return "the source is a file, whose days are over"
     return None if recorded_split(warehouse, "train_baseline") else "the frozen sets of this home are not cut yet"
@@ -161,13 +161,13 @@ CADENCES = (
         daily_corrections,
         ingest,
         "0 10 * * *",
-        f"Reads the last {CORRECTED_DAYS} days that are in, and days that could not be read, once more.",
+        f"Reads the newest {CORRECTED_DAYS} ingested days again, and days that could not be read.",
     ),
     Cadence(
         monthly_challenge,
         retrain,
         "0 14 1 * *",
-        "A retrain through the same gate on the first of the month: a healthy champion must not age unseen.",
+        "A retrain through the same gate on the first of the month, so that a healthy champion is also challenged.",
     ),
     Cadence(
         weekly_baseline_check,

@@ -17,8 +17,8 @@ from bike_assets.settings import Settings
 
 MINIMUM_INTERVAL_SECONDS = 30
 DECIDED_ON_TAG, AGAINST_TAG = "bike/decided_on", "bike/against"
-MOST_TIMES_ASKED = 3
-UNDER_WAY = [
+MAX_REQUESTS = 3
+ACTIVE_STATUSES = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
@@ -31,7 +31,7 @@ UNDER_WAY = [
     job=retrain,
     minimum_interval_seconds=MINIMUM_INTERVAL_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Starts a retrain when the newest day's decision asks for one; once a day, decision and champion.",
+    description="Starts a retrain if the newest day's decision asks for one; once for each day, decision and champion.",
 )
 def retrain_on_decision(
     context: dg.SensorEvaluationContext, asset_event: dg.EventLogEntry, warehouse: dg.ResourceParam[Warehouse]
@@ -44,7 +44,7 @@ def retrain_on_decision(
     if not decision.asks_for_training:
         return dg.SkipReason(f"{day}: {decision}, {row['reason']}")
     if not row["acts"]:
-        return dg.SkipReason(f"{day}: {decision}, but it looks back on days before this home began")
+        return dg.SkipReason(f"{day}: {decision}, but the day lies before this home began")
     if row["held_until"] is not None:
         return dg.SkipReason(f"{day}: {decision}, held until {as_date(row['held_until'])} by the cooldown")
     figures = {name: f"{row[name]:.4f}" for name in ("r2", "rmse", "drift_share") if row[name] is not None}
@@ -65,7 +65,7 @@ def retrain_on_decision(
     job=refresh,
     minimum_interval_seconds=MINIMUM_INTERVAL_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="After a promotion, lets the new champion forecast, and look back on the week before.",
+    description="After a promotion, makes the new champion's forecasts, and its hindcasts of the week before.",
 )
 def refresh_on_promotion(
     context: dg.SensorEvaluationContext,
@@ -92,7 +92,7 @@ def refresh_on_promotion(
     job=promote,
     minimum_interval_seconds=MINIMUM_INTERVAL_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Finishes a promotion whose process died after summary.json was replaced: MLflow, audit, refresh.",
+    description="Completes a promotion whose process died after summary.json was replaced: MLflow, audit, refresh.",
 )
 def finish_on_broken_promotion(
     context: dg.SensorEvaluationContext, registry: dg.ResourceParam[Registry]
@@ -100,13 +100,13 @@ def finish_on_broken_promotion(
     """Detect a champion that was promoted but never materialized, when no retrain and no promotion is running."""
     now = registry.read().champion
     event = context.instance.get_latest_materialization_event(dg.AssetKey("champion"))
-    if now is None or event is None or told_by(event).get("version") == now.version:
-        return dg.SkipReason("the champion is the one that was last told of")
-    if under_way(context.instance, retrain.name) or under_way(context.instance, promote.name):
-        return dg.SkipReason("a promotion is under way")
+    if now is None or event is None or metadata_of(event).get("version") == now.version:
+        return dg.SkipReason("the champion is already materialized")
+    if has_active_run(context.instance, retrain.name) or has_active_run(context.instance, promote.name):
+        return dg.SkipReason("a retrain or a promotion is queued or running")
     return dg.RunRequest(
         run_key=f"finish-{now.version}-after-{event.run_id}",
-        tags={CAUSE_TAG: f"the promotion of version {now.version} was broken off"},
+        tags={CAUSE_TAG: f"the promotion of version {now.version} was interrupted"},
     )
 
 
@@ -114,7 +114,7 @@ def finish_on_broken_promotion(
     job=retrain,
     minimum_interval_seconds=MINIMUM_INTERVAL_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Asks again for a decided retrain whose process died and that Dagster could not run again.",
+    description="Requests a decided retrain again if its process died and Dagster could not retry it.",
 )
 def retrain_on_lost_run(
     context: dg.SensorEvaluationContext, registry: dg.ResourceParam[Registry]
@@ -125,29 +125,29 @@ def retrain_on_lost_run(
     if run is None or decided_on is None or run.status != dg.DagsterRunStatus.FAILURE:
         return dg.SkipReason("the newest retrain was not lost")
     if run.tags.get(WILL_RETRY_TAG) != "false" or run.tags.get(RUN_FAILURE_REASON_TAG) == "STEP_FAILURE":
-        return dg.SkipReason("the newest retrain failed by itself, or Dagster runs it again")
+        return dg.SkipReason("a step of the newest retrain failed, or Dagster retries it")
     now = registry.read().champion
     if now is None or str(now.version) != run.tags.get(AGAINST_TAG):
         return dg.SkipReason("the champion has changed since")
-    asked = [
+    requested = [
         each
         for each in context.instance.get_runs(dg.RunsFilter(job_name=retrain.name, tags={DECIDED_ON_TAG: decided_on}))
         if each.parent_run_id is None
     ]
-    if len(asked) >= MOST_TIMES_ASKED:
-        return dg.SkipReason(f"the retrain decided on {decided_on} was lost {len(asked)} times: it is given up")
+    if len(requested) >= MAX_REQUESTS:
+        return dg.SkipReason(f"the retrain decided on {decided_on} was lost {len(requested)} times: no more requests")
     return dg.RunRequest(
         run_key=f"again-after-{run.run_id}",
         tags={name: value for name, value in run.tags.items() if name.startswith("bike/")},
     )
 
 
-def under_way(instance: dg.DagsterInstance, job: str) -> bool:
+def has_active_run(instance: dg.DagsterInstance, job: str) -> bool:
     """Whether a run of a job is queued or running."""
-    return bool(instance.get_runs(dg.RunsFilter(job_name=job, statuses=UNDER_WAY), limit=1))
+    return bool(instance.get_runs(dg.RunsFilter(job_name=job, statuses=ACTIVE_STATUSES), limit=1))
 
 
-def told_by(asset_event: dg.EventLogEntry) -> dict[str, Any]:
+def metadata_of(asset_event: dg.EventLogEntry) -> dict[str, Any]:
     """Return a materialization's metadata, by name."""
     made = asset_event.asset_materialization
     return {name: value.value for name, value in made.metadata.items()} if made else {}

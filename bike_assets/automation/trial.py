@@ -39,7 +39,7 @@ def trial(
     for name in config.families:
         began, family = time.monotonic(), FAMILIES[name]
         model = family(family.quick_config(), settings.seed, settings.threads)
-        model.tell = context.log.info
+        model.log_progress = context.log.info
         training = train_and_score(model, data.rows, data.tests, data.spans)
         tables[name] = dg.MetadataValue.md(score_table(training))
         row = {

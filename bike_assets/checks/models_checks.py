@@ -5,7 +5,7 @@ import dagster as dg
 from bike_assets.assets.models import models
 from bike_assets.resources.registry import Registry
 
-MOST_DIFFERENCE = 1e-5
+MAX_DIFFERENCE = 1e-5
 
 
 def _served_equals_trained(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
@@ -15,9 +15,9 @@ def _served_equals_trained(asset: dg.AssetsDefinition) -> dg.AssetChecksDefiniti
         entry = registry.read().latest(asset.key.to_user_string())
         difference = entry.parity if entry else float("inf")
         return dg.AssetCheckResult(
-            passed=difference <= MOST_DIFFERENCE,
+            passed=difference <= MAX_DIFFERENCE,
             severity=dg.AssetCheckSeverity.ERROR,
-            metadata={"greatest_relative_difference": difference, "allowed": MOST_DIFFERENCE},
+            metadata={"greatest_relative_difference": difference, "allowed": MAX_DIFFERENCE},
         )
 
     return check

@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 
 from bike_assets.assets.monitoring import champion_performance, drift_report, retrain_decision
-from bike_assets.core.drift import LEAST_CURRENT_ROWS
+from bike_assets.core.drift import MIN_CURRENT_ROWS
 from bike_assets.partitions import days_of
 from bike_assets.resources.table_rows import one_row
 from bike_assets.resources.warehouse import Warehouse
@@ -34,7 +34,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Bound:
+class BoundCheck:
     """A check that compares a figure of the newest day with a bound.
 
     Attributes:
@@ -66,8 +66,8 @@ class Bound:
         )
 
 
-BOUNDS = (
-    Bound(
+BOUND_CHECKS = (
+    BoundCheck(
         "r2_is_above_critical",
         champion_performance,
         "Over the newest 7 days the champion's R² a day ahead is not below the bound of a reactive retrain.",
@@ -76,7 +76,7 @@ BOUNDS = (
         lambda settings, _: settings.r2_critical,
         is_critical=True,
     ),
-    Bound(
+    BoundCheck(
         "r2_is_above_warning",
         champion_performance,
         "Over the newest 7 days the champion's R² a day ahead is that of a healthy model.",
@@ -84,7 +84,7 @@ BOUNDS = (
         ge,
         lambda settings, _: settings.r2_warning,
     ),
-    Bound(
+    BoundCheck(
         "rmse_is_within_limit",
         champion_performance,
         "Over the newest 7 days the champion's RMSE a day ahead is not above the limit of a reactive retrain.",
@@ -93,7 +93,7 @@ BOUNDS = (
         lambda settings, _: settings.rmse_limit,
         is_critical=True,
     ),
-    Bound(
+    BoundCheck(
         "champion_beats_seasonal_naive",
         champion_performance,
         "Over the newest 7 days the champion's day-ahead forecasts are better than no model at all.",
@@ -101,7 +101,7 @@ BOUNDS = (
         gt,
         lambda _, row: row.get("naive_r2"),
     ),
-    Bound(
+    BoundCheck(
         "champion_keeps_up_with_seasonal_naive",
         retrain_decision,
         "The champion was not worse than no model at all for days in a row (BIKE_NAIVE_ALARM_DAYS).",
@@ -109,52 +109,52 @@ BOUNDS = (
         lt,
         lambda settings, _: settings.naive_alarm_days,
     ),
-    Bound(
+    BoundCheck(
         "drift_share_is_below_warning",
         drift_report,
-        "Fewer columns have drifted than would have a healthy model watched.",
+        "The share of drifted columns is below the bound at which a healthy model is watched.",
         "drift_share",
         lt,
         lambda settings, _: settings.drift_warning,
     ),
-    Bound(
+    BoundCheck(
         "drift_share_is_below_critical",
         drift_report,
-        "Fewer columns have drifted than would make a weak model be retrained.",
+        "The share of drifted columns is below the bound at which a weak model is retrained.",
         "drift_share",
         lt,
         lambda settings, _: settings.drift_critical,
     ),
-    Bound(
+    BoundCheck(
         "current_window_is_large_enough",
         drift_report,
-        "The newest 7 days have rows enough to speak of drift.",
+        "The newest 7 days have enough rows to measure drift.",
         "rows_current",
         ge,
-        lambda *_: LEAST_CURRENT_ROWS,
+        lambda *_: MIN_CURRENT_ROWS,
     ),
 )
 
 
-def _check(bound: Bound) -> dg.AssetChecksDefinition:
-    @dg.asset_check(asset=bound.asset, name=bound.name, description=bound.description)
-    def check(
+def _check(check: BoundCheck) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=check.asset, name=check.name, description=check.description)
+    def evaluate(
         context: dg.AssetCheckExecutionContext,
         warehouse: dg.ResourceParam[Warehouse],
         settings: dg.ResourceParam[Settings],
     ) -> dg.AssetCheckResult:
-        return bound.judge(known_figures(bound.asset, warehouse, settings, days_of(context)[-1]), settings)
+        return check.judge(known_figures(check.asset, warehouse, settings, days_of(context)[-1]), settings)
 
-    return check
+    return evaluate
 
 
 def known_figures(asset: dg.AssetsDefinition, warehouse: Warehouse, settings: Settings, day: date) -> Row:
     """Return the known figures of a day; none if too few forecasts were compared."""
-    questions = {champion_performance.key: PERFORMANCE, drift_report.key: DRIFT, retrain_decision.key: DECISION}
-    row = one_row(warehouse.query(questions[asset.key], day=day)) or {}
+    queries = {champion_performance.key: PERFORMANCE, drift_report.key: DRIFT, retrain_decision.key: DECISION}
+    row = one_row(warehouse.query(queries[asset.key], day=day)) or {}
     known = {name: value for name, value in row.items() if value is not None}
     too_few = asset is champion_performance and known.get("n", 0) < settings.min_scored_rows
     return {} if too_few else known
 
 
-checks = [_check(bound) for bound in BOUNDS]
+checks = [_check(each) for each in BOUND_CHECKS]

@@ -35,32 +35,34 @@ class DayCheck:
     Attributes:
         name: a statement that is true when the check passes.
         severity: ERROR blocks downstream assets.
-        means: what holds when the check passes.
+        description: what holds when the check passes.
         is_bad: returns for each audit row whether the day is bad.
         describe: returns what is wrong with a bad day.
     """
 
     name: str
     severity: dg.AssetCheckSeverity
-    means: str
+    description: str
     is_bad: Callable[[pd.DataFrame, Settings], "pd.Series[bool]"]
     describe: Callable[[pd.Series], str]
 
     @property
     def spec(self) -> dg.AssetCheckSpec:
         """The check's spec for Dagster."""
-        return dg.AssetCheckSpec(self.name, asset=raw_counts, blocking=self.severity is ERROR, description=self.means)
+        return dg.AssetCheckSpec(
+            self.name, asset=raw_counts, blocking=self.severity is ERROR, description=self.description
+        )
 
     def judge(self, audit: pd.DataFrame, settings: Settings) -> dg.AssetCheckResult:
         """Judge the days of a run, and name the bad ones."""
         bad = audit[self.is_bad(audit, settings)] if len(audit) else audit
-        told = [f"{as_date(row['day'])}: {self.describe(row)}" for _, row in bad.head(SHOWN_DAYS).iterrows()]
+        descriptions = [f"{as_date(row['day'])}: {self.describe(row)}" for _, row in bad.head(SHOWN_DAYS).iterrows()]
         return dg.AssetCheckResult(
             check_name=self.name,
             passed=bad.empty,
             severity=self.severity,
-            description="; ".join(told) or None,
-            metadata={"days": len(audit), "bad_days": len(bad), "which": "\n".join(told)},
+            description="; ".join(descriptions) or None,
+            metadata={"days": len(audit), "bad_days": len(bad), "which": "\n".join(descriptions)},
         )
 
 
@@ -68,7 +70,7 @@ DAY_CHECKS = (
     DayCheck(
         READ_WHOLE,
         ERROR,
-        "Every day has as many rows as the source itself reports for it; a day that has not is left as it was.",
+        "Every day has as many rows as the source reports for it. Another day keeps its old rows.",
         lambda audit, _: audit["unread"].notna() | (audit["rows_read"] < audit["rows_reported"]),
         lambda row: row["unread"] or f"{row['rows_read']:.0f} of {row['rows_reported']:.0f} rows",
     ),
@@ -77,12 +79,12 @@ DAY_CHECKS = (
         ERROR,
         "No counter has two rows for one hour.",
         lambda audit, _: audit["double_keys"] > 0,
-        lambda row: f"{row['double_keys']:.0f} hours of counters are there twice",
+        lambda row: f"{row['double_keys']:.0f} hours of counters occur twice",
     ),
     DayCheck(
         "hours_are_over",
         ERROR,
-        "No row is about an hour that had not begun when it was read.",
+        "Every row is of an hour that had begun when it was read.",
         lambda audit, _: audit["rows_in_future"] > 0,
         lambda row: f"{row['rows_in_future']:.0f} rows in the future, left out",
     ),
@@ -98,7 +100,7 @@ DAY_CHECKS = (
         ERROR,
         "Every row has a time at the start of an hour and a whole number of bikes.",
         lambda audit, _: audit["rows_unreadable"] > 0,
-        lambda row: f"{row['rows_unreadable']:.0f} rows of another form, left out",
+        lambda row: f"{row['rows_unreadable']:.0f} unreadable rows, left out",
     ),
     DayCheck(
         "rows_name_their_counter",
@@ -112,14 +114,14 @@ DAY_CHECKS = (
     DayCheck(
         "days_have_all_their_hours",
         WARN,
-        "Every local day has its 23, 24 or 25 hours; the first and last day of an export often have not.",
+        "Every local day has its 23, 24 or 25 hours; the first and last day of an export often have fewer.",
         lambda audit, settings: audit["hours"] != hours_in_days(audit["day"], settings.timezone),
         lambda row: f"{row['hours']:.0f} hours",
     ),
     DayCheck(
         "rows_fit_the_counters_of_the_week",
         WARN,
-        "A day has 0.8 to 1.2 times the rows that the counters of the seven days before it make in its hours.",
+        "A day has 0.8 to 1.2 times the rows expected from the counters of the seven days before it.",
         lambda audit, settings: (
             (audit["counters_before"] > 0) & ~_share_of_expected(audit, settings).between(*ROWS_BAND)
         ),
@@ -130,7 +132,7 @@ DAY_CHECKS = (
     DayCheck(
         "counts_are_plausible",
         WARN,
-        "No count is far beyond its counter's own history; outliers are kept, flagged and not learned from.",
+        "No count is far beyond its counter's own history; outliers are kept, flagged and excluded from training.",
         lambda audit, _: audit["outliers"] > 0,
         lambda row: f"{row['outliers']:.0f} outliers",
     ),

@@ -15,7 +15,7 @@ from rich.table import Table
 from bike_assets.core.backtest import NAIVE, Backtest, Refit, run_backtest
 from bike_assets.core.families import FAMILIES
 from bike_assets.core.features import HORIZONS
-from bike_assets.core.ingestion import digest_reading
+from bike_assets.core.ingestion import classify_rows
 from bike_assets.core.portal_export import read_export
 from bike_assets.core.scoring import Scores
 from bike_assets.core.splits import Span
@@ -69,7 +69,7 @@ def usable_counts(settings: Settings, path: Path, span: Span) -> pd.DataFrame:
     """Return the rows of an export that a model may learn from: usable, one per counter and hour, no outliers."""
     nothing = pd.DataFrame({"day": pd.Series(dtype="datetime64[s]"), "counter_id": [], "busiest": []})
     published = read_export(path, settings.portal_fields, settings.portal_labels)
-    reading = digest_reading(span, published, datetime.now(UTC), nothing, settings.outlier_rule, settings.timezone)
+    reading = classify_rows(span, published, datetime.now(UTC), nothing, settings.outlier_rule, settings.timezone)
     rows = reading.rows[~reading.rows["is_outlier"]]
     return rows.astype({"counter_id": str})
 

@@ -1,6 +1,6 @@
 """The API keys of a setting. Checking the key of a request belongs to `serving.security`."""
 
-SHORTEST_KEY = 16
+MIN_KEY_LENGTH = 16
 
 
 def read_api_keys(text: str) -> dict[str, str]:
@@ -15,9 +15,9 @@ def read_api_keys(text: str) -> dict[str, str]:
         name, colon, key = (each.strip() for each in part.partition(":"))
         if not (name and colon):
             raise ValueError(f"part {position} has to be name:key")
-        if len(key) < SHORTEST_KEY or not key.isascii():
-            raise ValueError(f"the key of {name} has to be {SHORTEST_KEY} or more ASCII characters")
+        if len(key) < MIN_KEY_LENGTH or not key.isascii():
+            raise ValueError(f"the key of {name} has to be {MIN_KEY_LENGTH} or more ASCII characters")
         if name in keys:
-            raise ValueError(f"{name} stands there twice: give the newer key a name of its own")
+            raise ValueError(f"{name} occurs twice: give the newer key its own name")
         keys[name] = key
     return keys

@@ -21,7 +21,7 @@ from bike_assets.core.features import HORIZONS, SEASONAL, build_cube, feature_ro
 from bike_assets.core.local_time import days_between
 from bike_assets.core.scoring import Scores, score
 from bike_assets.core.splits import Span
-from bike_assets.core.training import refuse_unfit
+from bike_assets.core.training import validate_training_rows
 from bike_assets.core.weather_cube import WeatherCube
 
 NAIVE = "seasonal_naive"
@@ -83,7 +83,7 @@ def run_backtest(
     seed: int,
     threads: int,
     weather: WeatherCube | None = None,
-    tell: Callable[[str], None] = lambda _: None,
+    log_progress: Callable[[str], None] = lambda _: None,
 ) -> Backtest:
     """Forecast each day of a span from what was known before it.
 
@@ -97,12 +97,12 @@ def run_backtest(
         seed: of the fits.
         threads: of the fits.
         weather: of the same days, if any.
-        tell: is called with each progress message.
+        log_progress: is called with each progress message.
 
     Raises:
         ValueError: there are no counts in the span, or none before it to train on.
     """
-    tell("making features")
+    log_progress("making features")
     rows = _rows(counts, span, country, timezone, weather)
     inside = rows["day"].between(pd.Timestamp(span.first), pd.Timestamp(span.last))
     scored = rows[inside].reset_index(drop=True)
@@ -112,10 +112,10 @@ def run_backtest(
     results = {name: FamilyResult(np.full(len(scored), np.nan)) for name in families}
     for part in _parts(span, refit):
         before = rows[rows["day"] < pd.Timestamp(part.first)]
-        refuse_unfit(before)
+        validate_training_rows(before)
         where = scored["day"].between(pd.Timestamp(part.first), pd.Timestamp(part.last)).to_numpy()
         scored.loc[where, "is_new"] = ~scored.loc[where, "counter_id"].isin(before["counter_id"].unique())
-        _forecast_part(part, before, scored[where], where, results, seed, threads, tell)
+        _forecast_part(part, before, scored[where], where, results, seed, threads, log_progress)
     results[NAIVE] = FamilyResult(scored[SEASONAL].to_numpy(dtype=np.float64))
     return Backtest(scored, results, [day for day in days_between(span.first, span.last) if is_holiday(day, country)])
 
@@ -128,12 +128,12 @@ def _forecast_part(
     results: dict[str, FamilyResult],
     seed: int,
     threads: int,
-    tell: Callable[[str], None],
+    log_progress: Callable[[str], None],
 ) -> None:
     trained: dict[str, Trained] = {}
     seconds: dict[str, float] = {}
     for name in sorted(results, key=list(FAMILIES).index):
-        tell(f"fitting {name} on {len(before):,} rows before {part.first}")
+        log_progress(f"fitting {name} on {len(before):,} rows before {part.first}")
         family = FAMILIES[name](FAMILIES[name].config_type(), seed, threads)
         family.counters = sorted(before["counter_id"].unique())
         ready = {member.name: trained[member.name] for member in MEMBERS if member.name in trained}

@@ -7,7 +7,7 @@ import pandas as pd
 
 from bike_assets.core.scoring import score
 
-SIDES = {"counter": "counter_id", "hour": "hour", "weekday": "weekday"}
+GROUPINGS = {"counter": "counter_id", "hour": "hour", "weekday": "weekday"}
 """Each grouping of the scores, and the column of the feature rows that defines it."""
 
 
@@ -23,8 +23,8 @@ def scores_by(rows: pd.DataFrame, column: str) -> pd.DataFrame:
     """
     found = []
     for value, part in rows.groupby(column, sort=True):
-        ours = score(part["bike_count"], part["predicted_count"])
+        forecast = score(part["bike_count"], part["predicted_count"])
         naive = score(part["bike_count"], part["naive_count"])
-        beside = {f"naive_{name}": figure for name, figure in naive.as_row().items() if name != "n"}
-        found.append({column: value, **ours.as_row(), **beside})
+        naive_figures = {f"naive_{name}": figure for name, figure in naive.as_row().items() if name != "n"}
+        found.append({column: value, **forecast.as_row(), **naive_figures})
     return pd.DataFrame(found)

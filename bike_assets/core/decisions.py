@@ -162,8 +162,8 @@ def _judge_challenger(
     if not _is_known(champion_r2_current):
         return Decision(Verdict.NOT_ENOUGH_DATA, "the champion could not be scored on test_current")
     if current_days < MIN_CURRENT_DAYS:
-        told = f"{current_days} days since the baseline, {MIN_CURRENT_DAYS} needed to compare with a champion"
-        return Decision(Verdict.NOT_ENOUGH_DATA, told)
+        reason = f"{current_days} days since the baseline, {MIN_CURRENT_DAYS} needed to compare with a champion"
+        return Decision(Verdict.NOT_ENOUGH_DATA, reason)
     return _decide_by_gain(r2_current, champion_r2_current, rule, interval)
 
 
@@ -212,8 +212,8 @@ def _decide_by_matrix(week: WeekFigures, rule: RetrainRule) -> Decision:
     if _is_known(rmse) and rmse > rule.rmse_limit:
         return Decision(RetrainDecision.RETRAIN_REACTIVE, f"RMSE {rmse:.1f} is above {rule.rmse_limit:.1f}")
     if rule.naive_is_cause and week.days_behind_naive >= rule.naive_days:
-        told = f"R² {r2:.3f}, worse than the seasonal naive for {week.days_behind_naive} days"
-        return Decision(RetrainDecision.RETRAIN_REACTIVE, told)
+        reason = f"R² {r2:.3f}, worse than the seasonal naive for {week.days_behind_naive} days"
+        return Decision(RetrainDecision.RETRAIN_REACTIVE, reason)
     if not _is_known(week.drift_share):
         return Decision(RetrainDecision.NOT_ENOUGH_DATA, f"R² {r2:.3f} is not critical, and drift is not known")
     return _decide_by_drift(r2, week.drift_share, rule)
@@ -231,19 +231,21 @@ def _decide_by_drift(r2: float, drift_share: float, rule: RetrainRule) -> Decisi
 
 
 def held_until(
-    day: date, in_vain: Sequence[date], rule: CooldownRule, comparable_from: date | None = None
+    day: date, failed_challenges: Sequence[date], rule: CooldownRule, comparable_from: date | None = None
 ) -> date | None:
     """Return the day from which a retrain may start, or None where nothing holds it back.
 
     Args:
         day: the day of the decision to retrain.
-        in_vain: days of the evaluations that ended in SKIP or REJECT since the champion was promoted.
+        failed_challenges: days of the evaluations that ended in SKIP or REJECT since the champion was promoted.
         rule: the lengths of the cooldown.
         comparable_from: the first day on which a challenger can be compared with the champion.
     """
     ends = [comparable_from] if comparable_from else []
-    if in_vain:
-        ends.append(max(in_vain) + timedelta(days=rule.first_days if len(in_vain) == 1 else rule.later_days))
+    if failed_challenges:
+        ends.append(
+            max(failed_challenges) + timedelta(days=rule.first_days if len(failed_challenges) == 1 else rule.later_days)
+        )
     return max((end for end in ends if day < end), default=None)
 
 

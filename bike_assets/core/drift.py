@@ -23,15 +23,15 @@ RECENT_WEEKS = 8
 GAP_DAYS = 7
 SETTLING_DAYS = 28
 """The first days of a home have no base of their own; a reference leaves them out."""
-LEAST_REFERENCE_DAYS = 21
+MIN_REFERENCE_DAYS = 21
 SAMPLE_ROWS = 20_000
-LEAST_CURRENT_ROWS = 1_600
+MIN_CURRENT_ROWS = 1_600
 FEATURES_COMPARED = ("ratio_7_day_hour_mean", "level_7_over_28")
 COLUMNS = ("count_to_level", "count_to_base", "predicted_to_level", "residual_to_level", *FEATURES_COMPARED)
-LEAST_THRESHOLD = 0.1
+MIN_THRESHOLD = 0.1
 """Evidently's default threshold for this statistic."""
-TIMES_AN_ORDINARY_WEEK = 1.75
-QUIET = 10.0
+ORDINARY_WEEK_FACTOR = 1.75
+LEVEL_OFFSET = 10.0
 """Bikes an hour added to a level before dividing by it, so that counters with few bikes weigh little."""
 
 
@@ -88,7 +88,7 @@ def pick_reference(day: date, first_day: date) -> Reference | None:
     recent = Span(max(recent_end - timedelta(days=7 * RECENT_WEEKS - 1), usable), recent_end)
     for name, span in (("same weeks last year", last_year), ("the weeks before", recent)):
         whole = Span(span.last - timedelta(days=span.days // 7 * 7 - 1), span.last)
-        if whole.days >= LEAST_REFERENCE_DAYS:
+        if whole.days >= MIN_REFERENCE_DAYS:
             return Reference(whole, name)
     return None
 
@@ -108,7 +108,7 @@ def measure_drift(current: pd.DataFrame, reference: pd.DataFrame, seed: int, htm
     shared = set(current["counter_id"]) & set(reference["counter_id"])
     current, reference = (_sample(_comparable(rows[rows["counter_id"].isin(shared)]), seed)
                           for rows in (current, reference))  # fmt: skip
-    if min(len(current), len(reference)) < LEAST_CURRENT_ROWS:
+    if min(len(current), len(reference)) < MIN_CURRENT_ROWS:
         return Drift(None, (), len(current), len(reference))
     from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset
@@ -129,7 +129,7 @@ def measure_drift(current: pd.DataFrame, reference: pd.DataFrame, seed: int, htm
 
 def _comparable(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the day and COLUMNS of rows; rows with a missing value are left out."""
-    level = np.expm1(rows["log_level_28"]) + QUIET
+    level = np.expm1(rows["log_level_28"]) + LEVEL_OFFSET
     columns = {
         "count_to_level": rows["bike_count"] / level,
         "count_to_base": np.log1p(rows["bike_count"]) - np.log1p(rows[SEASONAL]),
@@ -142,7 +142,7 @@ def _comparable(rows: pd.DataFrame) -> pd.DataFrame:
 def _thresholds(reference: pd.DataFrame) -> dict[str, float]:
     """Return for each column 1.75 times the mean distance of a reference week from the others, at least 0.1."""
     week = (reference["day"] - reference["day"].min()).dt.days // 7
-    return {column: max(LEAST_THRESHOLD, TIMES_AN_ORDINARY_WEEK * _mean_distance(reference[column], week))
+    return {column: max(MIN_THRESHOLD, ORDINARY_WEEK_FACTOR * _mean_distance(reference[column], week))
             for column in COLUMNS}  # fmt: skip
 
 

@@ -66,8 +66,8 @@ def gain_of(days: "pd.Series[date]", actual: ArrayLike, challenger: ArrayLike, c
     low = high = np.nan
     if len(by_day) > 1 and not np.isnan(whole[0]):
         drawn = np.random.default_rng(seed).multinomial(len(by_day), np.full(len(by_day), 1 / len(by_day)), size=DRAWS)
-        ours, theirs = _r2s((drawn @ by_day).T)
-        low, high = np.nanquantile(ours - theirs, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        challenger_r2, champion_r2 = _r2s((drawn @ by_day).T)
+        low, high = np.nanquantile(challenger_r2 - champion_r2, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     left = 1 - whole[1]
     gain = float(whole[0] - whole[1])
     return Gain(gain, float(low), float(high), float(gain / left) if left > 0 else np.nan)

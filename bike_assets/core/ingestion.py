@@ -10,13 +10,19 @@ import numpy as np
 import pandas as pd
 
 from bike_assets.core.local_time import day_numbers, days_between, local_days
-from bike_assets.core.plausibility import OutlierRule, are_outliers, busiest_hours, counters_in_week_before, together
+from bike_assets.core.plausibility import (
+    OutlierRule,
+    are_outliers,
+    busiest_hours,
+    concat_busiest,
+    counters_in_week_before,
+)
 from bike_assets.core.published import INCOMPLETE, Problem, problems_of
 from bike_assets.core.splits import Span
 
-MOST_SHRINKAGE = 0.5
+MAX_SHRINKAGE = 0.5
 """A day keeps its old rows if more than this share disappears at once: publishers correct rows, not whole days."""
-COUNTED = {
+PROBLEMS_BY_COLUMN = {
     "rows_without_counter": tuple(str(problem) for problem in INCOMPLETE),
     "rows_negative": (str(Problem.NEGATIVE_COUNT),),
     "rows_in_future": (str(Problem.IN_THE_FUTURE),),
@@ -36,8 +42,8 @@ class Reading:
     Attributes:
         rows: rows of `comptage_velo` without ingested_at; one a counter and hour, the last published one.
         rejected: rows of `rejected_counts` without ingested_at.
-        days: by local day rows_reported, rows_read, rows_kept, the counts of `COUNTED`, rows_duplicated, outliers,
-            hours, counters and counters_before; including days without rows.
+        days: by local day rows_reported, rows_read, rows_kept, the columns of `PROBLEMS_BY_COLUMN`, rows_duplicated,
+            outliers, hours, counters and counters_before; including days without rows.
         busiest: `busiest_hours` of the rows.
     """
 
@@ -47,7 +53,7 @@ class Reading:
     busiest: pd.DataFrame
 
 
-def digest_reading(
+def classify_rows(
     span: Span,
     published: pd.DataFrame,
     read_at: datetime,
@@ -82,12 +88,12 @@ def digest_reading(
     days["rows_reported"] = days["rows_read"] if reported is None or span.days > 1 else reported
     days["rows_kept"] = rows_by_day(span, rows)
     days["rows_duplicated"] = rows_by_day(span, usable) - days["rows_kept"]
-    for name, counted in COUNTED.items():
-        days[name] = rows_by_day(span, rejected[rejected["problem"].isin(counted)])
+    for name, problems_counted in PROBLEMS_BY_COLUMN.items():
+        days[name] = rows_by_day(span, rejected[rejected["problem"].isin(problems_counted)])
     days["outliers"] = rows_by_day(span, rows[rows["is_outlier"]])
     days["hours"] = rows_by_day(span, rows[["day", "counted_at"]].drop_duplicates())
     days["counters"] = rows_by_day(span, busiest)
-    days["counters_before"] = counters_in_week_before(days["day"], together(history, busiest))
+    days["counters_before"] = counters_in_week_before(days["day"], concat_busiest(history, busiest))
     return Reading(rows, rejected, days, busiest)
 
 
@@ -102,7 +108,7 @@ def empty_days(span: Span) -> pd.DataFrame:
     return pd.DataFrame({"day": pd.to_datetime(days_between(span.first, span.last)).astype("datetime64[s]")})
 
 
-def unbelievable_days(days: pd.DataFrame, rows_known: pd.Series) -> pd.Series:
+def shrinkage_reasons(days: pd.DataFrame, rows_known: pd.Series) -> pd.Series:
     """Return for each day that lost most of its rows why its old rows are kept; None for other days.
 
     Args:
@@ -110,10 +116,10 @@ def unbelievable_days(days: pd.DataFrame, rows_known: pd.Series) -> pd.Series:
         rows_known: rows in the table by local day, before this reading.
     """
     known = days["day"].map(rows_known).fillna(0).astype("int64")
-    told = [
-        f"the source now publishes {left:,} of the {before:,} rows that it had: they are kept"
-        if before and left < before * (1 - MOST_SHRINKAGE)
+    reasons = [
+        f"the source now publishes {left:,} of the {before:,} rows that it had: the old rows are kept"
+        if before and left < before * (1 - MAX_SHRINKAGE)
         else None
         for left, before in zip(days["rows_kept"], known, strict=True)
     ]
-    return pd.Series(told, days.index, dtype=object)
+    return pd.Series(reasons, days.index, dtype=object)

@@ -48,12 +48,12 @@ def promotion(deployment: Mapping[str, Any], figures: Mapping[str, Any], link: s
         link: the run's page.
     """
     before = _number(deployment.get("replaced_version") or None, ".0f")
-    instead = "" if before == UNKNOWN else f" in place of version {before}"
-    who = f"{_text(deployment.get('family'))} {_version(deployment.get('version'))}"
+    replaced = "" if before == UNKNOWN else f" in place of version {before}"
+    version = f"{_text(deployment.get('family'))} {_version(deployment.get('version'))}"
     decided_by = _text(deployment.get("decided_by"))
     return Message(
-        f"New champion: {who}",
-        f"{who} serves from now on{instead}, by {decided_by}: {_text(deployment.get('reason'))}.",
+        f"New champion: {version}",
+        f"{version} now serves{replaced}, decided by {decided_by}: {_text(deployment.get('reason'))}.",
         Severity.INFO,
         _evaluation(
             {
@@ -98,24 +98,24 @@ def failed_run(job: str, step: str | None, error: str | None, link: str | None =
 
 
 def failing_check(
-    title: str, promise: str, is_error: bool, figures: Mapping[str, Any], link: str | None = None
+    title: str, statement: str, is_error: bool, figures: Mapping[str, Any], link: str | None = None
 ) -> Message:
     """Announce that a check has begun to fail.
 
     Args:
         title: what the failure means, in a few words.
-        promise: the sentence that holds when the check passes.
+        statement: what holds when the check passes.
         is_error: whether the check's severity is error, not warning.
         figures: the check's figures, by name.
         link: the run's page.
     """
     severity = Severity.CRITICAL if is_error else Severity.WARNING
-    return Message(title, f"This does not hold: {promise}", severity, _as_texts(figures), link)
+    return Message(title, f"This does not hold: {statement}", severity, _as_texts(figures), link)
 
 
-def recovered_check(title: str, promise: str, figures: Mapping[str, Any], link: str | None = None) -> Message:
+def recovered_check(title: str, statement: str, figures: Mapping[str, Any], link: str | None = None) -> Message:
     """Announce that a failed check passes again; the arguments are those of `failing_check`."""
-    return Message(f"Over: {title}", f"This holds again: {promise}", Severity.INFO, _as_texts(figures), link)
+    return Message(f"Resolved: {title}", f"This holds again: {statement}", Severity.INFO, _as_texts(figures), link)
 
 
 def _as_texts(figures: Mapping[str, Any]) -> dict[str, str]:
@@ -140,12 +140,12 @@ def _evaluation(row: Mapping[str, Any]) -> dict[str, str]:
 
 def _gain(row: Mapping[str, Any]) -> str:
     """The gain in R2; with its interval and its share of the champion's residual, where they are known."""
-    told = _number(row.get("gain"), "+.4f")
+    text = _number(row.get("gain"), "+.4f")
     low, high = (_number(row.get(name), "+.4f") for name in ("gain_low", "gain_high"))
     if UNKNOWN not in (low, high):
-        told += f" ({low} to {high})"
+        text += f" ({low} to {high})"
     share = _number(row.get("gain_residual_share"), ".0%")
-    return told if share == UNKNOWN else f"{told}, {share} of what the champion leaves"
+    return text if share == UNKNOWN else f"{text}, {share} of the champion's residual"
 
 
 def _number(value: float | None, form: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from bike_assets.core.breakdown import SIDES
+from bike_assets.core.breakdown import GROUPINGS
 from bike_assets.core.plots import city_by_hour, error_by_hour, worst_counters
 from bike_assets.core.scoring import Scores
 from bike_assets.core.training import Training
@@ -42,17 +42,17 @@ def report_of(training: Training) -> ModelReport:
     return ModelReport(
         metrics={**_named(training.scores), **_named(training.naive_scores, "naive_")},
         curves={
-            f"{metric}_by_{side}": _curve(training.sides[side], SIDES[side], metric)
-            for side in ("hour", "weekday")
+            f"{metric}_by_{grouping}": _curve(training.group_scores[grouping], GROUPINGS[grouping], metric)
+            for grouping in ("hour", "weekday")
             for metric in CURVES
         },
-        tables={f"scores_by_{side}.json": table for side, table in training.sides.items()},
+        tables={f"scores_by_{grouping}.json": table for grouping, table in training.group_scores.items()},
         figures={
             "newest_week.png": city_by_hour(training.newest_week, "The newest week of test_current, a day ahead"),
             "error_by_hour.png": error_by_hour(
-                training.sides["hour"], "Error by local hour, test_current, a day ahead"
+                training.group_scores["hour"], "Error by local hour, test_current, a day ahead"
             ),
-            "worst_counters.png": worst_counters(training.sides["counter"], "The worst counters, test_current"),
+            "worst_counters.png": worst_counters(training.group_scores["counter"], "The worst counters, test_current"),
         },
     )
 

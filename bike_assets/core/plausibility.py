@@ -13,7 +13,7 @@ import pandas as pd
 from bike_assets.core.local_time import day_numbers
 
 HISTORY_DAYS = 56
-LEAST_HISTORY_DAYS = 14
+MIN_HISTORY_DAYS = 14
 WEEK = 7
 SILENT_AFTER_DAYS = 3
 NEW_FOR_DAYS = 28
@@ -47,7 +47,7 @@ def busiest_hours(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.groupby(["day", "counter_id"], observed=True, as_index=False).agg(busiest=("bike_count", "max"))
 
 
-def together(*busiest: pd.DataFrame) -> pd.DataFrame:
+def concat_busiest(*busiest: pd.DataFrame) -> pd.DataFrame:
     """Concatenate several `busiest_hours`; skip empty ones, whose column types would change the result."""
     return pd.concat([each for each in busiest if len(each)] or busiest[:1])
 
@@ -66,10 +66,10 @@ def are_outliers(rows: pd.DataFrame, busiest: pd.DataFrame, history: pd.DataFram
     suspects = rows.loc[outliers, ["day", "counter_id"]].astype({"counter_id": str})
     if suspects.empty:
         return outliers
-    known = together(history, busiest).astype({"counter_id": str})
+    known = concat_busiest(history, busiest).astype({"counter_id": str})
     known = known[(known["busiest"] > 0) & known["counter_id"].isin(suspects["counter_id"].unique())]
     table = known.pivot_table(index="day", columns="counter_id", values="busiest", aggfunc="max").asfreq("D")
-    typical = table.rolling(HISTORY_DAYS, min_periods=LEAST_HISTORY_DAYS).median().shift(1)
+    typical = table.rolling(HISTORY_DAYS, min_periods=MIN_HISTORY_DAYS).median().shift(1)
     limits = (rule.factor * typical).clip(lower=rule.floor).stack()
     found = limits.reindex(pd.MultiIndex.from_frame(suspects)).to_numpy()
     outliers[outliers] = counts[outliers] > np.where(np.isnan(found), np.inf, found)
@@ -86,12 +86,12 @@ def counters_in_week_before(days: pd.Series, seen: pd.DataFrame) -> pd.Series:
     if days.empty or seen.empty:
         return pd.Series(0, days.index, dtype="int64")
     counters, names = pd.factorize(seen["counter_id"].astype(object))
-    numbers, asked = day_numbers(seen["day"]), day_numbers(days)
-    first = min(int(numbers.min()), int(asked.min()) - WEEK)
-    present = np.zeros((max(int(numbers.max()), int(asked.max())) - first + 2, len(names)), dtype=np.int64)
+    numbers, wanted = day_numbers(seen["day"]), day_numbers(days)
+    first = min(int(numbers.min()), int(wanted.min()) - WEEK)
+    present = np.zeros((max(int(numbers.max()), int(wanted.max())) - first + 2, len(names)), dtype=np.int64)
     present[numbers - first + 1, counters] = 1
     until = present.cumsum(axis=0)
-    return pd.Series((until[asked - first] > until[asked - first - WEEK]).sum(axis=1), days.index, dtype="int64")
+    return pd.Series((until[wanted - first] > until[wanted - first - WEEK]).sum(axis=1), days.index, dtype="int64")
 
 
 def counter_states(counters: pd.DataFrame, first: date, newest: date) -> list[str]:
@@ -103,14 +103,18 @@ def counter_states(counters: pd.DataFrame, first: date, newest: date) -> list[st
         newest: the newest day of the counts.
     """
     newest_day = pd.Timestamp(newest)
-    unseen = (newest_day - pd.to_datetime(counters["last_day"])).dt.days
-    uncounting = (newest_day - pd.to_datetime(counters["last_counting_day"])).dt.days.fillna(np.inf)
+    days_unseen = (newest_day - pd.to_datetime(counters["last_day"])).dt.days
+    days_without_bikes = (newest_day - pd.to_datetime(counters["last_counting_day"])).dt.days.fillna(np.inf)
     age = (newest_day - pd.to_datetime(counters["first_day"])).dt.days
     began_later = pd.to_datetime(counters["first_day"]) > pd.Timestamp(first + timedelta(days=WEEK))
     return [
         str(state)
         for state in np.select(
-            [unseen >= GONE_AFTER_DAYS, uncounting >= SILENT_AFTER_DAYS, began_later & (age < NEW_FOR_DAYS)],
+            [
+                days_unseen >= GONE_AFTER_DAYS,
+                days_without_bikes >= SILENT_AFTER_DAYS,
+                began_later & (age < NEW_FOR_DAYS),
+            ],
             [CounterState.GONE, CounterState.SILENT, CounterState.NEW],
             CounterState.ACTIVE,
         )

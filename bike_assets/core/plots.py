@@ -13,10 +13,10 @@ from bike_assets.core.timeline import TimelineDay
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COUNTED = "#1f2937"
-WORST = 10
+COUNTED_COLOUR = "#1f2937"
+MAX_WORST_COUNTERS = 10
 SERIES = {
-    "bike_count": ("counted", COUNTED),
+    "bike_count": ("counted", COUNTED_COLOUR),
     "predicted_count": ("forecast", "#0d9488"),
     "naive_count": ("seasonal naive", "#f59e0b"),
 }
@@ -25,7 +25,7 @@ LINES = {
     "first_champion_r2": ("first champion,\nnever retrained", "#9333ea"),
     "r2": ("champion", SERIES["predicted_count"][1]),
 }
-DECIDED = {
+DECISION_COLOURS = {
     "ALL_GOOD": "#86efac",
     "WAIT": "#fcd34d",
     "RETRAIN_PROACTIVE": "#fb923c",
@@ -86,7 +86,7 @@ def worst_counters(scores: pd.DataFrame, title: str) -> "Figure":
         scores: counter_id, r2 and naive_r2, one row a counter; rows without an R² are left out.
         title: of the plot.
     """
-    worst = scores.dropna(subset=["r2"]).nsmallest(WORST, "r2").iloc[::-1]
+    worst = scores.dropna(subset=["r2"]).nsmallest(MAX_WORST_COUNTERS, "r2").iloc[::-1]
     axes, figure = _axes(title, "")
     axes.barh(worst["counter_id"], worst["r2"], label="forecast", color=SERIES["predicted_count"][1])
     naive_label, naive_colour = SERIES["naive_count"]
@@ -107,7 +107,7 @@ def rows_by_day(days: pd.DataFrame, title: str) -> "Figure":
     """
     axes, figure = _axes(title, "rows a day")
     axes.plot(days["day"], days["rows_reported"], label="published", color=SERIES["naive_count"][1], linewidth=2.4)
-    axes.plot(days["day"], days["rows_kept"], label="in the table", color=COUNTED, linewidth=1.4)
+    axes.plot(days["day"], days["rows_kept"], label="in the table", color=COUNTED_COLOUR, linewidth=1.4)
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False)
     return figure
@@ -135,7 +135,7 @@ def timeline(days: Sequence[TimelineDay], bounds: Mapping[str, float], title: st
         scores.annotate(name, (dates[0], level), fontsize=8, color="#6b7280", va="bottom")
     for number, day in enumerate(each for each in days if each.promoted):
         scores.axvline(day.day, color="#2563eb", linewidth=1, label=None if number else "promotion")
-    for decision, colour in DECIDED.items():
+    for decision, colour in DECISION_COLOURS.items():
         if not (chosen := [day for day in days if day.decision == decision]):
             continue
         shares.bar(

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from bike_assets.core.portal_fields import PortalFields
-from bike_assets.core.published import MOST_AN_HOUR, TEXTS, arrange
+from bike_assets.core.published import MAX_PER_HOUR, TEXTS, arrange
 from bike_assets.errors import BikeError
 
-REPEATED = (*TEXTS, "coordinates")
-A_TIME = "a time such as 2021-03-28T01:00:00+01:00"
-A_COUNT = f"a whole number of bikes from 0 to {MOST_AN_HOUR:,}"
+REPEATED_COLUMNS = (*TEXTS, "coordinates")
+EXPECTED_TIME = "a time such as 2021-03-28T01:00:00+01:00"
+EXPECTED_COUNT = f"a whole number of bikes from 0 to {MAX_PER_HOUR:,}"
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Export:
     fields: PortalFields
     labels: PortalFields | None
 
-    def ours(self, found: list[str]) -> dict[str, str]:
+    def our_columns(self, found: list[str]) -> dict[str, str]:
         """Return our column names by those of the file; the file's other columns are ignored.
 
         Raises:
@@ -71,10 +71,10 @@ def read_export(path: Path, fields: PortalFields, labels: PortalFields | None = 
     rows = arrange(raw)
     place = _Place(export, "row" if is_parquet else "line", 1 if is_parquet else 2)
     times, counts = rows["counted_at"], rows["bike_count"]
-    place.refuse(times.isna() & raw["counted_at"].notna(), raw["counted_at"], A_TIME)
-    place.refuse(times.notna() & (times != times.dt.floor("h")), raw["counted_at"], "the start of an hour")
-    wrong = (counts.isna() & raw["bike_count"].notna()) | ~counts.fillna(0).between(0, MOST_AN_HOUR) | (counts % 1 > 0)
-    place.refuse(wrong, raw["bike_count"], A_COUNT)
+    place.raise_if_any(times.isna() & raw["counted_at"].notna(), raw["counted_at"], EXPECTED_TIME)
+    place.raise_if_any(times.notna() & (times != times.dt.floor("h")), raw["counted_at"], "the start of an hour")
+    wrong = (counts.isna() & raw["bike_count"].notna()) | ~counts.fillna(0).between(0, MAX_PER_HOUR) | (counts % 1 > 0)
+    place.raise_if_any(wrong, raw["bike_count"], EXPECTED_COUNT)
     if not rows[["counter_id", "counted_at", "bike_count"]].notna().all(axis=1).any():
         raise BikeError(f"{path} has no row with a counter, a date and a count.")
     return rows
@@ -86,7 +86,7 @@ class _Place:
     unit: str
     first: int
 
-    def refuse(self, bad: pd.Series, values: pd.Series, expected: str) -> None:
+    def raise_if_any(self, bad: pd.Series, values: pd.Series, expected: str) -> None:
         """Raise an error that names the first bad row, if there is one."""
         if bad.any():
             position = int(np.flatnonzero(bad.to_numpy())[0])
@@ -102,8 +102,8 @@ def _read_parquet(export: Export) -> pd.DataFrame:
     import pyarrow.parquet as pq
 
     try:
-        ours = export.ours(pq.read_schema(export.path).names)
-        texts = [name for name, column in ours.items() if column in REPEATED]
+        ours = export.our_columns(pq.read_schema(export.path).names)
+        texts = [name for name, column in ours.items() if column in REPEATED_COLUMNS]
         table = pq.read_table(export.path, columns=list(ours), read_dictionary=texts)
     except (pa.ArrowInvalid, OSError) as error:
         raise BikeError(f"{export.path} is not a readable Parquet file: {error}.") from None
@@ -116,8 +116,8 @@ def _read_csv(export: Export) -> pd.DataFrame:
             header = file.readline().rstrip("\r\n")
         separator = ";" if header.count(";") >= header.count(",") else ","
         found = [name.strip().strip('"') for name in header.split(separator)]
-        ours = export.ours(found)
-        kinds = {name: "category" if column in REPEATED else "string" for name, column in ours.items()}
+        ours = export.our_columns(found)
+        kinds = {name: "category" if column in REPEATED_COLUMNS else "string" for name, column in ours.items()}
         rows = pd.read_csv(
             export.path, sep=separator, names=found, header=0, usecols=list(ours), dtype=kinds, encoding="utf-8-sig",
             skip_blank_lines=False,

@@ -14,7 +14,7 @@ import pandas as pd
 if TYPE_CHECKING:
     from pandera.pandas import DataFrameSchema
 
-MOST_AN_HOUR = 1_000_000
+MAX_PER_HOUR = 1_000_000
 """No street carries more bikes an hour: a higher value is not a count. An outlier below this limit is a real row."""
 TEXTS = ("counter_id", "counter_name", "site_id", "site_name")
 WKB_POINT_BYTES = 21
@@ -109,7 +109,7 @@ def usable_rows() -> "DataFrameSchema":
                 checks=[
                     found(Problem.UNREADABLE_COUNT, pa.Check(lambda counts: counts % 1 == 0)),
                     found(Problem.NEGATIVE_COUNT, pa.Check.ge(0)),
-                    found(Problem.IMPLAUSIBLE_COUNT, pa.Check.le(MOST_AN_HOUR)),
+                    found(Problem.IMPLAUSIBLE_COUNT, pa.Check.le(MAX_PER_HOUR)),
                 ]
             ),
             "ahead": pa.Column(bool, checks=found(Problem.IN_THE_FUTURE, pa.Check.eq(False))),

@@ -112,7 +112,7 @@ COUNTERS = Table(
         **_columns(first_day="DATE", last_day="DATE", state="STRING", hours="INT64", mean_count="FLOAT64"),
     },
     ("counter_id",),
-    "One row a counter: where it stands, the local days on which it was first and last seen, and its state on the "
+    "One row a counter: its place, the first and last local day with counts, and its state on the "
     "newest day: active, new, silent or gone.",
 )
 WEATHER = Table(
@@ -131,7 +131,7 @@ WEATHER = Table(
     ),
     ("at", "lead_days"),
     "Hourly weather: temperature in °C, rain in mm, wind in m/s, cloud in %; at is the start of the hour in UTC, day "
-    "the local day. lead_days is 0 for what was observed, else a forecast that was made when day - lead_days was in.",
+    "the local day. lead_days is 0 for what was observed, else a forecast that was made after day - lead_days.",
     partition="day",
     ignored=("ingested_at",),
 )
@@ -152,7 +152,7 @@ PREDICTIONS = Table(
         family="STRING",
     ),
     ("issued_on", "counter_id", "counted_at", "model_version"),
-    "Forecasts issued when day issued_on was in: kind is issued (never changed) or hindcast.",
+    "Forecasts from the counts up to day issued_on: kind is issued (never changed) or hindcast.",
     partition="issued_on",
     write_once=True,
 )
@@ -182,8 +182,8 @@ INGESTIONS = Table(
         counters_before="INT64",
     ),
     ("day", "ingested_at"),
-    "Every reading of a local day: what the source had, what was left out and why, what changed. unread says why a day "
-    "was left as it was; counters_before are those seen in the seven days before it.",
+    "Every reading of a local day: the rows of the source, the rejected rows and why, the changes. unread says why the "
+    "day was not changed; counters_before is the number of counters with rows in the seven days before it.",
 )
 SPLITS = Table(
     "monitoring_audit",
@@ -215,9 +215,9 @@ TRAINING_RUNS = Table(
         **_ORIGIN,
     },
     ("run_id", "family"),
-    "Every training of a family: status is trained, known (these very data and parameters were trained on before), "
-    "trial (in seconds, nothing registered) or failed; trigger and cause say who asked for it. A challenger that is "
-    "rejected was trained well.",
+    "Every training of a family: status is trained, known (a version with the same data and parameters exists), "
+    "trial (in seconds, nothing registered) or failed; trigger and cause say what launched it. A rejected "
+    "challenger has the status trained.",
     ignored=("recorded_at", "seconds"),
 )
 EVALUATIONS = Table(
@@ -256,7 +256,7 @@ EVALUATIONS = Table(
     },
     ("challenger_version", "champion_version", "run_id"),
     "Every double evaluation with its figures at horizon 1, whatever it decided; champion_version 0 means none. The "
-    "gain is R2 on test_current over the champion's, with its 95 % interval, and as a share of what that leaves.",
+    "gain is R2 on test_current minus the champion's, with its 95 % interval, and as a share of the champion's 1 - R2.",
     ignored=("recorded_at",),
 )
 DEPLOYMENTS = Table(
@@ -274,8 +274,7 @@ DEPLOYMENTS = Table(
         **_ORIGIN,
     },
     ("version", "run_id"),
-    "Every change of the champion: decided_by is evaluation, or the person who asked for it. replaced_version 0 means "
-    "that there was none.",
+    "Every change of the champion: decided_by is evaluation, or the person who promoted it; replaced_version 0: none.",
     ignored=("recorded_at",),
 )
 PERFORMANCE = Table(
@@ -334,8 +333,8 @@ RETRAIN_DECISIONS = Table(
         **_ORIGIN,
     },
     ("day", "run_id"),
-    "The retrain matrix day by day; held_until is the day from which a cooldown no longer holds the retrain back. acts "
-    "is false where a bootstrap looked back and nothing may follow.",
+    "The retrain matrix day by day; held_until is the day on which the cooldown ends. acts is false for the "
+    "days of the bootstrap: they start no retrain.",
     entity=("day",),
     ignored=("recorded_at",),
 )
@@ -348,7 +347,7 @@ HOURLY_FEATURES = Table(
         **{name: "INT64" if name == "horizon_days" else "FLOAT64" for name in FEATURES},
     },
     ("counter_id", "counted_at", "horizon_days"),
-    "What a model knew of each counted hour, at each horizon; made by the one feature function.",
+    "Features of each counted hour at each horizon, made by the one feature function.",
     partition="day",
     single_precision=True,
 )

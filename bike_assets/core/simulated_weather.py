@@ -18,7 +18,7 @@ EFFECT_MEAN, EFFECT_SPREAD = -0.0175, 0.046
 WARM_SPELL = np.array([0.6, 0.5, 0.4, 0.3, 0.2])
 """The share of a day's own warmth that remains on that day and on each of the next four."""
 HOURS = np.arange(24)
-DRIEST_WETNESS = 0.3
+MIN_RAIN_WETNESS = 0.3
 OWN_DRAWS = ("warmth", "rain", "wind", "cloud", "centre", "width")
 
 
@@ -127,7 +127,7 @@ def _season(days: list[date]) -> np.ndarray:
 
 def _rain(wetness: np.ndarray, draws: dict[str, np.ndarray]) -> np.ndarray:
     """The rain in mm by local hour [days, 24]: a wet day has one spell, mostly during waking hours."""
-    amount = 4 * np.clip(wetness - DRIEST_WETNESS, 0, None) ** 1.3
+    amount = 4 * np.clip(wetness - MIN_RAIN_WETNESS, 0, None) ** 1.3
     centre, width = np.clip(13 + 4 * draws["centre"], 4, 20), 3 * np.exp(0.4 * draws["width"])
     spell = np.exp(-(((HOURS - centre[:, None]) / width[:, None]) ** 2))
     return amount[:, None] * spell / spell.sum(axis=1, keepdims=True)

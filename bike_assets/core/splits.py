@@ -8,8 +8,8 @@ from datetime import date, timedelta
 import pandas as pd
 
 TEST_CURRENT_SHARE = 0.2
-TEST_CURRENT_LEAST = 28
-TEST_CURRENT_MOST = 56
+MIN_TEST_CURRENT_DAYS = 28
+MAX_TEST_CURRENT_DAYS = 56
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,9 @@ def cut_current(baseline: Baseline, last_day: date, not_before: date | None = No
     if not_before is not None and not_before > last_day:
         raise ValueError(f"test_current began on {not_before} and cannot end on {last_day}")
     length = max(1, round(current.days * TEST_CURRENT_SHARE))
-    if current.days >= 2 * TEST_CURRENT_LEAST:
-        length = max(length, TEST_CURRENT_LEAST)
-    start = last_day - timedelta(days=min(length, TEST_CURRENT_MOST) - 1)
+    if current.days >= 2 * MIN_TEST_CURRENT_DAYS:
+        length = max(length, MIN_TEST_CURRENT_DAYS)
+    start = last_day - timedelta(days=min(length, MAX_TEST_CURRENT_DAYS) - 1)
     if not_before is not None:
         start = max(start, not_before)
     return Span(current.first, start - timedelta(days=1)), Span(start, last_day)

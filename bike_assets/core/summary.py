@@ -106,7 +106,7 @@ def read_summary(content: bytes, place: str) -> Summary:
         raise BikeError(f"{place} is not a registry summary: {part}: {first['msg']}.") from None
 
 
-def written(summary: Summary) -> bytes:
+def summary_to_json(summary: Summary) -> bytes:
     """Return the JSON of a summary, indented so that people can read it."""
     return (json.dumps(summary.model_dump(), indent=2, allow_nan=False) + "\n").encode()
 
@@ -127,7 +127,7 @@ def added(summary: Summary, entry: ModelEntry, registry: str) -> Summary:
     if summary.entry(entry.version):
         raise BikeError(
             f"the registry {registry} has another version {entry.version} already: "
-            "MLflow's database was started over, and the registry was not."
+            "MLflow's database was reset, and the registry was not."
         )
     return Summary(models=[*summary.models, entry])
 
@@ -176,13 +176,13 @@ def continued(summary: Summary, other: Summary, registry: str) -> Summary:
         BikeError: the copy has a version, or a later promotion, that the other summary lacks.
     """
     for entry in summary.models:
-        theirs = other.entry(entry.version)
-        if theirs is None or (theirs.fingerprint, theirs.sha256) != (entry.fingerprint, entry.sha256):
-            raise BikeError(f"the registry {registry} has a version {entry.version} that is not the one to be copied.")
-        if (theirs.promoted_on or "") < (entry.promoted_on or ""):
+        other_entry = other.entry(entry.version)
+        if other_entry is None or (other_entry.fingerprint, other_entry.sha256) != (entry.fingerprint, entry.sha256):
+            raise BikeError(f"the registry {registry} has a version {entry.version} that differs from the one to copy.")
+        if (other_entry.promoted_on or "") < (entry.promoted_on or ""):
             raise BikeError(
-                f"the registry {registry} promoted version {entry.version} on {entry.promoted_on}, and the one to be "
-                "copied did not: the platform has gone on there."
+                f"the registry {registry} promoted version {entry.version} on {entry.promoted_on}, and the "
+                "registry to copy did not: the platform has run there."
             )
     return other
 

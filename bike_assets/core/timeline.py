@@ -47,13 +47,13 @@ class TimelineDay:
 
     def as_json(self) -> dict[str, Any]:
         """Return the day as JSON values; unknown figures are null."""
-        told = asdict(self)
-        for name, value in told.items():
+        values = asdict(self)
+        for name, value in values.items():
             if isinstance(value, date):
-                told[name] = value.isoformat()
+                values[name] = value.isoformat()
             elif isinstance(value, float) and not math.isfinite(value):
-                told[name] = None
-        return told
+                values[name] = None
+        return values
 
 
 def worth_of_retraining(days: Sequence[TimelineDay]) -> str:
@@ -77,7 +77,7 @@ def worth_of_retraining(days: Sequence[TimelineDay]) -> str:
     )
 
 
-def counted(days: Sequence[TimelineDay]) -> dict[str, str]:
+def event_counts(days: Sequence[TimelineDay]) -> dict[str, str]:
     """Return the numbers of decisions, runs, verdicts and promotions, in words."""
     verdicts = Counter(day.evaluation for day in days if day.evaluation)
     return {

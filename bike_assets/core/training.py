@@ -10,7 +10,7 @@ from itertools import chain
 import numpy as np
 import pandas as pd
 
-from bike_assets.core.breakdown import SIDES, scores_by
+from bike_assets.core.breakdown import GROUPINGS, scores_by
 from bike_assets.core.families.base import Family, Trained
 from bike_assets.core.families.served import ServedModel
 from bike_assets.core.features import HORIZONS, SEASONAL
@@ -30,7 +30,7 @@ class Training:
         parity: greatest relative difference between the served file and the native model on held-out rows.
         scores: by set and horizon (days ahead).
         naive_scores: those of the seasonal naive, by test set and horizon.
-        sides: scores a day ahead on the newest test set by counter, by hour and by weekday (see `breakdown`).
+        group_scores: scores a day ahead on the newest test set by counter, by hour and by weekday (see `breakdown`).
         newest_week: the last seven days of the newest test set a day ahead, with predicted_count and naive_count.
     """
 
@@ -38,7 +38,7 @@ class Training:
     parity: float
     scores: dict[tuple[str, int], Scores]
     naive_scores: dict[tuple[str, int], Scores]
-    sides: dict[str, pd.DataFrame]
+    group_scores: dict[str, pd.DataFrame]
     newest_week: pd.DataFrame
 
 
@@ -56,13 +56,13 @@ def train_and_score(
     Raises:
         ValueError: there are no training rows, or some have no count or no base.
     """
-    refuse_unfit(rows)
+    validate_training_rows(rows)
     family.counters = sorted(rows["counter_id"].unique())
     family.fit(rows)
-    family.tell(f"{family.name}: converting it to the file that serves")
+    family.log_progress(f"{family.name}: converting it to the file that serves")
     trained = Trained(family.to_onnx(), family.counters)
     served = ServedModel(trained.onnx, trained.sha256, trained.counters)
-    family.tell(f"{family.name}: scoring it on {len(train_sets) + len(tests)} sets")
+    family.log_progress(f"{family.name}: scoring it on {len(train_sets) + len(tests)} sets")
     held_out = list(tests.values())[-1]
     ahead = held_out[held_out["horizon_days"] == 1]
     ahead = ahead.assign(predicted_count=served.predict(ahead), naive_count=ahead[SEASONAL])
@@ -73,13 +73,13 @@ def train_and_score(
             key: _scored(part, served.predict(part)) for key, part in chain(_learned(rows, train_sets), _tested(tests))
         },
         naive_scores={key: _scored(part, part[SEASONAL].to_numpy()) for key, part in _tested(tests)},
-        sides={side: scores_by(ahead, column) for side, column in SIDES.items()},
+        group_scores={grouping: scores_by(ahead, column) for grouping, column in GROUPINGS.items()},
         newest_week=ahead[ahead["day"] > ahead["day"].max() - pd.Timedelta(days=7)],
     )
 
 
-def refuse_unfit(rows: pd.DataFrame) -> None:
-    """Refuse training rows without a count or a base: some families would train on them without an error.
+def validate_training_rows(rows: pd.DataFrame) -> None:
+    """Reject training rows without a count or a base: some families would train on them without an error.
 
     Raises:
         ValueError: there are none, or some have no count or no base.
@@ -89,7 +89,7 @@ def refuse_unfit(rows: pd.DataFrame) -> None:
     for name, what in (("bike_count", "count"), (SEASONAL, "base")):
         missing = int(rows[name].isna().sum())
         if missing:
-            raise ValueError(f"{missing:,} of the {len(rows):,} rows have no {what}: they cannot be learned from")
+            raise ValueError(f"{missing:,} of the {len(rows):,} rows have no {what}: no model can learn from them")
 
 
 def parity(family: Family, served: ServedModel, rows: pd.DataFrame) -> float:

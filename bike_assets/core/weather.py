@@ -15,29 +15,29 @@ from bike_assets.errors import BikeError
 
 PLAUSIBLE = {"temperature": (-60.0, 60.0), "rain": (0.0, 200.0), "wind": (0.0, 100.0), "cloud": (0.0, 100.0)}
 """In °C, mm in the hour, m/s and %. Values outside are dropped."""
-WIDEST_STEP_HOURS = 3
+MAX_STEP_HOURS = 3
 KELVIN = 273.15
 TRACE = -0.1
 """SYNOP's code for rain that was too little to measure."""
 OFFSET = r"(?:Z|[+-]\d{2}:?\d{2})$"
-A_TIME = "a time with its offset from UTC, such as 2026-03-28T01:00:00+01:00"
+EXPECTED_TIME = "a time with its offset from UTC, such as 2026-03-28T01:00:00+01:00"
 
 
 @dataclass(frozen=True)
-class FileForm:
+class FileFormat:
     """One format of a weather file.
 
     Attributes:
         time: the column of times.
         numbers: the other required columns; a value may be missing.
         rain_fell_before: whether the rain fell before the row's time, not after it.
-        ours: converts the file's columns to ours.
+        convert: converts the file's columns to ours.
     """
 
     time: str
     numbers: tuple[str, ...]
     rain_fell_before: bool
-    ours: Callable[[pd.DataFrame], pd.DataFrame]
+    convert: Callable[[pd.DataFrame], pd.DataFrame]
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -45,11 +45,11 @@ class FileForm:
         return (self.time, *self.numbers)
 
 
-def _of_ours(raw: pd.DataFrame) -> pd.DataFrame:
+def _from_own_format(raw: pd.DataFrame) -> pd.DataFrame:
     return raw.set_axis(list(WEATHER_COLUMNS), axis=1)
 
 
-def _of_synop(raw: pd.DataFrame) -> pd.DataFrame:
+def _from_synop(raw: pd.DataFrame) -> pd.DataFrame:
     rain = raw[["rain_1h_mm", "rain_3h_mm"]].replace(TRACE, 0.0)
     hourly = (rain["rain_3h_mm"] / 3).fillna(rain["rain_1h_mm"])
     temperature = raw["temperature_k"] - KELVIN
@@ -58,8 +58,10 @@ def _of_synop(raw: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-OURS = FileForm("at", ("temperature_c", "rain_mm", "wind_mps", "cloud_pct"), False, _of_ours)
-SYNOP = FileForm("date", ("temperature_k", "wind_mps", "rain_1h_mm", "rain_3h_mm", "cloud_pct"), True, _of_synop)
+OWN_FORMAT = FileFormat("at", ("temperature_c", "rain_mm", "wind_mps", "cloud_pct"), False, _from_own_format)
+SYNOP_FORMAT = FileFormat(
+    "date", ("temperature_k", "wind_mps", "rain_1h_mm", "rain_3h_mm", "cloud_pct"), True, _from_synop
+)
 
 
 def arrange_weather(published: pd.DataFrame, rain_fell_before: bool) -> pd.DataFrame:
@@ -96,9 +98,9 @@ def arrange_weather(published: pd.DataFrame, rain_fell_before: bool) -> pd.DataF
 
 
 def _bridged(values: pd.Series, fill: Callable[[pd.Series], pd.Series]) -> pd.Series:
-    """Fill between values that are at most WIDEST_STEP_HOURS apart."""
+    """Fill between values that are at most MAX_STEP_HOURS apart."""
     known = pd.Series(np.arange(len(values), dtype=np.float64), values.index).where(values.notna())
-    return fill(values).where(known.bfill() - known.ffill() <= WIDEST_STEP_HOURS)
+    return fill(values).where(known.bfill() - known.ffill() <= MAX_STEP_HOURS)
 
 
 def read_weather_file(path: Path) -> pd.DataFrame:
@@ -119,20 +121,20 @@ def read_weather_file(path: Path) -> pd.DataFrame:
         raise BikeError(f"{path} does not exist or is not a file: BIKE_WEATHER_FILE has to name a weather file.")
     is_parquet = path.suffix.lower() in {".parquet", ".pq"}
     raw = _read_parquet(path) if is_parquet else _read_csv(path)
-    form = _form_of(path, list(raw.columns))
-    raw = raw[list(form.columns)].dropna(how="all")
+    file_format = _format_of(path, list(raw.columns))
+    raw = raw[list(file_format.columns)].dropna(how="all")
     if raw.empty:
         raise BikeError(f"{path} has the columns of a weather file but no rows.")
     place = _Place(path, "row" if is_parquet else "line", 1 if is_parquet else 2)
-    numbers = raw[list(form.numbers)].apply(pd.to_numeric, errors="coerce").astype("float64")
-    for name in form.numbers:
+    numbers = raw[list(file_format.numbers)].apply(pd.to_numeric, errors="coerce").astype("float64")
+    for name in file_format.numbers:
         unreadable = (numbers[name].isna() & raw[name].notna()) | np.isinf(numbers[name])
-        place.refuse(unreadable, raw[name], "a number, or nothing where none is known")
-    times = _times(raw[form.time])
-    place.refuse(times.isna(), raw[form.time], A_TIME)
-    place.refuse(times != times.dt.floor("h"), raw[form.time], "the start of an hour")
-    place.refuse(times.duplicated(), raw[form.time], "every hour once")
-    return arrange_weather(form.ours(numbers).assign(at=times), form.rain_fell_before)
+        place.raise_if_any(unreadable, raw[name], "a number, or nothing where none is known")
+    times = _times(raw[file_format.time])
+    place.raise_if_any(times.isna(), raw[file_format.time], EXPECTED_TIME)
+    place.raise_if_any(times != times.dt.floor("h"), raw[file_format.time], "the start of an hour")
+    place.raise_if_any(times.duplicated(), raw[file_format.time], "every hour once")
+    return arrange_weather(file_format.convert(numbers).assign(at=times), file_format.rain_fell_before)
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ class _Place:
     unit: str
     first: int
 
-    def refuse(self, bad: pd.Series, values: pd.Series, expected: str) -> None:
+    def raise_if_any(self, bad: pd.Series, values: pd.Series, expected: str) -> None:
         """Raise an error that names the first bad row, if there is one."""
         if bad.any():
             position = int(np.flatnonzero(bad.to_numpy())[0])
@@ -153,14 +155,14 @@ class _Place:
             )
 
 
-def _form_of(path: Path, found: list[str]) -> FileForm:
-    for form in (OURS, SYNOP):
-        if set(form.columns) <= set(found):
-            return form
+def _format_of(path: Path, found: list[str]) -> FileFormat:
+    for file_format in (OWN_FORMAT, SYNOP_FORMAT):
+        if set(file_format.columns) <= set(found):
+            return file_format
     shown = ", ".join(found[:12]) + (", ..." if len(found) > 12 else "")
     raise BikeError(
-        f"{path} is not a weather file: expected the columns {', '.join(OURS.columns)}, "
-        f"or {', '.join(SYNOP.columns)} (found: {shown})."
+        f"{path} is not a weather file: expected the columns {', '.join(OWN_FORMAT.columns)}, "
+        f"or {', '.join(SYNOP_FORMAT.columns)} (found: {shown})."
     )
 
 
@@ -169,8 +171,8 @@ def _times(values: pd.Series) -> pd.Series:
     if isinstance(values.dtype, pd.DatetimeTZDtype):
         return values.dt.tz_convert("UTC")
     texts = values.where(values.map(lambda value: isinstance(value, str))).astype("string").str.strip()
-    told = texts.str.contains(OFFSET, regex=True).fillna(False).to_numpy(dtype=bool)
-    return pd.to_datetime(texts.where(told), format="ISO8601", utc=True, errors="coerce")
+    has_offset = texts.str.contains(OFFSET, regex=True).fillna(False).to_numpy(dtype=bool)
+    return pd.to_datetime(texts.where(has_offset), format="ISO8601", utc=True, errors="coerce")
 
 
 def _read_csv(path: Path) -> pd.DataFrame:

@@ -10,9 +10,9 @@ from datetime import UTC, date, datetime, timedelta
 
 import pandas as pd
 
-from bike_assets.core.ingestion import digest_reading, empty_days, rows_by_day, unbelievable_days
+from bike_assets.core.ingestion import classify_rows, empty_days, rows_by_day, shrinkage_reasons
 from bike_assets.core.local_time import as_date
-from bike_assets.core.plausibility import HISTORY_DAYS, OutlierRule, together
+from bike_assets.core.plausibility import HISTORY_DAYS, OutlierRule, concat_busiest
 from bike_assets.core.schemas import COMPTAGE_VELO, INGESTIONS, REJECTED_COUNTS
 from bike_assets.core.splits import Span
 from bike_assets.errors import SourceUnavailableError, UnreliableAnswerError
@@ -113,8 +113,8 @@ class Ingestion:
 
     def _take(self, span: Span, batch: CountsBatch) -> pd.DataFrame:
         history = self._history_before(span)
-        reading = digest_reading(span, batch.rows, batch.read_at, history, self._rule, self._timezone, batch.reported)
-        self._history = together(history, reading.busiest)
+        reading = classify_rows(span, batch.rows, batch.read_at, history, self._rule, self._timezone, batch.reported)
+        self._history = concat_busiest(history, reading.busiest)
         days = reading.days.assign(unread=self._why_unread(reading.days))
         merged = [as_date(day) for day in days.loc[days["unread"].isna(), "day"]]
         ingested_at = datetime.now(UTC)
@@ -129,7 +129,7 @@ class Ingestion:
 
     def _why_unread(self, days: pd.DataFrame) -> pd.Series:
         """Return why days keep their old rows: they lost most of their rows, or the source has no rows for them yet."""
-        told = unbelievable_days(days, self._rows_known)
+        told = shrinkage_reasons(days, self._rows_known)
         ahead = (days["rows_read"] == 0) & told.isna()
         if ahead.any():
             newest = self._source.newest_day()

@@ -6,7 +6,7 @@ The interface belongs to `registry`, the format of a summary to `core.summary`, 
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bike_assets.core.summary import ModelEntry, Summary, added, continued, promoted, read_summary, written
+from bike_assets.core.summary import ModelEntry, Summary, added, continued, promoted, read_summary, summary_to_json
 from bike_assets.errors import StepFailedError
 from bike_assets.resources.gcs import BucketFolder, ObjectChangedError
 from bike_assets.resources.registry import SUMMARY, Change, cannot_be_served, model_place, served_model
@@ -117,4 +117,4 @@ class GcsRegistry:
         before = self.read()
         after = change(before)
         if after != before:
-            self.objects.replace(SUMMARY, written(after), generation or 0)
+            self.objects.replace(SUMMARY, summary_to_json(after), generation or 0)

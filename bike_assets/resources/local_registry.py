@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bike_assets.core.summary import ModelEntry, Summary, added, promoted, read_summary, written
+from bike_assets.core.summary import ModelEntry, Summary, added, promoted, read_summary, summary_to_json
 from bike_assets.resources.registry import SUMMARY, Change, cannot_be_served, model_place, served_model
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class LocalRegistry:
             before = self.read()
             after = change(before)
             if after != before:
-                _replace(self.folder / SUMMARY, written(after))
+                _replace(self.folder / SUMMARY, summary_to_json(after))
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -44,7 +44,7 @@ def test_the_audit_row_has_all_figures_of_challenger_and_naive_on_the_same_rows(
     assert row["rmse_current"] > 0
 
 
-def test_a_regressed_challenger_is_rejected_written_down_and_never_serves(without_champion: City, open_city):
+def test_a_regressed_challenger_is_rejected_recorded_and_never_serves(without_champion: City, open_city):
     strict = open_city(without_champion.home.folder, r2_floor=0.999)
     result = strict.run("retrain", raise_on_error=False)
     assert not result.success
@@ -118,11 +118,11 @@ def test_a_damaged_model_file_is_refused_by_name(city: City):
 
 
 def by_hand(city: City, version: int, **config: str):
-    told = {"version": version, "by": "Ada", "reason": "the newer one overshoots on Sundays"} | config
-    return city.run("promote", raise_on_error=False, run_config={"ops": {"champion": {"config": told}}})
+    promotion = {"version": version, "by": "Ada", "reason": "the newer one overshoots on Sundays"} | config
+    return city.run("promote", raise_on_error=False, run_config={"ops": {"champion": {"config": promotion}}})
 
 
-def test_a_version_that_is_named_by_hand_serves_and_the_audit_says_who_and_why(city: City):
+def test_a_version_promoted_by_hand_serves_and_the_audit_has_person_and_reason(city: City):
     registry = city.resource("registry")
     first = registry.read().champion
     other = next(entry for entry in registry.read().models if not entry.is_champion)
@@ -137,7 +137,7 @@ def test_a_version_that_is_named_by_hand_serves_and_the_audit_says_who_and_why(c
     assert int(aliases["champion"]) == other.version
 
 
-def test_what_was_withdrawn_by_hand_comes_back_by_hand_alone(city: City, open_city):
+def test_a_version_withdrawn_by_hand_is_promoted_again_only_by_hand(city: City, open_city):
     registry = city.resource("registry")
     first = registry.read().champion
     worst = min(registry.read().models, key=lambda entry: entry.scores["test_current"]["r2"])
@@ -151,20 +151,20 @@ def test_what_was_withdrawn_by_hand_comes_back_by_hand_alone(city: City, open_ci
 
 
 @pytest.mark.parametrize(
-    ("config", "said"),
+    ("config", "reason"),
     [({"version": 99}, "no version 99"), ({"by": " "}, "needs `by` and `reason`"), ({"reason": ""}, "needs `by`")],
 )
-def test_a_promotion_by_hand_that_cannot_be_done_changes_nothing(city: City, config, said):
+def test_a_promotion_by_hand_that_cannot_be_done_changes_nothing(city: City, config, reason):
     before = city.resource("registry").read()
     other = next(entry for entry in before.models if not entry.is_champion)
     result = by_hand(city, **{"version": other.version} | config)
     failure = next(event for event in result.all_events if event.is_step_failure)
-    assert said in failure.event_specific_data.user_failure_data.description
+    assert reason in failure.event_specific_data.user_failure_data.description
     assert city.resource("registry").read() == before
     assert len(decisions(city)) == 1
 
 
-def test_a_new_champion_looks_back_on_the_week_before(city: City):
+def test_a_new_champion_has_hindcasts_of_the_week_before(city: City):
     other = next(entry for entry in city.resource("registry").read().models if not entry.is_champion)
     assert by_hand(city, other.version).success
     assert city.run("refresh", LAST_DAY).success

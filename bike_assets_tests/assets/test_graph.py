@@ -73,7 +73,7 @@ def test_every_made_asset_names_the_lines_that_make_it(specs):
     assert len(references) == len(specs) - 2
 
 
-def test_every_asset_says_what_it_is_and_whose(specs):
+def test_every_asset_has_a_description_and_an_owner(specs):
     unnamed = [name for name, spec in specs.items() if not spec.description or not spec.owners or not spec.kinds]
     assert not unnamed
 
@@ -106,7 +106,7 @@ def test_daily_assets_are_late_after_the_morning_and_the_others_after_a_month(sp
     assert set(policies.values()) == {MONTHLY_FRESHNESS}
 
 
-def test_a_file_whose_days_are_over_is_not_called_late(tmp_path):
+def test_assets_of_a_file_are_not_late(tmp_path):
     Home(tmp_path, "file", FIRST_DAY, LAST_DAY, "Europe/Paris", file=tmp_path / "counts.csv", digest="0").claim()
     specs = build_defs(settings=Settings(home=tmp_path)).resolve_all_asset_specs()
     assert [spec.freshness_policy for spec in specs if spec.group_name in DAILY_GROUPS] == [None] * 8
@@ -181,7 +181,7 @@ def test_days_are_ingested_one_run_at_a_time(defs):
         assert defs.resolve_job_def(name).tags["bike/one_at_a_time"] == "trainings"
 
 
-def test_the_source_of_counts_is_opened_by_what_reads_it_and_by_nothing_else(tmp_path):
+def test_only_the_assets_that_read_the_source_of_counts_open_it(tmp_path):
     """Looking at the graph asks no portal and claims no home."""
     settings = Settings(home=tmp_path / "home", source="auto")
     assert isinstance(build_defs(settings=settings).resources["counts_source"], dg.ResourceDefinition)

@@ -109,7 +109,7 @@ def test_a_challenger_that_does_not_win_is_named(city: City, open_city):
     assert record.event.asset_check_evaluation.severity == dg.AssetCheckSeverity.WARN
 
 
-def test_a_training_that_fails_leaves_a_failed_run_that_is_taken_up_again(city: City, client, monkeypatch):
+def test_a_failed_training_leaves_a_failed_run_that_the_next_training_continues(city: City, client, monkeypatch):
     def breaks(*_: object) -> None:
         raise RuntimeError("no more memory")
 
@@ -133,7 +133,7 @@ def runs(client) -> list:
 def test_a_window_and_counters_left_out_make_another_training(city: City, open_city):
     whole = read_training_data(city.resource("warehouse"), city.settings)
     quiet = whole.rows["counter_id"].iloc[0]
-    narrow = open_city(city.home.folder, training_window_months=3, counters_left_out=f"{quiet}, nobody")
+    narrow = open_city(city.home.folder, training_window_months=3, counters_left_out=f"{quiet}, unknown")
     data = read_training_data(narrow.resource("warehouse"), narrow.settings)
     assert data.last_day == whole.last_day
     assert data.rows["day"].dt.date.min() > whole.rows["day"].dt.date.min()
@@ -144,24 +144,24 @@ def test_a_window_and_counters_left_out_make_another_training(city: City, open_c
     entry = narrow.resource("registry").read().latest("gradient_boosting")
     assert quiet not in entry.counters
     shown = materialization(narrow, "gradient_boosting").metadata
-    assert shown["counters_left_out"].value == f"nobody, {quiet}" if quiet > "nobody" else f"{quiet}, nobody"
+    assert shown["counters_left_out"].value == ", ".join(sorted(["unknown", quiet]))
 
 
 def test_a_window_as_long_as_the_home_changes_nothing(city: City, open_city):
     long = open_city(city.home.folder, training_window_months=120)
-    ours, theirs = (read_training_data(each.resource("warehouse"), each.settings) for each in (city, long))
-    assert ours.identity == theirs.identity
+    original, longer = (read_training_data(each.resource("warehouse"), each.settings) for each in (city, long))
+    assert original.identity == longer.identity
     record = recorded_split(city.resource("warehouse"), TRAIN_BASELINE)
-    assert ours.spans[TRAIN_BASELINE] == Span(record["first_day"], record["last_day"])
-    assert ours.spans[TRAIN_CURRENT].first == record["last_day"] + timedelta(days=1 + ours_test_days(city))
+    assert original.spans[TRAIN_BASELINE] == Span(record["first_day"], record["last_day"])
+    assert original.spans[TRAIN_CURRENT].first == record["last_day"] + timedelta(days=1 + test_baseline_days(city))
 
 
-def ours_test_days(city: City) -> int:
+def test_baseline_days(city: City) -> int:
     record = recorded_split(city.resource("warehouse"), "test_baseline")
     return Span(record["first_day"], record["last_day"]).days
 
 
-def test_the_summary_alone_says_how_to_load_every_version(city: City):
+def test_the_summary_alone_is_enough_to_load_every_version(city: City):
     summary = json.loads((city.home.registry / "summary.json").read_text())
     assert {entry["family"] for entry in summary["models"]} == set(FAMILIES)
     for entry in summary["models"]:

@@ -12,11 +12,11 @@ from bike_assets.core.scoring import score
 from bike_assets.resources.table_rows import frame
 from bike_assets_tests.conftest import LAST_DAY, City, recorded
 
-WATCHING = [dg.AssetKey(name) for name in ("champion_performance", "drift_report", "retrain_decision")]
+MONITORING_KEYS = [dg.AssetKey(name) for name in ("champion_performance", "drift_report", "retrain_decision")]
 
 
-def watch_again(city: City, *, drift: bool = False) -> dict:
-    keys = WATCHING if drift else [WATCHING[0], WATCHING[2]]
+def monitor_again(city: City, *, drift: bool = False) -> dict:
+    keys = MONITORING_KEYS if drift else [MONITORING_KEYS[0], MONITORING_KEYS[2]]
     assert city.run("daily", LAST_DAY, asset_selection=keys).success
     return (
         city.query("SELECT * FROM monitoring_audit.newest_retrain_decisions WHERE day = @day", day=LAST_DAY)
@@ -42,19 +42,19 @@ def test_the_champions_score_is_that_of_its_day_ahead_rows_of_seven_days(city: C
     assert set(rows["horizon_days"]) == {1, 2, 3}
 
 
-def test_counts_gone_mad_make_the_decision_reactive(city: City, open_city):
+def test_shuffled_counts_make_the_decision_reactive(city: City, open_city):
     city = open_city(city.home.folder, min_scored_rows=100)
     week = city.query("SELECT * FROM bike_traffic_raw.comptage_velo WHERE day > @day", day=LAST_DAY - timedelta(days=7))
     shuffled = week.assign(bike_count=week["bike_count"].sample(frac=1, random_state=1).to_numpy())
     city.resource("warehouse").merge(COMPTAGE_VELO, shuffled)
-    decision = watch_again(city)
+    decision = monitor_again(city)
     assert decision["decision"] == "RETRAIN_REACTIVE"
     assert pd.isna(decision["held_until"])
     assert decision["run_id"]
     assert json.loads(decision["thresholds"])["retrain.r2_critical"] == 0.65
 
 
-def judged_in_vain(city: City, decided_on: date, verdict: str, minutes: int) -> None:
+def record_failed_challenge(city: City, decided_on: date, verdict: str, minutes: int) -> None:
     champion = city.resource("registry").read().champion
     row = {
         "challenger_version": champion.version + minutes,
@@ -67,28 +67,28 @@ def judged_in_vain(city: City, decided_on: date, verdict: str, minutes: int) -> 
 
 
 @pytest.mark.parametrize(("verdicts", "days"), [(["SKIP"], 3), (["REJECT"], 3), (["SKIP", "REJECT"], 7)])
-def test_after_trainings_in_vain_a_retrain_is_decided_and_held(city: City, open_city, verdicts, days):
+def test_after_failed_challenges_a_retrain_is_decided_and_held(city: City, open_city, verdicts, days):
     city = open_city(city.home.folder, min_scored_rows=100, r2_critical=0.999, r2_warning=0.999)
     for number, verdict in enumerate(verdicts, start=1):
-        judged_in_vain(city, LAST_DAY, verdict, number)
-    decision = watch_again(city)
+        record_failed_challenge(city, LAST_DAY, verdict, number)
+    decision = monitor_again(city)
     assert decision["decision"] == "RETRAIN_REACTIVE"
     assert pd.Timestamp(decision["held_until"]).date() == LAST_DAY + timedelta(days=days)
 
 
 def force(city: City, **config: object) -> dg.ExecuteInProcessResult:
-    told = {"force": True, "by": "Ada", "reason": "a new fleet of counters"} | config
+    forced = {"force": True, "by": "Ada", "reason": "a new fleet of counters"} | config
     return city.run(
         "drift",
         LAST_DAY,
         raise_on_error=False,
-        asset_selection=[WATCHING[2]],
-        run_config={"ops": {"retrain_decision": {"config": told}}},
+        asset_selection=[MONITORING_KEYS[2]],
+        run_config={"ops": {"retrain_decision": {"config": forced}}},
     )
 
 
-def test_a_retrain_forced_by_hand_is_written_down_with_who_and_why_and_is_not_held(city: City):
-    judged_in_vain(city, LAST_DAY, "SKIP", 1)
+def test_a_retrain_forced_by_hand_is_recorded_with_person_and_reason_and_is_not_held(city: City):
+    record_failed_challenge(city, LAST_DAY, "SKIP", 1)
     assert force(city).success
     row = city.query("SELECT * FROM monitoring_audit.newest_retrain_decisions WHERE day = @day", day=LAST_DAY).iloc[0]
     assert (row["decision"], row["reason"]) == ("FORCED", "asked for by hand, Ada: a new fleet of counters")
@@ -105,7 +105,7 @@ def test_a_force_without_a_name_or_a_reason_is_refused(city: City, config):
 
 def test_too_few_rows_are_not_enough_data(city: City, open_city):
     demanding = open_city(city.home.folder, min_scored_rows=10_000)
-    assert watch_again(demanding)["decision"] == "NOT_ENOUGH_DATA"
+    assert monitor_again(demanding)["decision"] == "NOT_ENOUGH_DATA"
 
 
 def test_the_drift_of_a_small_city_is_not_guessed(city: City):

@@ -43,7 +43,7 @@ def test_a_counter_that_training_never_saw_is_forecast_and_marked(city: City):
     assert (rows["counter_id"] == "brand-new").sum() == 3 * 24
 
 
-def test_without_a_champion_the_run_says_so(tmp_path, open_city):
+def test_without_a_champion_the_run_fails_with_the_reason(tmp_path, open_city):
     young = open_city(tmp_path)
     result = young.run("daily", LAST_DAY, asset_selection=[dg.AssetKey("predictions")], raise_on_error=False)
     failure = next(event for event in result.all_events if event.is_step_failure)

@@ -1,4 +1,4 @@
-"""Ingestion: what is published arrives once, corrections replace, and what cannot be used or believed is told."""
+"""Ingestion: what is published arrives once, corrections replace, and unusable or unreliable rows are reported."""
 
 from datetime import date, timedelta
 
@@ -108,7 +108,7 @@ def test_every_reading_leaves_its_audit_row(young: City):
     assert "synthetic" in rows["source"].tolist()[0]
 
 
-def test_a_day_that_is_not_published_yet_is_left_as_it_was_and_says_so(young: City):
+def test_a_day_that_is_not_published_yet_keeps_its_rows_and_is_reported(young: City):
     source = StubSource(newest=DAY)
     audit = ingest(young, source, DAY, DAY + timedelta(days=2))
     assert audit["unread"].isna().tolist() == [True, False, False]
@@ -126,7 +126,7 @@ def test_a_day_that_a_source_has_left_out_is_read_as_empty(young: City):
     assert (audit["rows_read"].tolist(), audit["hours"].tolist()) == ([144, 0, 144], [24, 0, 24])
 
 
-def test_a_day_that_loses_most_of_its_rows_keeps_them_and_says_so(young: City):
+def test_a_day_that_loses_most_of_its_rows_keeps_them_and_is_reported(young: City):
     before = young.query(COUNTS)
     audit = again(young, lambda rows: without_hours(rows, 13))
     assert "the source now publishes 66 of the 144 rows that it had" in audit["unread"]
@@ -148,7 +148,7 @@ def test_one_bad_day_of_a_range_is_named_and_the_others_are_ingested(young: City
     assert (counts["n"] == 144).all()
 
 
-def test_a_source_of_which_nothing_can_be_believed_is_given_up(young: City):
+def test_a_source_with_only_unreliable_days_fails_the_run_early(young: City):
     source = StubSource()
     source.unreliable = set(days_between(DAY, DAY + timedelta(days=60)))
     with pytest.raises(UnreliableAnswerError, match=f"No day from {DAY} on can be read"):
@@ -158,7 +158,7 @@ def test_a_source_of_which_nothing_can_be_believed_is_given_up(young: City):
     assert len(young.query(COUNTS)) == 144
 
 
-def test_a_source_that_falls_silent_leaves_the_days_that_were_read(young: City):
+def test_a_source_that_stops_answering_keeps_the_days_that_were_read(young: City):
     source = StubSource()
     last = DAY + timedelta(days=CHUNK_DAYS + 5)
     read = source.read
@@ -222,7 +222,7 @@ def test_the_first_ingestion_claims_its_home(tmp_path, open_city):
     assert (tmp_path / "home.json").exists()
 
 
-def test_a_run_tells_what_it_read_and_which_days_it_left(young: City):
+def test_a_run_reports_what_it_read_and_which_days_it_left(young: City):
     from bike_assets.build import build_defs
 
     source = StubSource()
@@ -237,11 +237,16 @@ def test_a_run_tells_what_it_read_and_which_days_it_left(young: City):
         asset_selection=[dg.AssetKey("raw_counts")],
         raise_on_error=False,
     )
-    told = run.asset_materializations_for_node("raw_counts")[0].metadata
-    assert told["source"].value == "a stub"
-    assert told["rows_read"].value == told["rows_added"].value == told["dagster/partition_row_count"].value == 288
-    assert told["days_left_as_they_were"].value == str(DAY)
-    assert told["counters"].value == 6
+    metadata = run.asset_materializations_for_node("raw_counts")[0].metadata
+    assert metadata["source"].value == "a stub"
+    assert (
+        metadata["rows_read"].value
+        == metadata["rows_added"].value
+        == metadata["dagster/partition_row_count"].value
+        == 288
+    )
+    assert metadata["days_left_as_they_were"].value == str(DAY)
+    assert metadata["counters"].value == 6
 
 
 def test_the_counters_are_as_last_published(city: City):
@@ -267,9 +272,9 @@ def test_a_counter_has_the_name_and_place_of_its_newest_row_and_its_state(young:
     counters = young.query("SELECT * FROM bike_traffic_raw.counters ORDER BY counter_id")
     assert counters.loc[0, ["counter_name", "latitude", "state"]].tolist() == ["renamed", 48.5, "active"]
     assert counters["state"].tolist()[:3] == ["active", "silent", "gone"]
-    told = run.asset_materializations_for_node("counters")[0].metadata
+    metadata = run.asset_materializations_for_node("counters")[0].metadata
     states = ("active", "new", "silent", "gone")
-    assert [told[f"counters_{state}"].value for state in states] == [
+    assert [metadata[f"counters_{state}"].value for state in states] == [
         (counters["state"] == state).sum() for state in states
     ]
-    assert counters.loc[2, "counter_name"] in told["not_active"].value
+    assert counters.loc[2, "counter_name"] in metadata["not_active"].value

@@ -19,7 +19,7 @@ def test_a_training_leaves_the_frozen_sets_as_they_are(city: City):
     assert recorded_baseline(warehouse) == before
 
 
-def test_a_rebaseline_cuts_both_from_all_days_and_nobody_is_compared_until_there_are_new_ones(city: City):
+def test_a_rebaseline_cuts_both_from_all_days_and_compares_no_challenger_until_there_are_new_days(city: City):
     warehouse = city.resource("warehouse")
     assert city.run("daily", LAST_DAY + timedelta(days=1)).success
     assert city.run("rebaseline").success

@@ -1,4 +1,4 @@
-"""The asset and its check: what a run says of its weather, and that no run fails for the want of it."""
+"""The asset and its check: what a run reports of its weather; missing weather fails no run."""
 
 from datetime import timedelta
 
@@ -35,7 +35,7 @@ def run(city: City, source, assets: tuple[str, ...] = ("weather",), job: str = "
     )
 
 
-def told(result) -> dict[str, object]:
+def metadata_of(result) -> dict[str, object]:
     materialized = result.asset_materializations_for_node("weather")
     return {name: value.value for name, value in materialized[0].metadata.items()}
 
@@ -50,11 +50,11 @@ def warnings(city: City, result) -> str:
     return "\n".join(each.user_message for each in logged if each.level >= 30 and each.step_key == "weather")
 
 
-def test_the_weather_of_a_range_is_read_in_one_question_and_told(young):
+def test_the_weather_of_a_range_is_read_in_one_request_and_reported(young):
     source = StubWeather()
     result = run(young, source)
     assert source.asked == [("observed", FIRST_DAY, DAY)]
-    assert told(result) == {
+    assert metadata_of(result) == {
         "weather": "whole",
         "source": "a stub",
         "hours_observed": 120,
@@ -66,9 +66,9 @@ def test_the_weather_of_a_range_is_read_in_one_question_and_told(young):
     assert warnings(young, result) == ""
 
 
-def test_a_home_without_weather_says_so_and_its_check_passes_with_that(young):
+def test_a_home_without_weather_reports_it_and_its_check_passes(young):
     result = run(young, NoWeather("BIKE_WEATHER is off"))
-    assert told(result) == {"weather": "none, because BIKE_WEATHER is off"}
+    assert metadata_of(result) == {"weather": "none, because BIKE_WEATHER is off"}
     assert (check(result).passed, check(result).description) == (True, "none, because BIKE_WEATHER is off")
     assert warnings(young, result) == ""
     assert young.query(ALL).empty
@@ -78,8 +78,8 @@ def test_days_that_are_not_whole_are_a_warning_that_names_them(young):
     result = run(young, StubWeather(lambda rows: rows.head(4 * 24 + 5)))
     assert check(result).severity is dg.AssetCheckSeverity.WARN
     assert (check(result).passed, check(result).description) == (False, f"not whole: {DAY}")
-    assert told(result)["weather"] == "1 of 5 days are not whole"
-    assert told(result)["hours_observed"] == 101
+    assert metadata_of(result)["weather"] == "1 of 5 days are not whole"
+    assert metadata_of(result)["hours_observed"] == 101
     assert f"Weather of {FIRST_DAY} to {DAY}: 1 of 5 days are not whole" in warnings(young, result)
 
 
@@ -110,28 +110,28 @@ FAILURES = [
 def test_a_service_that_fails_is_a_plain_warning_and_no_failed_run(young, serve_answer, status, body, why):
     result = run(young, service(serve_answer(body, status)))
     assert result.success
-    assert told(result)["weather"].startswith("none, because http://127.0.0.1")
-    assert why in told(result)["weather"]
+    assert metadata_of(result)["weather"].startswith("none, because http://127.0.0.1")
+    assert why in metadata_of(result)["weather"]
     assert why in warnings(young, result)
     assert not check(result).passed
 
 
-def test_a_service_that_is_not_there_or_keeps_silent_fails_no_run_either(young, deaf_address, serve_portal):
+def test_a_service_that_is_unreachable_or_does_not_answer_fails_no_run_either(young, deaf_address, serve_portal):
     from bike_assets.simulator.publication import PublishedTable
 
-    assert "cannot be reached" in told(run(young, service(deaf_address)))["weather"]
+    assert "cannot be reached" in metadata_of(run(young, service(deaf_address)))["weather"]
     portal = serve_portal(PublishedTable(young.settings.portal_fields, ZONE))
     portal.fail("timeout", times=None)
-    assert "did not answer in time" in told(run(young, service(portal.url)))["weather"]
+    assert "did not answer in time" in metadata_of(run(young, service(portal.url)))["weather"]
 
 
-def test_a_run_later_fills_what_was_missing_and_one_more_asks_nothing(young, deaf_address):
+def test_a_later_run_reads_the_missing_days_and_one_more_requests_nothing(young, deaf_address):
     run(young, service(deaf_address))
     source = StubWeather()
-    assert told(run(young, source, first=DAY))["hours_observed"] == 24
+    assert metadata_of(run(young, source, first=DAY))["hours_observed"] == 24
     assert source.asked == [("observed", FIRST_DAY, DAY)], "the days before are asked for again"
     before, source = young.query(ALL), StubWeather()
-    assert told(run(young, source))["weather"] == "whole"
+    assert metadata_of(run(young, source))["weather"] == "whole"
     assert source.asked == []
     assert young.query(ALL).equals(before)
 

@@ -1,5 +1,6 @@
-"""What people are told: a promotion once, a rejection as a rejection, and a failure with its step and its page."""
+"""Notifications: a promotion once, a rejection as a rejection, and a failure with its step and its page."""
 
+import json
 from datetime import timedelta
 
 import dagster as dg
@@ -19,8 +20,8 @@ from bike_assets.settings import Settings
 from bike_assets_tests.conftest import LAST_DAY, City
 
 
-class Heard:
-    """Keeps what it is sent."""
+class RecordingNotifier:
+    """Keeps the messages that it is sent."""
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
@@ -31,87 +32,89 @@ class Heard:
 
 
 @pytest.fixture
-def heard() -> Heard:
-    return Heard()
+def notifier() -> RecordingNotifier:
+    return RecordingNotifier()
 
 
-def resources(city: City, heard: Heard) -> dict:
+def resources(city: City, notifier: RecordingNotifier) -> dict:
     registry = city.resource("registry")
     return {
         "warehouse": city.resource("warehouse"),
         "registry": registry,
         "settings": city.settings,
-        "notifier": heard,
+        "notifier": notifier,
     }
 
 
-def hear_of_champion(city: City, heard: Heard, cursor: str | None = None) -> dg.SensorResult:
-    context = dg.build_sensor_context(instance=city.instance, cursor=cursor, resources=resources(city, heard))
+def tick_promotion(city: City, notifier: RecordingNotifier, cursor: str | None = None) -> dg.SensorResult:
+    context = dg.build_sensor_context(instance=city.instance, cursor=cursor, resources=resources(city, notifier))
     return announce_promotion.evaluate_tick(context)
 
 
-def hear_of_failure(city: City, heard: Heard, result: dg.ExecuteInProcessResult) -> None:
+def report_failure(city: City, notifier: RecordingNotifier, result: dg.ExecuteInProcessResult) -> None:
     failure = next(event for event in result.all_events if event.is_run_failure)
     context = dg.build_run_status_sensor_context(
         sensor_name="alert_on_run_failure",
         dagster_event=failure,
         dagster_instance=city.instance,
         dagster_run=result.dagster_run,
-        resources=resources(city, heard),
+        resources=resources(city, notifier),
     ).for_run_failure()
     alert_on_run_failure(context)
 
 
-def test_a_new_champion_is_told_with_its_scores_and_its_run(city: City, heard: Heard):
+def test_a_new_champion_is_reported_with_its_scores_and_its_run(city: City, notifier: RecordingNotifier):
     champion = city.resource("registry").read().champion
-    hear_of_champion(city, heard)
-    (message,) = heard.messages
+    tick_promotion(city, notifier)
+    (message,) = notifier.messages
     assert f"version {champion.version}" in message.title
     assert message.fields["R² test_current"] == f"{champion.scores['test_current']['r2']:.4f}"
     assert "/runs/" in message.link
 
 
-def test_each_promotion_is_told_once_and_a_champion_that_did_not_change_is_no_news(city: City, heard: Heard):
-    cursor = hear_of_champion(city, heard).cursor
+def test_each_promotion_is_reported_once_and_an_unchanged_champion_never(city: City, notifier: RecordingNotifier):
+    cursor = tick_promotion(city, notifier).cursor
     assert city.run("retrain", asset_selection=[dg.AssetKey("champion")]).success
-    silent = hear_of_champion(city, heard, cursor)
+    silent = tick_promotion(city, notifier, cursor)
     assert "did not change" in silent.skip_message
     others = [entry.version for entry in city.resource("registry").read().models if not entry.is_champion][:2]
     for version in others:
-        told = {"version": version, "by": "Ada", "reason": "a trial"}
-        assert city.run("promote", run_config={"ops": {"champion": {"config": told}}}).success
-    cursor = hear_of_champion(city, heard, silent.cursor).cursor
-    assert [message.fields["version"] for message in heard.messages[1:]] == [str(version) for version in others]
-    assert not hear_of_champion(city, heard, cursor).run_requests
-    assert len(heard.messages) == 3
+        config = {"version": version, "by": "Ada", "reason": "a trial"}
+        assert city.run("promote", run_config={"ops": {"champion": {"config": config}}}).success
+    cursor = tick_promotion(city, notifier, silent.cursor).cursor
+    assert [message.fields["version"] for message in notifier.messages[1:]] == [str(version) for version in others]
+    assert not tick_promotion(city, notifier, cursor).run_requests
+    assert len(notifier.messages) == 3
 
 
-def test_a_reject_is_told_as_a_rejection_and_not_as_a_failure(city: City, open_city, heard: Heard):
+def test_a_reject_is_reported_as_a_rejection_and_not_as_a_failure(city: City, open_city, notifier: RecordingNotifier):
     strict = open_city(city.home.folder, r2_floor=0.999)
     (strict.home.registry / "summary.json").unlink()
     result = strict.run("retrain", raise_on_error=False)
     assert not result.success
-    hear_of_failure(strict, heard, result)
-    (message,) = heard.messages
+    report_failure(strict, notifier, result)
+    (message,) = notifier.messages
     assert "rejected" in message.title.lower()
     assert "below the floor of 1.00" in message.text
 
 
-def test_a_failed_run_is_told_with_its_step_and_its_cause(city: City, heard: Heard, monkeypatch):
+def test_a_failed_run_is_reported_with_its_step_and_its_cause(city: City, notifier: RecordingNotifier, monkeypatch):
     def breaks(*_: object, **__: object) -> None:
         raise RuntimeError("the disk is full")
 
     monkeypatch.setattr(LocalWarehouse, "merge", breaks)
     result = city.run("retrain", raise_on_error=False, asset_selection=[dg.AssetKey("double_evaluation")])
     assert not result.success
-    hear_of_failure(city, heard, result)
-    (message,) = heard.messages
+    report_failure(city, notifier, result)
+    (message,) = notifier.messages
     assert message.fields["error"] == "RuntimeError: the disk is full"
     assert "double_evaluation" in message.text
     assert message.link.endswith(f"/runs/{result.run_id}")
 
 
-def judged(instance: dg.DagsterInstance, check: str, passed: bool, severity: str = "WARN", **metadata: object) -> None:
+def record_evaluation(
+    instance: dg.DagsterInstance, check: str, passed: bool, severity: str = "WARN", **metadata: object
+) -> None:
     evaluation = dg.AssetCheckEvaluation(
         asset_key=dg.AssetKey("champion_performance"),
         check_name=check,
@@ -125,12 +128,12 @@ def judged(instance: dg.DagsterInstance, check: str, passed: bool, severity: str
     instance.report_runless_asset_event(evaluation)
 
 
-class Listener:
+class SensorTicks:
     """Ticks the sensor and remembers its cursor, as the daemon does."""
 
-    def __init__(self, settings: Settings, heard: Heard) -> None:
+    def __init__(self, settings: Settings, notifier: RecordingNotifier) -> None:
         self.instance = dg.DagsterInstance.ephemeral()
-        self.resources = {"notifier": heard, "settings": settings}
+        self.resources = {"notifier": notifier, "settings": settings}
         self.cursor: str | None = None
 
     def tick(self) -> None:
@@ -139,37 +142,56 @@ class Listener:
 
 
 @pytest.fixture
-def listener(heard: Heard) -> Listener:
-    return Listener(Settings(), heard)
+def sensor(notifier: RecordingNotifier) -> SensorTicks:
+    return SensorTicks(Settings(), notifier)
 
 
-def test_an_alarm_is_told_once_until_it_is_over_and_then_that_it_is(listener: Listener, heard: Heard):
+def test_an_alarm_is_reported_once_and_its_end_once(sensor: SensorTicks, notifier: RecordingNotifier):
     for passed in (True, False, False, True, True, False, True, True, True, True):
-        judged(listener.instance, "r2_is_above_critical", passed, "ERROR", r2=0.5)
-        listener.tick()
-    assert [message.title for message in heard.messages] == ["Performance is critical", "Over: Performance is critical"]
-    assert [message.severity for message in heard.messages] == [Severity.CRITICAL, Severity.INFO]
-    assert heard.messages[0].fields["r2"] == "0.5"
+        record_evaluation(sensor.instance, "r2_is_above_critical", passed, "ERROR", r2=0.5)
+        sensor.tick()
+    assert [message.title for message in notifier.messages] == [
+        "Performance is critical",
+        "Resolved: Performance is critical",
+    ]
+    assert [message.severity for message in notifier.messages] == [Severity.CRITICAL, Severity.INFO]
+    assert notifier.messages[0].fields["r2"] == "0.5"
 
 
-def test_an_alarm_that_gets_worse_is_told_again(listener: Listener, heard: Heard):
+def test_an_alarm_in_a_stored_cursor_is_not_reported_again(sensor: SensorTicks, notifier: RecordingNotifier):
+    sensor.cursor = '{"r2_is_above_critical": {"told": "ERROR", "held": 2, "seen": -1}}'
+    record_evaluation(sensor.instance, "r2_is_above_critical", False, "ERROR")
+    sensor.tick()
+    assert not notifier.messages
+    for _ in range(3):
+        record_evaluation(sensor.instance, "r2_is_above_critical", True)
+        sensor.tick()
+    assert [message.title for message in notifier.messages] == ["Resolved: Performance is critical"]
+    assert json.loads(sensor.cursor)["r2_is_above_critical"].keys() == {"told", "held", "seen"}
+
+
+def test_an_alarm_that_gets_worse_is_reported_again(sensor: SensorTicks, notifier: RecordingNotifier):
     for severity in ("WARN", "ERROR"):
-        judged(listener.instance, "r2_is_above_critical", False, severity)
-        listener.tick()
-    assert [message.severity for message in heard.messages] == [Severity.WARNING, Severity.CRITICAL]
+        record_evaluation(sensor.instance, "r2_is_above_critical", False, severity)
+        sensor.tick()
+    assert [message.severity for message in notifier.messages] == [Severity.WARNING, Severity.CRITICAL]
 
 
-def test_checks_that_were_never_judged_or_that_are_nobodys_alarm_are_silent(listener: Listener, heard: Heard):
-    judged(listener.instance, "champion_beats_seasonal_naive", False)
-    listener.tick()
-    assert not heard.messages
+def test_checks_without_an_evaluation_or_without_an_alarm_are_not_reported(
+    sensor: SensorTicks, notifier: RecordingNotifier
+):
+    record_evaluation(sensor.instance, "champion_beats_seasonal_naive", False)
+    sensor.tick()
+    assert not notifier.messages
 
 
-def test_what_cannot_be_judged_neither_begins_nor_ends_an_alarm(listener: Listener, heard: Heard):
+def test_an_evaluation_with_too_little_data_neither_starts_nor_ends_an_alarm(
+    sensor: SensorTicks, notifier: RecordingNotifier
+):
     for passed, r2 in ((False, NOT_KNOWN), (False, 0.5), (False, NOT_KNOWN), (False, 0.4)):
-        judged(listener.instance, "r2_is_above_critical", passed, "ERROR", r2=r2)
-        listener.tick()
-    assert [message.title for message in heard.messages] == ["Performance is critical"]
+        record_evaluation(sensor.instance, "r2_is_above_critical", passed, "ERROR", r2=r2)
+        sensor.tick()
+    assert [message.title for message in notifier.messages] == ["Performance is critical"]
 
 
 def test_every_alarm_is_a_check_that_exists(city: City):
@@ -178,13 +200,13 @@ def test_every_alarm_is_a_check_that_exists(city: City):
     assert set(ALARMS) == {spec.name for spec in _watched_checks()}
 
 
-def test_a_day_that_fails_every_hour_is_told_once(city: City, heard: Heard, monkeypatch):
+def test_a_day_that_fails_every_hour_is_reported_once(city: City, notifier: RecordingNotifier, monkeypatch):
     def breaks(*_: object, **__: object) -> None:
         raise RuntimeError("the disk is full")
 
     monkeypatch.setattr(LocalWarehouse, "merge", breaks)
     for day in (LAST_DAY, LAST_DAY, LAST_DAY - timedelta(days=1)):
         result = city.run("drift", day, raise_on_error=False, asset_selection=[dg.AssetKey("retrain_decision")])
-        hear_of_failure(city, heard, result)
-    assert [message.link.rpartition("/")[2] for message in heard.messages][-1] == result.run_id
-    assert len(heard.messages) == 2
+        report_failure(city, notifier, result)
+    assert [message.link.rpartition("/")[2] for message in notifier.messages][-1] == result.run_id
+    assert len(notifier.messages) == 2

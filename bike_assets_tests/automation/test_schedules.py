@@ -1,4 +1,4 @@
-"""The daily schedules: every published day that is not done, oldest first, each once, and a reason for silence."""
+"""The daily schedules: every published day that is not done, oldest first, each once, and a reason for every skip."""
 
 import dataclasses
 from datetime import UTC, date, datetime, timedelta
@@ -34,7 +34,7 @@ def morning(day: date) -> datetime:
 
 @lru_cache
 def repository(home: Home) -> dg.RepositoryDefinition:
-    """The jobs that are asked for."""
+    """The jobs that the schedules request."""
     return build_defs(settings=Settings(home=home.folder)).get_repository_def()
 
 
@@ -43,7 +43,7 @@ def context_at(city: City, at: datetime, resources: dict) -> dg.ScheduleEvaluati
 
 
 def tick(city: City, at: datetime, newest: date | None):
-    """What the schedule says at a time, while the source has published up to a day."""
+    """The result of the schedule at a time, while the source has published up to a day."""
     resources = {
         "home": city.home,
         "warehouse": city.resource("warehouse"),
@@ -52,7 +52,7 @@ def tick(city: City, at: datetime, newest: date | None):
     return daily_refresh.evaluate_tick(context_at(city, at, resources))
 
 
-def asked(city: City, at: datetime, newest: date | None) -> list[date]:
+def requested(city: City, at: datetime, newest: date | None) -> list[date]:
     return [date.fromisoformat(request.partition_key) for request in tick(city, at, newest).run_requests]
 
 
@@ -74,22 +74,22 @@ def decide(city: City, *days: date) -> None:
         city.instance.report_runless_asset_event(event)
 
 
-def test_it_asks_for_yesterday_once_it_is_published(city: City):
-    assert asked(city, morning(after(2)), after(1)) == [after(1)]
+def test_yesterday_is_requested_once_it_is_published(city: City):
+    assert requested(city, morning(after(2)), after(1)) == [after(1)]
 
 
-def test_until_yesterday_is_published_it_waits_and_says_so(city: City):
-    told = tick(city, morning(after(2)), LAST_DAY)
-    assert not told.run_requests
-    assert f"every day to {LAST_DAY} is done or under way: the source ends with {LAST_DAY}" in told.skip_message
+def test_the_tick_is_skipped_until_yesterday_is_published(city: City):
+    result = tick(city, morning(after(2)), LAST_DAY)
+    assert not result.run_requests
+    assert f"every day to {LAST_DAY} is done, queued or running: the source ends with {LAST_DAY}" in result.skip_message
 
 
-def test_after_days_off_every_missing_day_is_asked_for_oldest_first(city: City):
-    assert asked(city, morning(after(6)), after(5)) == [after(days) for days in (1, 2, 3, 4, 5)]
+def test_after_days_off_every_missing_day_is_requested_oldest_first(city: City):
+    assert requested(city, morning(after(6)), after(5)) == [after(days) for days in (1, 2, 3, 4, 5)]
 
 
-def test_nothing_is_asked_for_beyond_what_the_source_has_published(city: City):
-    assert asked(city, morning(after(9)), after(2)) == [after(1), after(2)]
+def test_no_day_is_requested_that_the_source_has_not_published(city: City):
+    assert requested(city, morning(after(9)), after(2)) == [after(1), after(2)]
 
 
 @pytest.mark.parametrize(
@@ -101,37 +101,37 @@ def test_nothing_is_asked_for_beyond_what_the_source_has_published(city: City):
     ids=["a minute before midnight in Paris", "midnight in Paris"],
 )
 def test_a_source_ahead_of_the_clock_is_followed_to_yesterday_alone(city: City, at, days):
-    assert asked(city, at, date(2099, 12, 31)) == days
+    assert requested(city, at, date(2099, 12, 31)) == days
 
 
-def test_a_day_that_is_done_is_not_asked_for(city: City):
+def test_a_day_that_is_done_is_not_requested(city: City):
     decide(city, after(1), after(3))
-    assert asked(city, morning(after(4)), after(3)) == [after(2)]
+    assert requested(city, morning(after(4)), after(3)) == [after(2)]
 
 
-def test_once_all_is_done_it_says_so(city: City):
+def test_the_tick_is_skipped_once_every_day_is_done(city: City):
     decide(city, after(1))
-    told = tick(city, morning(after(2)), after(1))
-    assert not told.run_requests
-    assert f"every day to {after(1)} is done" in told.skip_message
+    result = tick(city, morning(after(2)), after(1))
+    assert not result.run_requests
+    assert f"every day to {after(1)} is done" in result.skip_message
 
 
 @pytest.mark.parametrize("status", ["QUEUED", "NOT_STARTED", "STARTING", "STARTED"])
-def test_a_day_that_is_under_way_is_not_asked_for_twice(city: City, status):
+def test_a_day_that_is_queued_or_running_is_not_requested_twice(city: City, status):
     start_run(city, after(1), dg.DagsterRunStatus[status])
-    assert asked(city, morning(after(3)), after(2)) == [after(2)]
-    told = tick(city, morning(after(2)), after(1))
-    assert not told.run_requests
-    assert "1 under way" in told.skip_message
+    assert requested(city, morning(after(3)), after(2)) == [after(2)]
+    result = tick(city, morning(after(2)), after(1))
+    assert not result.run_requests
+    assert "1 queued or running" in result.skip_message
 
 
 @pytest.mark.parametrize("status", ["FAILURE", "CANCELED", "SUCCESS"])
-def test_a_day_whose_run_ended_without_its_decision_is_asked_for_again(city: City, status):
+def test_a_day_whose_run_ended_without_its_decision_is_requested_again(city: City, status):
     start_run(city, after(1), dg.DagsterRunStatus[status])
-    assert asked(city, morning(after(2)), after(1)) == [after(1)]
+    assert requested(city, morning(after(2)), after(1)) == [after(1)]
 
 
-def test_the_next_hour_asks_with_another_key_and_the_same_one_with_the_same(city: City):
+def test_the_next_hour_has_another_run_key_and_the_same_hour_the_same(city: City):
     at = morning(after(2))
     keys = [
         tick(city, each, after(1)).run_requests[0].run_key
@@ -147,20 +147,20 @@ def unreadable(city: City, day: date, at: str = "2030-01-01", why: str | None = 
     city.resource("warehouse").merge(INGESTIONS, frame(INGESTIONS, [row]))
 
 
-def test_a_new_day_that_failed_is_tried_hourly_then_daily_for_a_week_then_no_more(city: City):
+def test_a_new_day_that_failed_is_retried_hourly_then_daily_for_a_week_then_no_more(city: City):
     bad = after(1)
     unreadable(city, bad)
     decide(city, *(after(days) for days in range(2, 12)))
-    hourly = [asked(city, morning(after(2)) + timedelta(hours=hours), after(1)) for hours in (0, 1, 5)]
+    hourly = [requested(city, morning(after(2)) + timedelta(hours=hours), after(1)) for hours in (0, 1, 5)]
     assert hourly == [[bad]] * 3
-    daily = [asked(city, morning(after(5)) + timedelta(hours=hours), after(4)) for hours in (0, 1, 5)]
+    daily = [requested(city, morning(after(5)) + timedelta(hours=hours), after(4)) for hours in (0, 1, 5)]
     assert daily == [[bad], [], []]
-    assert asked(city, morning(after(8)), after(7)) == [bad]
-    assert asked(city, morning(after(9)), after(8)) == []
+    assert requested(city, morning(after(8)), after(7)) == [bad]
+    assert requested(city, morning(after(9)), after(8)) == []
 
 
-def test_a_day_that_was_never_tried_is_asked_for_however_old(city: City):
-    assert asked(city, morning(after(40)) + timedelta(hours=3), after(39))[0] == after(1)
+def test_a_day_that_was_never_tried_is_requested_whatever_its_age(city: City):
+    assert requested(city, morning(after(40)) + timedelta(hours=3), after(39))[0] == after(1)
 
 
 def test_a_file_is_left_to_its_passes(city: City):
@@ -169,8 +169,8 @@ def test_a_file_is_left_to_its_passes(city: City):
         "warehouse": city.resource("warehouse"),
         "counts_source": StubSource(newest=after(3)),
     }
-    told = daily_refresh.evaluate_tick(context_at(city, morning(after(9)), resources))
-    assert "bike materialize does what is left" in told.skip_message
+    result = daily_refresh.evaluate_tick(context_at(city, morning(after(9)), resources))
+    assert "bike materialize ingests the rest" in result.skip_message
 
 
 def test_a_source_that_has_nothing_is_skipped(city: City):
@@ -182,7 +182,7 @@ def test_a_home_before_its_first_pass_is_skipped(tmp_path, open_city):
     assert "bike materialize does the first pass" in tick(young, morning(after(2)), after(1)).skip_message
 
 
-def test_days_before_the_home_was_ready_are_never_asked_for(city: City):
+def test_days_before_the_home_was_ready_are_never_requested(city: City):
     assert not tick(city, morning(FIRST_DAY), LAST_DAY).run_requests
 
 
@@ -209,7 +209,7 @@ def test_days_that_could_not_be_read_are_read_again_as_long_as_the_source_may_ha
     assert ranges(short, morning(after(1))) == [week]
 
 
-def test_the_last_days_that_are_in_are_read_again_every_morning(city: City):
+def test_the_newest_ingested_days_are_read_again_every_morning(city: City):
     [request] = corrections(city, morning(after(1))).run_requests
     first = LAST_DAY - timedelta(days=6)
     assert (request.tags[RANGE_START_TAG], request.tags[RANGE_END_TAG]) == (str(first), str(LAST_DAY))
@@ -224,16 +224,16 @@ def test_a_young_home_is_read_again_from_its_first_day(city: City):
 
 
 def test_a_file_is_not_read_again(city: City):
-    told = corrections(city, morning(after(1)), source="file", last_day=LAST_DAY)
-    assert not told.run_requests
-    assert "does not change" in told.skip_message
+    result = corrections(city, morning(after(1)), source="file", last_day=LAST_DAY)
+    assert not result.run_requests
+    assert "does not change" in result.skip_message
 
 
 def test_a_home_without_days_has_none_to_read_again(tmp_path, open_city):
-    assert "no day is in yet" in corrections(open_city(tmp_path), morning(after(1))).skip_message
+    assert "no day is ingested yet" in corrections(open_city(tmp_path), morning(after(1))).skip_message
 
 
-def test_what_is_asked_for_can_be_run(city: City):
+def test_a_requested_correction_runs(city: City):
     [request] = corrections(city, morning(after(1))).run_requests
     job = city.defs.resolve_job_def("ingest")
     assert job.execute_in_process(instance=city.instance, tags=dict(request.tags)).success
@@ -248,7 +248,7 @@ def challenged(city: City, schedule: dg.ScheduleDefinition, **changes):
 
 
 @pytest.mark.parametrize("name", ["weekly_baseline_check", "monthly_challenge", "quarterly_rebaseline"])
-def test_what_comes_by_the_calendar_is_asked_for_once_and_not_of_a_file_or_an_empty_home(
+def test_runs_by_the_calendar_are_requested_once_and_never_for_a_file_or_an_empty_home(
     city: City, tmp_path, open_city, name
 ):
     schedule = SCHEDULES[name]
@@ -269,7 +269,7 @@ def test_a_correction_of_a_frozen_day_fails_the_check_of_its_set_alone(city: Cit
     assert checks == {"train_baseline_is_unchanged": (False, warning), "test_baseline_is_unchanged": (True, warning)}
 
 
-def test_a_challenge_names_itself_as_what_asked_for_the_training(city: City):
+def test_a_challenge_is_the_trigger_of_its_training(city: City):
     [request] = challenged(city, monthly_challenge).run_requests
     assert request.tags["bike/trigger"] == "MONTHLY_CHALLENGE"
     assert city.run("retrain", tags=dict(request.tags)).success

@@ -1,4 +1,4 @@
-"""The sensor against real audit rows: once for a decision that asks, and a reason for every silence."""
+"""The sensor against real audit rows: one retrain for a decision to retrain, and a reason for every skip."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -19,7 +19,7 @@ from bike_assets_tests.conftest import LAST_DAY, City, recorded
 
 pytestmark = pytest.mark.dated
 
-ASKING = {
+RETRAIN_ROW = {
     "day": LAST_DAY,
     "decision": "RETRAIN_REACTIVE",
     "reason": "R² 0.400 is below 0.65",
@@ -46,38 +46,38 @@ def tick(tmp_path):
     return after
 
 
-def test_a_decision_that_asks_starts_one_retrain_and_says_why(tick):
-    request = tick(ASKING).run_requests[0]
+def test_a_decision_to_retrain_starts_one_retrain_with_its_reason(tick):
+    request = tick(RETRAIN_ROW).run_requests[0]
     assert request.run_key == f"retrain-{LAST_DAY}-RETRAIN_REACTIVE-3"
-    assert request.tags["bike/reason"] == ASKING["reason"]
+    assert request.tags["bike/reason"] == RETRAIN_ROW["reason"]
     assert (request.tags["bike/trigger"], request.tags["bike/r2"]) == ("RETRAIN_REACTIVE", "0.4000")
-    assert tick(ASKING).run_requests[0].run_key == request.run_key
+    assert tick(RETRAIN_ROW).run_requests[0].run_key == request.run_key
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "reason"),
     [
         ({"decision": "WAIT", "reason": "the model copes"}, "copes"),
         ({"acts": False}, "before this home began"),
         ({"held_until": LAST_DAY + timedelta(days=2)}, "cooldown"),
     ],
 )
-def test_it_stays_silent_and_says_why(tick, change, said):
-    result = tick({**ASKING, **change})
+def test_a_decision_without_a_retrain_is_skipped_with_its_reason(tick, change, reason):
+    result = tick({**RETRAIN_ROW, **change})
     assert not result.run_requests
-    assert said in result.skip_message
+    assert reason in result.skip_message
 
 
 def test_only_the_newest_day_acts(tick):
-    newer = {**ASKING, "day": LAST_DAY + timedelta(days=1), "decision": "ALL_GOOD", "reason": "both within bounds"}
-    assert not tick(ASKING, newer).run_requests
+    newer = {**RETRAIN_ROW, "day": LAST_DAY + timedelta(days=1), "decision": "ALL_GOOD", "reason": "both within bounds"}
+    assert not tick(RETRAIN_ROW, newer).run_requests
 
 
 def test_of_a_day_that_was_decided_twice_the_last_decision_counts(tick):
-    assert not tick(ASKING, {**ASKING, "decision": "WAIT", "reason": "a late correction"}).run_requests
+    assert not tick(RETRAIN_ROW, {**RETRAIN_ROW, "decision": "WAIT", "reason": "a late correction"}).run_requests
 
 
-def test_a_home_without_decisions_is_silent(tick):
+def test_a_home_without_decisions_is_skipped(tick):
     assert "nothing was decided" in tick().skip_message
 
 
@@ -97,7 +97,7 @@ def refreshed_after(city, **change) -> dg.SensorResult:
     return refresh_on_promotion.evaluate_tick(context)
 
 
-def test_a_promotion_starts_one_refresh_also_where_a_second_run_has_told_of_it_since(city):
+def test_a_promotion_starts_one_refresh_also_after_a_second_materialization(city):
     request = refreshed_after(city).run_requests[0]
     assert request.partition_key == LAST_DAY.isoformat()
     assert request.run_key == refreshed_after(city).run_requests[0].run_key
@@ -113,7 +113,7 @@ def test_the_first_champion_of_a_home_needs_no_refresh(city):
 LOST = {"bike/decided_on": str(LAST_DAY), "bike/against": "1", "dagster/will_retry": "false"}
 
 
-def asked_again_after(city: City, **tags: str) -> tuple[dg.DagsterRun, dg.SensorResult]:
+def requested_again_after(city: City, **tags: str) -> tuple[dg.DagsterRun, dg.SensorResult]:
     champion = {"bike/against": str(city.resource("registry").read().champion.version)}
     run = city.instance.create_run_for_job(
         city.defs.resolve_job_def("retrain"), tags={**LOST, **champion, **tags}, status=dg.DagsterRunStatus.FAILURE
@@ -124,46 +124,46 @@ def asked_again_after(city: City, **tags: str) -> tuple[dg.DagsterRun, dg.Sensor
     return run, retrain_on_lost_run.evaluate_tick(context)
 
 
-def test_a_decided_retrain_that_was_lost_is_asked_for_again_twice(city):
+def test_a_lost_retrain_is_requested_again_twice(city):
     for _ in range(2):
-        run, result = asked_again_after(city)
+        run, result = requested_again_after(city)
         assert result.run_requests[0].run_key == f"again-after-{run.run_id}"
         assert result.run_requests[0].tags["bike/decided_on"] == str(LAST_DAY)
-    assert "given up" in asked_again_after(city)[1].skip_message
+    assert "no more requests" in requested_again_after(city)[1].skip_message
 
 
 @pytest.mark.parametrize(
-    ("tag", "value", "said"),
+    ("tag", "value", "reason"),
     [
-        ("dagster/will_retry", "true", "runs it again"),
-        ("dagster/failure_reason", "STEP_FAILURE", "failed by itself"),
+        ("dagster/will_retry", "true", "Dagster retries it"),
+        ("dagster/failure_reason", "STEP_FAILURE", "a step of the newest retrain failed"),
         ("bike/against", "99", "has changed"),
     ],
 )
-def test_a_retrain_that_failed_by_itself_or_is_run_again_or_is_out_of_date_is_left(city, tag, value, said):
-    _, result = asked_again_after(city, **{tag: value})
+def test_a_retrain_with_a_failed_step_a_retry_or_another_champion_is_not_requested_again(city, tag, value, reason):
+    _, result = requested_again_after(city, **{tag: value})
     assert not result.run_requests
-    assert said in result.skip_message
+    assert reason in result.skip_message
 
 
-def looked_after(city: City) -> dg.SensorResult:
+def finished(city: City) -> dg.SensorResult:
     context = dg.build_sensor_context(
         instance=city.instance, definitions=city.defs, resources={"registry": city.resource("registry")}
     )
     return finish_on_broken_promotion.evaluate_tick(context)
 
 
-def test_a_promotion_that_was_broken_off_is_finished_once_and_then_refreshed(city: City):
+def test_an_interrupted_promotion_is_finished_once_and_then_refreshed(city: City):
     """The process died between the commit in summary.json and everything after it."""
-    assert "last told of" in looked_after(city).skip_message
+    assert "already materialized" in finished(city).skip_message
     registry = city.resource("registry")
     before = registry.read().champion
     other = next(entry for entry in registry.read().models if not entry.is_champion)
     registry.promote(other.version, LAST_DAY.isoformat())
-    (request,) = looked_after(city).run_requests
-    assert looked_after(city).run_requests[0].run_key == request.run_key
+    (request,) = finished(city).run_requests
+    assert finished(city).run_requests[0].run_key == request.run_key
     assert city.run("promote").success
-    assert not looked_after(city).run_requests
+    assert not finished(city).run_requests
     aliases = city.resource("mlflow")._client().get_registered_model("bike-traffic").aliases
     assert int(aliases["champion"]) == other.version
     deployed = city.query("SELECT * FROM monitoring_audit.deployments ORDER BY recorded_at").iloc[-1]

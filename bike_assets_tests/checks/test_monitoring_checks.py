@@ -85,7 +85,7 @@ def test_each_bound_of_the_drift_from_both_sides(warehouse, monkeypatch, check, 
     assert judge(check, warehouse, monkeypatch).passed is passed
 
 
-def test_a_week_of_too_few_rows_is_told(warehouse, monkeypatch):
+def test_a_week_of_too_few_rows_fails_its_check(warehouse, monkeypatch):
     row = {"day": LAST_DAY, "drift_share": None, "rows_current": 1599, "model_version": 1}
     warehouse.merge(DRIFT, frame(DRIFT, [recorded(row)]))
     found = judge("current_window_is_large_enough", warehouse, monkeypatch)

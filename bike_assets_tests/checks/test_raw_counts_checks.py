@@ -49,7 +49,7 @@ def judge(name: str, *days: dict, **changes) -> dg.AssetCheckResult:
     return CHECKS[name].judge(audit(*days, first=first), Settings(**changes))
 
 
-def test_errors_block_what_follows_and_warnings_do_not():
+def test_errors_block_later_assets_and_warnings_do_not():
     specs = {check.name: check.spec for check in DAY_CHECKS}
     assert {name: spec.blocking for name, spec in specs.items()} == {
         name: severity is ERROR for name, severity in SEVERITIES.items()
@@ -69,10 +69,10 @@ def test_a_good_day_passes_and_so_does_a_run_without_days(name):
 BOUNDS = [
     ("days_are_read_whole", {}, {"unread": "the portal broke off"}, "the portal broke off"),
     ("days_are_read_whole", {"rows_read": 1000}, {"rows_read": 999}, "999 of 1000 rows"),
-    ("keys_are_unique", {"double_keys": 0}, {"double_keys": 1}, "1 hours of counters are there twice"),
+    ("keys_are_unique", {"double_keys": 0}, {"double_keys": 1}, "1 hours of counters occur twice"),
     ("hours_are_over", {"rows_in_future": 0}, {"rows_in_future": 1}, "1 rows in the future"),
     ("counts_are_not_negative", {"rows_negative": 0}, {"rows_negative": 1}, "1 negative counts"),
-    ("rows_are_readable", {"rows_unreadable": 0}, {"rows_unreadable": 1}, "1 rows of another form"),
+    ("rows_are_readable", {"rows_unreadable": 0}, {"rows_unreadable": 1}, "1 unreadable rows"),
     ("rows_name_their_counter", {"rows_without_counter": 100}, {"rows_without_counter": 101}, "101 of 1000 rows"),
     ("days_have_all_their_hours", {"hours": 24}, {"hours": 23}, "23 hours"),
     ("days_have_all_their_hours", {"hours": 24}, {"hours": 25}, "25 hours"),
@@ -83,13 +83,13 @@ BOUNDS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "good", "bad", "told"), BOUNDS)
-def test_a_day_at_the_bound_passes_and_one_just_beyond_is_named_alone(name, good, bad, told):
+@pytest.mark.parametrize(("name", "good", "bad", "message"), BOUNDS)
+def test_a_day_at_the_bound_passes_and_one_just_beyond_is_named_alone(name, good, bad, message):
     assert judge(name, good).passed
     result = judge(name, {}, good, bad, {})
     assert not result.passed
     assert result.severity is SEVERITIES[name]
-    assert result.description.startswith(f"2025-06-04: {told}")
+    assert result.description.startswith(f"2025-06-04: {message}")
     assert ";" not in result.description
     assert result.metadata["bad_days"].value == 1
     assert result.metadata["days"].value == 4
@@ -188,14 +188,14 @@ def run(city: City, source: StubSource, job: str = "ingest", first: date = FIRST
     return defs.resolve_job_def(job).execute_in_process(instance=city.instance, tags=tags, raise_on_error=False)
 
 
-def told_of_counts(result) -> list[dg.AssetCheckEvaluation]:
-    """What the checks of raw_counts say."""
+def evaluations_of_counts(result) -> list[dg.AssetCheckEvaluation]:
+    """The evaluations of the checks of raw_counts."""
     return [each for each in result.get_asset_check_evaluations() if each.asset_key == dg.AssetKey("raw_counts")]
 
 
 def failed(result) -> dict[str, str]:
-    """The checks of raw_counts that failed, with what they say."""
-    return {each.check_name: each.description for each in told_of_counts(result) if not each.passed}
+    """The checks of raw_counts that failed, with their messages."""
+    return {each.check_name: each.description for each in evaluations_of_counts(result) if not each.passed}
 
 
 def materialized(result) -> set[str]:
@@ -226,20 +226,20 @@ def test_good_days_pass_every_check_and_have_their_features(young):
     assert result.success
     assert failed(result) == {}
     assert materialized(result) == {"raw_counts", "counters", "weather", "hourly_features"}
-    told = [each.check_name for each in told_of_counts(result)]
-    assert sorted(told) == sorted(SEVERITIES), "each check once a run, however many days it has"
+    names = [each.check_name for each in evaluations_of_counts(result)]
+    assert sorted(names) == sorted(SEVERITIES), "each check once a run, however many days it has"
 
 
-def test_errors_name_their_days_and_block_what_follows_and_the_good_days_are_in(young):
+def test_errors_name_their_days_and_block_later_assets_and_the_good_days_are_ingested(young):
     change = all_of(negative(FIRST), unreadable(BAD), nameless(LAST))
     result = run(young, StubSource(change))
     assert not result.success
-    told = failed(result)
-    assert told.keys() == {"counts_are_not_negative", "rows_are_readable", "rows_name_their_counter"}
-    assert told["counts_are_not_negative"] == f"{FIRST}: 1 negative counts, left out"
-    assert told["rows_are_readable"] == f"{BAD}: 1 rows of another form, left out"
-    assert told["rows_name_their_counter"].startswith(f"{LAST}: 20 of ")
-    assert ";" not in told["rows_name_their_counter"]
+    failures = failed(result)
+    assert failures.keys() == {"counts_are_not_negative", "rows_are_readable", "rows_name_their_counter"}
+    assert failures["counts_are_not_negative"] == f"{FIRST}: 1 negative counts, left out"
+    assert failures["rows_are_readable"] == f"{BAD}: 1 unreadable rows, left out"
+    assert failures["rows_name_their_counter"].startswith(f"{LAST}: 20 of ")
+    assert ";" not in failures["rows_name_their_counter"]
     assert materialized(result) == {"raw_counts", "weather"}
     assert ingested(young) == days_between(FIRST_DAY, LAST)
     again = run(young, StubSource())
@@ -250,12 +250,12 @@ def test_errors_name_their_days_and_block_what_follows_and_the_good_days_are_in(
 def test_warnings_name_their_days_and_block_nothing(young):
     result = run(young, StubSource(all_of(without_noon(FIRST), without_a_third(BAD), published_twice(LAST))))
     assert result.success
-    told = failed(result)
-    assert told["days_have_all_their_hours"] == f"{FIRST}: 23 hours"
-    assert told["rows_fit_the_counters_of_the_week"].startswith(f"{BAD}: ")
-    assert ";" not in told["rows_fit_the_counters_of_the_week"]
-    assert told["rows_are_published_once"] == f"{LAST}: 1 rows more than once"
-    assert len(told) == 3
+    failures = failed(result)
+    assert failures["days_have_all_their_hours"] == f"{FIRST}: 23 hours"
+    assert failures["rows_fit_the_counters_of_the_week"].startswith(f"{BAD}: ")
+    assert ";" not in failures["rows_fit_the_counters_of_the_week"]
+    assert failures["rows_are_published_once"] == f"{LAST}: 1 rows more than once"
+    assert len(failures) == 3
     assert materialized(result) == {"raw_counts", "counters", "weather", "hourly_features"}
 
 
@@ -276,8 +276,8 @@ def test_one_day_that_cannot_be_read_is_named_and_the_others_are_ingested(young)
     assert not result.success
     assert list(failed(result)) == ["days_are_read_whole"]
     assert failed(result)["days_are_read_whole"].startswith(f"{BAD}: The stub cannot be believed")
-    judged = {each.check_name: each.metadata["days"].value for each in told_of_counts(result)}
-    assert judged == {**dict.fromkeys(SEVERITIES, 4), "days_are_read_whole": 5}, "nothing is said of rows not read"
+    judged = {each.check_name: each.metadata["days"].value for each in evaluations_of_counts(result)}
+    assert judged == {**dict.fromkeys(SEVERITIES, 4), "days_are_read_whole": 5}, "rows not read are not judged"
     assert "hourly_features" not in materialized(result)
     assert ingested(young) == [day for day in days_between(FIRST_DAY, LAST) if day != BAD]
     source.unreliable.clear()

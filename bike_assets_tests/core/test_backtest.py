@@ -1,4 +1,4 @@
-"""A backtest forecasts past days as they would have been: nothing of the day itself or after it has a say."""
+"""A backtest forecasts past days as they would have been: counts of the day itself or after it change nothing."""
 
 from datetime import date, timedelta
 
@@ -53,7 +53,7 @@ def test_counts_of_the_day_and_after_it_change_no_forecast_of_it(done, city_coun
     assert (again.results[FAMILY].predicted[unknown] == done.results[FAMILY].predicted[unknown]).all()
 
 
-def test_counters_that_no_training_row_has_are_told_apart(city_counts):
+def test_counters_without_a_training_row_are_marked_as_new(city_counts):
     newcomer = city_counts["counter_id"].iloc[0]
     begins = pd.Timestamp("2025-05-21", tz=PARIS)
     done = run(city_counts[(city_counts["counter_id"] != newcomer) | (city_counts["counted_at"] >= begins)])

@@ -1,4 +1,4 @@
-"""Scores from several sides: each group by itself, beside the naive, and told so that nothing is lost."""
+"""Scores by group: each group by itself, beside the naive, and a report that has all of them."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bike_assets.core.breakdown import SIDES, scores_by
+from bike_assets.core.breakdown import GROUPINGS, scores_by
 from bike_assets.core.model_report import report_of, score_table
 from bike_assets.core.plots import worst_counters
 from bike_assets.core.scoring import score
@@ -28,9 +28,9 @@ def test_every_group_is_scored_by_itself(rows):
         assert row.naive_rmse == score(part["bike_count"], part["naive_count"]).rmse
 
 
-def test_a_training_is_told_from_every_side(training):
+def test_the_report_of_a_training_has_every_grouping(training):
     report = report_of(training)
-    assert set(report.tables) == {f"scores_by_{side}.json" for side in SIDES}
+    assert set(report.tables) == {f"scores_by_{grouping}.json" for grouping in GROUPINGS}
     assert list(report.tables["scores_by_hour.json"]["hour"]) == list(range(24))
     assert sorted(report.curves["rmse_by_weekday"]) == list(range(7))
     assert report.metrics["r2_test_current_h1"] == training.scores["test_current", 1].r2

@@ -282,7 +282,7 @@ def test_the_gain_can_be_a_share_of_what_the_champion_leaves(gain, verdict):
     ("interval", "verdict"),
     [((0.001, 0.09), "DEPLOY"), ((0.0, 0.09), "SKIP"), ((-0.01, 0.09), "SKIP"), ((NAN, NAN), "SKIP"), (None, "SKIP")],
 )
-def test_where_certainty_is_asked_for_the_interval_has_to_lie_above_zero(interval, verdict):
+def test_with_certain_the_interval_has_to_lie_above_zero(interval, verdict):
     rule = EvaluationRule(certain=True)
     assert evaluate_challenger(0.9, 0.95, 0.90, rule, interval).decision == verdict
     assert evaluate_challenger(0.9, 0.95, 0.90, EvaluationRule(), interval).decision == "DEPLOY"
@@ -307,7 +307,7 @@ def test_days_behind_the_naive_are_a_cause_where_that_is_set(behind, is_cause, d
 
 
 @pytest.mark.parametrize(("days", "verdict"), [(27, "NOT_ENOUGH_DATA"), (28, "DEPLOY")])
-def test_few_days_after_the_baseline_compare_nobody_with_a_champion(days, verdict):
+def test_few_days_after_the_baseline_compare_no_challenger_with_the_champion(days, verdict):
     assert evaluate_challenger(0.9, 0.95, 0.9, EvaluationRule(), current_days=days).decision == verdict
     assert evaluate_challenger(0.5, 0.95, 0.9, EvaluationRule(), current_days=days).decision == "REJECT"
     assert evaluate_challenger(0.9, 0.95, None, EvaluationRule(), current_days=days).decision == "DEPLOY"
@@ -317,7 +317,7 @@ DAY = date(2026, 3, 10)
 
 
 @pytest.mark.parametrize(
-    ("in_vain", "until"),
+    ("failed_challenges", "until"),
     [
         ([], None),
         ([DAY], 13),
@@ -329,24 +329,24 @@ DAY = date(2026, 3, 10)
         ([DAY - timedelta(days=30), DAY - timedelta(days=20), DAY], 17),
     ],
 )
-def test_a_retrain_waits_three_days_after_the_first_in_vain_and_seven_after_further_ones(in_vain, until):
-    assert held_until(DAY, in_vain, CooldownRule()) == (until and date(2026, 3, until))
+def test_a_retrain_waits_three_days_after_one_failed_challenge_and_seven_after_more(failed_challenges, until):
+    assert held_until(DAY, failed_challenges, CooldownRule()) == (until and date(2026, 3, until))
 
 
 @pytest.mark.parametrize(
-    ("comparable_from", "in_vain", "until"),
+    ("comparable_from", "failed_challenges", "until"),
     [(DAY, [], None), (DAY + timedelta(days=1), [], 11), (DAY + timedelta(days=9), [DAY], 19), (DAY, [DAY], 13)],
 )
-def test_a_retrain_waits_until_somebody_can_be_compared(comparable_from, in_vain, until):
-    found = held_until(DAY, in_vain, CooldownRule(), comparable_from)
+def test_a_retrain_waits_until_a_challenger_can_be_compared(comparable_from, failed_challenges, until):
+    found = held_until(DAY, failed_challenges, CooldownRule(), comparable_from)
     assert found == (until and date(2026, 3, until))
 
 
 @given(
-    in_vain=st.lists(st.integers(0, 60).map(lambda ago: DAY - timedelta(days=ago)), max_size=6),
+    failed_challenges=st.lists(st.integers(0, 60).map(lambda ago: DAY - timedelta(days=ago)), max_size=6),
     first=st.integers(0, 10),
     later=st.integers(0, 10),
 )
-def test_a_hold_ends_after_its_day_and_within_the_rule(in_vain, first, later):
-    until = held_until(DAY, in_vain, CooldownRule(first, later))
+def test_a_hold_ends_after_its_day_and_within_the_rule(failed_challenges, first, later):
+    until = held_until(DAY, failed_challenges, CooldownRule(first, later))
     assert until is None or DAY < until <= DAY + timedelta(days=max(first, later))

@@ -1,4 +1,4 @@
-"""Drift: the reference has the week's season and weekdays; a shift is told from season, growth, weather and none."""
+"""Drift: the reference has the week's season and weekdays; season, growth and weather are no shift."""
 
 from datetime import date, timedelta
 
@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from bike_assets.core.drift import (
     COLUMNS,
     GAP_DAYS,
-    LEAST_CURRENT_ROWS,
-    LEAST_REFERENCE_DAYS,
-    LEAST_THRESHOLD,
+    MIN_CURRENT_ROWS,
+    MIN_REFERENCE_DAYS,
+    MIN_THRESHOLD,
+    ORDINARY_WEEK_FACTOR,
     SAMPLE_ROWS,
     SETTLING_DAYS,
-    TIMES_AN_ORDINARY_WEEK,
     Drift,
     measure_drift,
     pick_reference,
@@ -78,13 +78,13 @@ def test_a_reference_is_settled_apart_from_its_week_and_has_every_weekday_alike(
     first_day = day - timedelta(days=home_days)
     reference = pick_reference(day, first_day)
     if reference is None:
-        assert home_days < SETTLING_DAYS + 7 + GAP_DAYS + LEAST_REFERENCE_DAYS
+        assert home_days < SETTLING_DAYS + 7 + GAP_DAYS + MIN_REFERENCE_DAYS
         return
     span = reference.span
     assert span.first >= first_day + timedelta(days=SETTLING_DAYS)
     assert span.last < week_to(day).first - timedelta(days=GAP_DAYS)
     assert span.days % 7 == 0
-    assert LEAST_REFERENCE_DAYS <= span.days <= 56
+    assert MIN_REFERENCE_DAYS <= span.days <= 56
     assert span.last.weekday() == day.weekday()
 
 
@@ -96,7 +96,7 @@ OUTCOME = ["bike_count", "predicted_count", "base"]
 def rows_of(
     seed: int, weeks: int = 1, rows: int = WEEK_ROWS, weather: float = 0.0, counters: str = "abcdefgh"
 ) -> pd.DataFrame:
-    """Rows of some weeks; in each, weather has multiplied all counts by a factor that nobody foresaw."""
+    """Rows of some weeks; in each, weather has multiplied all counts by an unexpected factor."""
     random = np.random.default_rng(seed)
     number = weeks * rows
     base = random.gamma(4.0, 25.0, number)
@@ -172,15 +172,15 @@ def test_a_threshold_is_evidentlys_or_that_many_times_the_mean_score_of_a_week_a
     thresholds = {column.column: column.threshold for column in measure_drift(rows_of(2), changeable, 0).columns}
     each = [measure_drift(changeable[week == k], changeable[week != k], seed=0).columns for k in range(4)]
     for position, name in enumerate(COLUMNS):
-        usual = TIMES_AN_ORDINARY_WEEK * np.mean([columns[position].score for columns in each])
-        assert thresholds[name] == pytest.approx(max(LEAST_THRESHOLD, usual))
-    assert thresholds["predicted_to_level"] == LEAST_THRESHOLD == 0.1
+        usual = ORDINARY_WEEK_FACTOR * np.mean([columns[position].score for columns in each])
+        assert thresholds[name] == pytest.approx(max(MIN_THRESHOLD, usual))
+    assert thresholds["predicted_to_level"] == MIN_THRESHOLD == 0.1
     assert thresholds["count_to_base"] > 0.2
 
 
 def test_a_reference_of_a_single_week_has_evidentlys_thresholds():
     found = measure_drift(rows_of(2), rows_of(1), seed=0)
-    assert {column.threshold for column in found.columns} == {LEAST_THRESHOLD}
+    assert {column.threshold for column in found.columns} == {MIN_THRESHOLD}
 
 
 def test_counters_that_one_side_lacks_are_left_out_and_reported_elsewhere(reference):
@@ -205,7 +205,7 @@ def test_the_report_has_every_column_and_its_share_is_that_of_the_columns(refere
     assert found.share == len(found.drifted) / len(found.columns) == 0.5
 
 
-def test_a_column_is_said_to_drift_as_its_score_and_threshold_say(reference):
+def test_a_column_has_drifted_if_its_score_reaches_its_threshold(reference):
     found = measure_drift(times(rows_of(2), 1.1, ["bike_count"]), reference, seed=0)
     assert 0 < len(found.drifted) < len(COLUMNS)
     for column in found.columns:
@@ -220,8 +220,8 @@ def test_the_statistic_does_not_depend_on_the_size_of_the_reference():
 
 
 def test_below_1600_rows_there_is_no_share(reference):
-    shifted = times(rows_of(2, rows=LEAST_CURRENT_ROWS), 9, ["bike_count"])
-    assert LEAST_CURRENT_ROWS == 1600
+    shifted = times(rows_of(2, rows=MIN_CURRENT_ROWS), 9, ["bike_count"])
+    assert MIN_CURRENT_ROWS == 1600
     assert measure_drift(shifted.iloc[1:], reference, seed=0) == Drift(None, (), 1599, 6000)
     assert measure_drift(shifted, reference, seed=0).share is not None
     assert measure_drift(rows_of(2), reference.iloc[:1599], seed=0) == Drift(None, (), 2000, 1599)
@@ -229,7 +229,7 @@ def test_below_1600_rows_there_is_no_share(reference):
 
 @pytest.mark.parametrize("name", ["level_7_over_28", "log_level_28"])
 def test_rows_with_an_unknown_value_do_not_count(reference, name):
-    current = rows_of(2, rows=LEAST_CURRENT_ROWS)
+    current = rows_of(2, rows=MIN_CURRENT_ROWS)
     current.loc[0, name] = np.nan
     assert measure_drift(current, reference, seed=0).share is None
 

@@ -57,7 +57,7 @@ def odd_rows(test_sets) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_served_file_says_what_the_model_says(families, served, odd_rows, name):
+def test_the_served_file_predicts_what_the_model_predicts(families, served, odd_rows, name):
     native, answers = families[name].predict(odd_rows), served[name].predict(odd_rows)
     assert np.abs(answers - native).max() / max(1.0, np.abs(native).max()) < 1e-5
     assert (np.abs(answers - native) / np.maximum(np.abs(native), 1)).max() < 1e-5
@@ -126,7 +126,7 @@ def test_a_file_that_is_loaded_again_gives_the_same_to_the_last_bit(families, se
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_rows_and_missing_targets_are_refused_in_plain_words(train_rows, test_sets, name):
+def test_no_rows_and_missing_targets_are_refused_with_the_reason(train_rows, test_sets, name):
     family = FAMILIES[name](FAMILIES[name].quick_config(), 0, 1)
     with pytest.raises(ValueError, match="no rows to fit on"):
         train_and_score(family, train_rows.iloc[:0], test_sets, {})

@@ -125,7 +125,7 @@ def test_three_days_of_zeros_are_silence_and_two_are_not(zero_days, silent):
     assert features_of(cube, START + timedelta(days=40), 1)["silent_3_days"] == silent
 
 
-def test_a_counter_that_publishes_nothing_is_not_called_silent():
+def test_a_counter_that_publishes_nothing_is_not_marked_as_silent():
     cube = cube_of(counts_of("a", START, 40, lambda number, hour: 25)).until(START + timedelta(days=45))
     assert features_of(cube, START + timedelta(days=46), 1)["silent_3_days"] == 0
 
@@ -205,7 +205,7 @@ def test_the_hour_that_spring_skipped_has_a_base_in_the_weeks_after():
         assert features_of(cube, SPRING + timedelta(weeks=weeks), 1, hour=2)[SEASONAL] == pytest.approx(50)
 
 
-def test_rows_say_the_local_day_and_are_unique_by_their_key():
+def test_rows_have_the_local_day_and_are_unique_by_their_key():
     cube = cube_of(*(counts_of(name, START, 40, lambda number, hour: 5) for name in ("b", "a")))
     days = days_between(START + timedelta(days=30), START + timedelta(days=42))
     rows = feature_rows(cube, days, 2, FRANCE, PARIS)

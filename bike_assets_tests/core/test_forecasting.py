@@ -74,9 +74,9 @@ def test_counts_of_the_day_of_issue_change_the_forecast(issued, city_counts, mod
     changed = city_counts.assign(bike_count=city_counts["bike_count"].where(~on_day, city_counts["bike_count"] * 3))
     found = forecast(build_cube(changed, PARIS), ISSUED, model, FRANCE, PARIS)
     for horizon in (1, 2, 3):
-        ours, theirs = (rows[rows["horizon_days"] == horizon] for rows in (issued, found))
-        assert (theirs["naive_count"].to_numpy() >= ours["naive_count"].to_numpy()).all()
-        assert theirs["predicted_count"].sum() > ours["predicted_count"].sum()
+        original, changed = (rows[rows["horizon_days"] == horizon] for rows in (issued, found))
+        assert (changed["naive_count"].to_numpy() >= original["naive_count"].to_numpy()).all()
+        assert changed["predicted_count"].sum() > original["predicted_count"].sum()
 
 
 def test_a_counter_that_training_never_saw_is_forecast_and_marked(city_counts, model):

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bike_assets.core.ingestion import COUNTED, Reading, digest_reading, unbelievable_days
+from bike_assets.core.ingestion import PROBLEMS_BY_COLUMN, Reading, classify_rows, shrinkage_reasons
 from bike_assets.core.local_time import days_between, hours_of
-from bike_assets.core.plausibility import OutlierRule, busiest_hours, together
-from bike_assets.core.published import MOST_AN_HOUR, Problem, arrange
+from bike_assets.core.plausibility import OutlierRule, busiest_hours, concat_busiest
+from bike_assets.core.published import MAX_PER_HOUR, Problem, arrange
 from bike_assets.core.schemas import COMPTAGE_VELO, INGESTIONS, REJECTED_COUNTS
 from bike_assets.core.simulation import SimulatedCity
 from bike_assets.core.splits import Span
@@ -21,7 +21,7 @@ SPRING, AUTUMN = date(2025, 3, 30), date(2025, 10, 26)
 LATER = datetime(2026, 1, 1, tzinfo=UTC)
 RULE = OutlierRule()
 NO_HISTORY = pd.DataFrame({"day": pd.Series(dtype="datetime64[s]"), "counter_id": [], "busiest": []})
-TOLD_BY_THE_READER = {"ingested_at", "source", "run_id", "unread", "rows_added", "rows_changed", "rows_withdrawn"}
+COLUMNS_OF_THE_READER = {"ingested_at", "source", "run_id", "unread", "rows_added", "rows_changed", "rows_withdrawn"}
 
 
 def hourly(first: date, last: date, counters=("a", "b"), zone: str = PARIS) -> pd.DataFrame:
@@ -35,7 +35,7 @@ def digest(
     raw: pd.DataFrame, first: date = DAY, last: date | None = None, read_at=LATER, history=NO_HISTORY, zone: str = PARIS
 ) -> Reading:
     rows = arrange(raw.reset_index(drop=True))
-    return digest_reading(Span(first, last or first), rows, read_at, history, RULE, zone)
+    return classify_rows(Span(first, last or first), rows, read_at, history, RULE, zone)
 
 
 def figures(reading: Reading, *names: str) -> list[tuple]:
@@ -56,7 +56,7 @@ def test_rows_figures_and_what_is_left_out_fit_their_tables():
     reading = digest(hourly(DAY, DAY).assign(bike_count=[-1] + [1] * 47))
     assert set(COMPTAGE_VELO.columns) - {"ingested_at"} <= set(reading.rows.columns)
     assert set(REJECTED_COUNTS.columns) - {"ingested_at"} <= set(reading.rejected.columns)
-    assert set(reading.days.columns) == set(INGESTIONS.columns) - TOLD_BY_THE_READER
+    assert set(reading.days.columns) == set(INGESTIONS.columns) - COLUMNS_OF_THE_READER
 
 
 @pytest.mark.parametrize(("changes", "hours"), [(SPRING, 23), (AUTUMN, 25)])
@@ -153,7 +153,7 @@ def test_a_reading_without_any_rows_has_its_days():
         ({"bike_count": -1}, "rows_negative", Problem.NEGATIVE_COUNT),
         ({"bike_count": 2.5}, "rows_unreadable", Problem.UNREADABLE_COUNT),
         ({"bike_count": "many"}, "rows_unreadable", Problem.UNREADABLE_COUNT),
-        ({"bike_count": MOST_AN_HOUR + 1}, "rows_unreadable", Problem.IMPLAUSIBLE_COUNT),
+        ({"bike_count": MAX_PER_HOUR + 1}, "rows_unreadable", Problem.IMPLAUSIBLE_COUNT),
         ({"counted_at": pd.Timestamp("2025-06-03T10:30Z")}, "rows_unreadable", Problem.OFF_THE_HOUR),
     ],
     ids=str,
@@ -164,7 +164,7 @@ def test_what_cannot_be_used_is_left_out_counted_and_shown_with_its_reason(chang
         raw.loc[[3, 9], name] = value
     reading = digest(raw)
     assert figures(reading, "rows_read", "rows_kept", counted) == [(48, 46, 2)]
-    assert sum(figures(reading, *COUNTED)[0]) == 2
+    assert sum(figures(reading, *PROBLEMS_BY_COLUMN)[0]) == 2
     assert reading.rejected["problem"].tolist() == [problem] * 2
     assert reading.rejected["position"].tolist() == [0, 1]
     assert reading.rejected["counter_name"].astype(str).tolist() == ["rue b", "rue b"]
@@ -212,7 +212,7 @@ def test_days_are_judged_the_same_in_one_reading_and_day_by_day():
     for day in days_between(DAY, last):
         of_day = raw[raw["counted_at"].dt.tz_convert(PARIS).dt.date == day]
         parts.append(digest(of_day, day, history=history))
-        history = together(history, parts[-1].busiest)
+        history = concat_busiest(history, parts[-1].busiest)
     flags = [flag for part in parts for flag in part.rows["is_outlier"]]
     assert flags == whole.rows["is_outlier"].tolist()
     assert 0 < sum(flags) < 4
@@ -253,7 +253,7 @@ def test_what_was_read_was_kept_left_out_or_there_twice_on_every_day(rows, hours
     ).astype({"counter_id": object, "bike_count": object, "counted_at": "datetime64[us, UTC]"})
     reading = digest(raw, first, first + timedelta(days=2), (start + pd.Timedelta(hours=hours_over)).to_pydatetime())
     days = reading.days.set_index("day")
-    left_out = days[list(COUNTED)].sum(axis=1)
+    left_out = days[list(PROBLEMS_BY_COLUMN)].sum(axis=1)
     assert (days["rows_read"] == days["rows_kept"] + left_out + days["rows_duplicated"]).all()
     assert (reading.rejected.groupby("day").size().reindex(days.index, fill_value=0) == left_out).all()
     assert (reading.rows.groupby("day").size().reindex(days.index, fill_value=0) == days["rows_kept"]).all()
@@ -283,19 +283,19 @@ def test_what_was_read_was_kept_left_out_or_there_twice_on_every_day(rows, hours
         (50, 900, True),
     ],
 )
-def test_a_day_that_loses_more_than_half_of_its_rows_is_not_believed(before, now, believed):
+def test_a_day_that_loses_more_than_half_of_its_rows_keeps_them(before, now, replaced):
     days = pd.DataFrame({"day": [pd.Timestamp(DAY)], "rows_kept": [now]})
-    told = unbelievable_days(days, pd.Series({pd.Timestamp(DAY): before}))
-    assert told.isna().tolist() == [believed]
-    if not believed:
-        assert f"{now} of the {before} rows" in told.iloc[0]
+    reasons = shrinkage_reasons(days, pd.Series({pd.Timestamp(DAY): before}))
+    assert reasons.isna().tolist() == [replaced]
+    if not replaced:
+        assert f"{now} of the {before} rows" in reasons.iloc[0]
 
 
-def test_a_day_that_was_never_read_before_is_believed():
+def test_a_day_that_was_never_read_before_is_accepted():
     days = pd.DataFrame({"day": pd.to_datetime([DAY, DAY + timedelta(days=1)]), "rows_kept": [0, 3]}, index=[4, 9])
-    told = unbelievable_days(days, pd.Series({pd.Timestamp(DAY + timedelta(days=1)): 1000}))
-    assert told.isna().to_dict() == {4: True, 9: False}
-    assert unbelievable_days(days, pd.Series(dtype="int64")).isna().all()
+    reasons = shrinkage_reasons(days, pd.Series({pd.Timestamp(DAY + timedelta(days=1)): 1000}))
+    assert reasons.isna().to_dict() == {4: True, 9: False}
+    assert shrinkage_reasons(days, pd.Series(dtype="int64")).isna().all()
 
 
 @pytest.mark.parametrize("beyond", [-1, 1])
@@ -305,5 +305,5 @@ def test_rows_of_other_days_than_those_that_were_read_do_not_count(beyond):
     rows["counted_at"] += pd.Timedelta(days=beyond)
     nothing = pd.DataFrame({"day": pd.Series(dtype="datetime64[s]"), "counter_id": [], "busiest": []})
     later = datetime(2026, 1, 1, tzinfo=UTC)
-    reading = digest_reading(Span(day, day), arrange(rows), later, nothing, OutlierRule(), "Europe/Paris")
+    reading = classify_rows(Span(day, day), arrange(rows), later, nothing, OutlierRule(), "Europe/Paris")
     assert reading.days["rows_read"].tolist() == [0]

@@ -1,4 +1,4 @@
-"""What a counter's own history says: what is far beyond it, who is at work, and that later days have no say."""
+"""A counter's own history: which counts are outliers, which counters are active; later days change nothing."""
 
 from datetime import date, timedelta
 
@@ -12,9 +12,9 @@ from bike_assets.core.plausibility import (
     OutlierRule,
     are_outliers,
     busiest_hours,
+    concat_busiest,
     counter_states,
     counters_in_week_before,
-    together,
 )
 
 FIRST = date(2025, 3, 1)
@@ -58,14 +58,14 @@ def test_a_count_far_beyond_the_counters_own_history_is_an_outlier():
     assert set(rows.loc[judged(rows), "counter_id"]) == {"a"}
 
 
-@pytest.mark.parametrize(("count", "told"), [(600, []), (601, [601])])
-def test_the_factor_is_a_bound_that_has_to_be_exceeded(count, told):
-    assert flagged(hours("a", [100] * 20 + [count])) == told
+@pytest.mark.parametrize(("count", "outliers"), [(600, []), (601, [601])])
+def test_the_factor_is_a_bound_that_has_to_be_exceeded(count, outliers):
+    assert flagged(hours("a", [100] * 20 + [count])) == outliers
 
 
-@pytest.mark.parametrize(("count", "told"), [(300, []), (301, [301])])
-def test_below_the_floor_no_count_is_an_outlier(count, told):
-    assert flagged(hours("a", [10] * 20 + [count])) == told
+@pytest.mark.parametrize(("count", "outliers"), [(300, []), (301, [301])])
+def test_below_the_floor_no_count_is_an_outlier(count, outliers):
+    assert flagged(hours("a", [10] * 20 + [count])) == outliers
 
 
 def test_the_rule_is_that_of_the_settings():
@@ -75,10 +75,10 @@ def test_the_rule_is_that_of_the_settings():
     assert flagged(rows, rule=OutlierRule(factor=2.0, floor=250.0)) == []
 
 
-@pytest.mark.parametrize(("known", "told"), [(13, []), (14, [9_000])])
-def test_a_counter_with_too_little_history_is_not_judged(known, told):
+@pytest.mark.parametrize(("known", "outliers"), [(13, []), (14, [9_000])])
+def test_a_counter_with_too_little_history_is_not_judged(known, outliers):
     rows = hours("a", [100] * known + [9_000])
-    assert [count for count in flagged(rows) if count == 9_000] == told
+    assert [count for count in flagged(rows) if count == 9_000] == outliers
 
 
 def test_a_counter_that_was_never_seen_before_is_not_judged():
@@ -150,7 +150,7 @@ def test_without_rows_there_is_nothing_to_judge():
     st.lists(st.one_of(st.none(), st.integers(0, 60_000)), min_size=1, max_size=6),
 )
 @settings(max_examples=30)
-def test_later_days_have_no_say(before, later):
+def test_later_days_change_nothing(before, later):
     """A day is judged the same while it is the newest and after any days that follow it."""
     known = hours("a", [10 * count for count in before])
     more = hours("a", [*(10 * count for count in before), *later])
@@ -172,10 +172,10 @@ def test_days_are_judged_the_same_in_one_reading_and_in_two(busiest, cut):
 
 def test_busiest_hours_are_joined_without_the_types_of_empty_ones():
     some = busiest_hours(hours("a", [100]))
-    for joined in (together(NO_HISTORY, some), together(some, NO_HISTORY)):
+    for joined in (concat_busiest(NO_HISTORY, some), concat_busiest(some, NO_HISTORY)):
         pd.testing.assert_frame_equal(joined, some)
-    assert len(together(some, some)) == 2
-    assert together(NO_HISTORY, NO_HISTORY).empty
+    assert len(concat_busiest(some, some)) == 2
+    assert concat_busiest(NO_HISTORY, NO_HISTORY).empty
 
 
 def test_counters_in_the_week_before_are_those_of_seven_days_without_the_day_itself():
@@ -186,14 +186,14 @@ def test_counters_in_the_week_before_are_those_of_seven_days_without_the_day_its
             busiest_hours(hours("zeros", [0] * 2)),
         ]
     )
-    asked = pd.Series(days(12))
-    assert counters_in_week_before(asked, seen).tolist() == [0, 2, 2, 2, 3, 3, 3, 3, 3, 2, 2, 1]
-    assert counters_in_week_before(asked, NO_HISTORY).tolist() == [0] * 12
+    wanted = pd.Series(days(12))
+    assert counters_in_week_before(wanted, seen).tolist() == [0, 2, 2, 2, 3, 3, 3, 3, 3, 2, 2, 1]
+    assert counters_in_week_before(wanted, NO_HISTORY).tolist() == [0] * 12
 
 
 def test_counters_in_the_week_before_keep_the_index_of_the_days():
-    asked = pd.Series(days(3), index=[7, 8, 9])
-    assert counters_in_week_before(asked, busiest_hours(hours("a", [5] * 3))).to_dict() == {7: 0, 8: 1, 9: 1}
+    wanted = pd.Series(days(3), index=[7, 8, 9])
+    assert counters_in_week_before(wanted, busiest_hours(hours("a", [5] * 3))).to_dict() == {7: 0, 8: 1, 9: 1}
 
 
 NEWEST = date(2025, 6, 30)

@@ -10,7 +10,7 @@ import pytest
 from bike_assets.core.local_time import days_between, hours_of
 from bike_assets.core.portal_export import read_export
 from bike_assets.core.portal_fields import PortalFields
-from bike_assets.core.published import MOST_AN_HOUR
+from bike_assets.core.published import MAX_PER_HOUR
 from bike_assets.errors import BikeError
 from bike_assets.settings import Settings
 
@@ -98,7 +98,7 @@ def test_every_form_of_an_export_gives_the_same_rows(csv, parquet):
         pd.testing.assert_frame_equal(plain(read(csv(**form))), expected)
 
 
-def test_columns_in_another_order_and_columns_that_nobody_asked_for_do_no_harm(csv):
+def test_columns_in_another_order_and_other_columns_change_nothing(csv):
     order = [*reversed(range(len(NAMES)))]
     records = [(*(record[position] for position in order), "https://photo") for record in RECORDS]
     header = (*(list(LABELS)[position] for position in order), "Lien vers photo du site de comptage")
@@ -148,20 +148,20 @@ def test_a_wrong_value_is_refused_by_file_line_and_value(csv, column, value):
     assert "2 such" in message
 
 
-@pytest.mark.parametrize("value", [-1.0, 2.5, MOST_AN_HOUR + 1.0, 1e30, float("inf"), float("-inf")])
+@pytest.mark.parametrize("value", [-1.0, 2.5, MAX_PER_HOUR + 1.0, 1e30, float("inf"), float("-inf")])
 def test_a_wrong_count_in_parquet_is_refused_by_its_row(parquet, value):
     with pytest.raises(BikeError, match=r"export\.parquet, row 3: sum_counts is " + re.escape(repr(str(value)))):
         read(parquet(sum_counts=[3.0, 0.0, value]))
 
 
 def test_the_greatest_count_and_outliers_below_it_are_rows(csv, parquet):
-    counts = [str(MOST_AN_HOUR), "99999", "0"]
+    counts = [str(MAX_PER_HOUR), "99999", "0"]
     records = [changed(record, sum_counts=count) for record, count in zip(RECORDS, counts, strict=True)]
     assert list(read(csv(records))["bike_count"]) == [1_000_000, 99_999, 0]
     assert list(read(parquet(records))["bike_count"]) == [1_000_000, 99_999, 0]
 
 
-def test_a_refused_count_tells_the_greatest_that_is_accepted(csv):
+def test_the_error_for_a_refused_count_names_the_maximum(csv):
     with pytest.raises(BikeError, match="expected a whole number of bikes from 0 to 1,000,000"):
         read(csv([changed(RECORDS[0], sum_counts="1000001")]))
 
@@ -224,7 +224,7 @@ def test_an_export_of_another_portal_is_read_by_its_fields(tmp_path):
     assert rows["latitude"].isna().all()
 
 
-def test_a_refusal_speaks_of_the_columns_of_that_portal(tmp_path):
+def test_an_error_names_the_columns_of_that_portal(tmp_path):
     fields = PortalFields(counter_id="station", bike_count="passages", counted_at="heure", site_name="lieu")
     path = tmp_path / "export.csv"
     path.write_text("station,passages,heure\n7,many,2021-03-28T01:00:00+01:00\n")

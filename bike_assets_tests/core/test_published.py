@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bike_assets.core.published import INCOMPLETE, MOST_AN_HOUR, Problem, arrange, problems_of
+from bike_assets.core.published import INCOMPLETE, MAX_PER_HOUR, Problem, arrange, problems_of
 
 HOUR = pd.Timestamp("2025-03-30T10:00Z")
 READ_AT = datetime(2025, 4, 1, 8, 30, tzinfo=UTC)
@@ -65,13 +65,13 @@ def test_a_good_row_has_our_types_in_every_form(form):
         ("counted_at", None, Problem.NO_TIME),
         ("bike_count", -1, Problem.NEGATIVE_COUNT),
         ("bike_count", 2.5, Problem.UNREADABLE_COUNT),
-        ("bike_count", MOST_AN_HOUR + 1, Problem.IMPLAUSIBLE_COUNT),
+        ("bike_count", MAX_PER_HOUR + 1, Problem.IMPLAUSIBLE_COUNT),
         ("counted_at", "2025-03-30T12:30:00+02:00", Problem.OFF_THE_HOUR),
         ("counted_at", "2025-03-30T10:00:00.000001Z", Problem.OFF_THE_HOUR),
         ("counted_at", "2025-04-01T09:00:00Z", Problem.IN_THE_FUTURE),
     ],
 )
-def test_each_problem_is_told_of_its_row_alone(form, column, value, problem):
+def test_each_problem_is_reported_for_its_row_alone(form, column, value, problem):
     good = published().loc[0, column]
     assert verdicts(form(published(**{column: [good, value, good]}))) == ["", problem, ""]
 
@@ -79,12 +79,12 @@ def test_each_problem_is_told_of_its_row_alone(form, column, value, problem):
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 @pytest.mark.parametrize("column", ["counter_id", "bike_count", "counted_at"])
 def test_a_column_of_gaps_alone_is_rows_with_gaps(form, column):
-    told = verdicts(form(published(**{column: [None, None]})))
-    assert len(set(told)) == 1
-    assert told[0] in INCOMPLETE
+    found_verdicts = verdicts(form(published(**{column: [None, None]})))
+    assert len(set(found_verdicts)) == 1
+    assert found_verdicts[0] in INCOMPLETE
 
 
-@pytest.mark.parametrize("count", [0, 1, 999, MOST_AN_HOUR])
+@pytest.mark.parametrize("count", [0, 1, 999, MAX_PER_HOUR])
 def test_counts_that_a_street_can_carry_are_counts(count):
     rows = arrange(published(bike_count=[count]))
     assert rows.loc[0, "bike_count"] == count
@@ -210,13 +210,13 @@ def test_what_is_no_point_is_unknown_and_its_count_is_kept(nonsense):
     assert problems_of(rows, READ_AT).tolist() == ["", ""]
 
 
-def test_rows_that_nobody_published_are_none():
+def test_no_published_rows_give_no_rows():
     rows = arrange(published(counter_id=["a"]).iloc[:0])
     assert rows.empty
     assert problems_of(rows, READ_AT).empty
 
 
-COUNTS = [None, 0, 3, MOST_AN_HOUR, -2, 2.5, MOST_AN_HOUR + 1, "many"]
+COUNTS = [None, 0, 3, MAX_PER_HOUR, -2, 2.5, MAX_PER_HOUR + 1, "many"]
 TIMES = [None, "2025-03-30T10:00:00Z", "2025-03-30T10:20:00Z", "2025-04-01T09:00:00Z", "2025-04-01T09:20:00Z", "soon"]
 UNREADABLE = {Problem.UNREADABLE_COUNT, Problem.UNREADABLE_TIME}
 ROWS = st.lists(
@@ -225,7 +225,7 @@ ROWS = st.lists(
 
 
 def problems_that_hold(counter, count, time) -> set[str]:
-    """Every reason for which a row cannot be used, told row by row in plain words."""
+    """Every reason for which a row cannot be used, row by row in plain words."""
     if count == "many" or time == "soon":
         return set(UNREADABLE)
     held = {
@@ -234,7 +234,7 @@ def problems_that_hold(counter, count, time) -> set[str]:
         Problem.NO_TIME: time is None,
         Problem.NEGATIVE_COUNT: count is not None and count < 0,
         Problem.UNREADABLE_COUNT: count is not None and count != int(count),
-        Problem.IMPLAUSIBLE_COUNT: count is not None and count > MOST_AN_HOUR,
+        Problem.IMPLAUSIBLE_COUNT: count is not None and count > MAX_PER_HOUR,
         Problem.OFF_THE_HOUR: time is not None and pd.Timestamp(time).minute != 0,
         Problem.IN_THE_FUTURE: time is not None and pd.Timestamp(time) >= READ_AT,
     }
@@ -245,23 +245,25 @@ def problems_that_hold(counter, count, time) -> set[str]:
 def test_no_row_is_dropped_and_each_has_one_verdict_that_is_true(published_rows):
     raw = pd.DataFrame(published_rows, columns=["counter_id", "bike_count", "counted_at"])
     rows = arrange(raw)
-    told = problems_of(rows, READ_AT)
-    assert len(rows) == len(told) == len(raw)
-    for row, verdict in zip(published_rows, told, strict=True):
+    found_verdicts = problems_of(rows, READ_AT)
+    assert len(rows) == len(found_verdicts) == len(raw)
+    for row, verdict in zip(published_rows, found_verdicts, strict=True):
         true = problems_that_hold(*row)
         assert (verdict in true) if true else (verdict == "")
         gaps = true & set(INCOMPLETE)
-        assert not gaps or verdict in gaps, "a row with a gap is told by its gap: it is no error of the publisher's"
+        assert not gaps or verdict in gaps, (
+            "the verdict on a row with a gap is its gap: it is no error of the publisher's"
+        )
 
 
 @given(ROWS, st.randoms())
 @settings(max_examples=40)
 def test_the_verdict_of_a_row_does_not_depend_on_the_others(published_rows, random):
     raw = pd.DataFrame(published_rows, columns=["counter_id", "bike_count", "counted_at"]).astype(object)
-    told = verdicts(raw) if len(raw) else []
+    found_verdicts = verdicts(raw) if len(raw) else []
     order = list(range(len(raw)))
     random.shuffle(order)
-    assert verdicts(raw.iloc[order].reset_index(drop=True)) == [told[place] for place in order]
+    assert verdicts(raw.iloc[order].reset_index(drop=True)) == [found_verdicts[place] for place in order]
 
 
 @pytest.mark.parametrize("point", ["inf,2", "999,999", b"x" * 21, [48.8, 2.3]])

@@ -46,7 +46,7 @@ def test_its_form_is_one_row_an_hour_of_utc_days(weather):
 
 
 @pytest.mark.parametrize("zone", [PARIS, "Pacific/Kiritimati", "Pacific/Pago_Pago", "UTC"])
-def test_an_hour_is_the_same_whichever_range_is_asked_for(zone):
+def test_an_hour_is_the_same_in_every_requested_range(zone):
     weather = SimulatedWeather(7, zone)
     wide = weather.hours(date(2025, 3, 20), date(2025, 4, 10)).set_index("at")
     for first, last in ((date(2025, 3, 30), date(2025, 3, 30)), (date(2025, 3, 20), date(2025, 4, 1))):
@@ -55,8 +55,8 @@ def test_an_hour_is_the_same_whichever_range_is_asked_for(zone):
 
 
 def test_another_seed_has_other_weather():
-    ours, theirs = (SimulatedWeather(seed, PARIS).hours(FIRST, FIRST) for seed in SEEDS)
-    assert all(not ours[name].equals(theirs[name]) for name in ("temperature", "wind", "cloud"))
+    one, other = (SimulatedWeather(seed, PARIS).hours(FIRST, FIRST) for seed in SEEDS)
+    assert all(not one[name].equals(other[name]) for name in ("temperature", "wind", "cloud"))
 
 
 def test_it_is_like_weather(year, days):
@@ -114,7 +114,7 @@ def test_the_counts_of_a_city_are_those_that_homes_have_recorded():
     assert [int(city.counts(day, day)["bike_count"].sum()) for day in days] == [10_125, 11_224, 13_958]
 
 
-def test_a_forecast_tells_the_truth_up_to_today(weather):
+def test_a_forecast_equals_the_weather_up_to_today(weather):
     today = date(2025, 5, 10)
     forecast = weather.forecast(today - 3 * DAY, today + DAY, today).set_index("at")
     truth = weather.hours(today - 3 * DAY, today + DAY).set_index("at")

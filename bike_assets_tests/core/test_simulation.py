@@ -1,4 +1,4 @@
-"""The simulated city: the same whoever asks, different by seed, and like a city of cyclists."""
+"""The simulated city: the same for every request, different by seed, and like a city of cyclists."""
 
 from datetime import date, timedelta
 
@@ -36,12 +36,12 @@ def on(rows: pd.DataFrame, day: date) -> pd.DataFrame:
     return rows[local_days(rows["counted_at"], PARIS) == pd.Timestamp(day)].reset_index(drop=True)
 
 
-def test_a_day_is_the_same_whichever_range_is_asked_for():
+def test_a_day_is_the_same_in_every_requested_range():
     day = MONDAY + timedelta(days=3)
     alone = city().counts(day, day)
     for before, after in ((3, 0), (0, 5), (10, 10)):
-        asked = city().counts(day - timedelta(days=before), day + timedelta(days=after))
-        pd.testing.assert_frame_equal(on(asked, day), alone)
+        requested = city().counts(day - timedelta(days=before), day + timedelta(days=after))
+        pd.testing.assert_frame_equal(on(requested, day), alone)
 
 
 def test_one_city_gives_the_same_answer_twice(whole_city):
@@ -49,9 +49,9 @@ def test_one_city_gives_the_same_answer_twice(whole_city):
 
 
 def test_another_seed_is_another_city_with_other_days():
-    ours, theirs = city(7), city(8)
-    assert not np.array_equal(ours.level, theirs.level)
-    pairs = [each.counts(MONDAY, MONDAY)["bike_count"].to_numpy() for each in (ours, theirs)]
+    one, other = city(7), city(8)
+    assert not np.array_equal(one.level, other.level)
+    pairs = [each.counts(MONDAY, MONDAY)["bike_count"].to_numpy() for each in (one, other)]
     assert not np.array_equal(*pairs)
 
 

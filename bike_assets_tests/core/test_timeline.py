@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from bike_assets.core.timeline import TimelineDay, counted, worth_of_retraining
+from bike_assets.core.timeline import TimelineDay, event_counts, worth_of_retraining
 
 FIRST = date(2026, 3, 1)
 
@@ -24,8 +24,8 @@ def day(number: int, r2: float | None = 0.8, first: float | None = 0.8, **change
 
 
 def test_a_day_is_json_with_dates_as_text_and_null_for_what_is_not_known():
-    told = day(0, math.nan, None, held_until=date(2026, 3, 4), runs=("retrain",)).as_json()
-    assert json.loads(json.dumps(told, allow_nan=False)) == {
+    values = day(0, math.nan, None, held_until=date(2026, 3, 4), runs=("retrain",)).as_json()
+    assert json.loads(json.dumps(values, allow_nan=False)) == {
         "day": "2026-03-01",
         "r2": None,
         "first_champion_r2": None,
@@ -42,7 +42,7 @@ def test_a_day_is_json_with_dates_as_text_and_null_for_what_is_not_known():
 
 
 @pytest.mark.parametrize(
-    ("days", "told"),
+    ("days", "text"),
     [
         ([day(0), day(1)], "Nothing was promoted"),
         ([day(0), day(1, promoted=True)], "not known yet"),
@@ -52,8 +52,8 @@ def test_a_day_is_json_with_dates_as_text_and_null_for_what_is_not_known():
         ([day(0, promoted=True), day(1, None, 0.8), day(2, 0.9, 0.8)], "of the 1 days"),
     ],
 )
-def test_the_worth_of_retraining_is_told_since_the_first_promotion_and_never_flattered(days, told):
-    assert told in worth_of_retraining(days)
+def test_the_worth_of_retraining_counts_from_the_first_promotion_and_is_not_embellished(days, text):
+    assert text in worth_of_retraining(days)
 
 
 def test_decisions_runs_verdicts_and_promotions_are_counted():
@@ -63,10 +63,10 @@ def test_decisions_runs_verdicts_and_promotions_are_counted():
         day(2, decision=None),
         day(3, decision="WAIT", runs=("retrain",), evaluation="SKIP"),
     ]
-    assert counted(days) == {
+    assert event_counts(days) == {
         "Decisions": "2 WAIT, 1 ALL_GOOD, 1 not done",
         "Runs": "2 retrain, 1 refresh",
         "Verdicts": "1 SKIP, 1 DEPLOY",
         "Promotions": "1",
     }
-    assert counted([])["Runs"] == "none"
+    assert event_counts([])["Runs"] == "none"

@@ -72,9 +72,9 @@ def test_the_newest_week_is_the_last_seven_days_a_day_ahead(training, served, te
 
 def test_what_the_test_sets_hold_does_not_change_the_model(train_rows, test_sets):
     doubled = {name: rows.assign(bike_count=rows["bike_count"] * 2) for name, rows in test_sets.items()}
-    ours, theirs = (train_and_score(quick(), train_rows, sets, {}) for sets in (test_sets, doubled))
-    np.testing.assert_array_equal(ours.newest_week["predicted_count"], theirs.newest_week["predicted_count"])
-    assert ours.scores["test_current", 1] != theirs.scores["test_current", 1]
+    original, changed = (train_and_score(quick(), train_rows, sets, {}) for sets in (test_sets, doubled))
+    np.testing.assert_array_equal(original.newest_week["predicted_count"], changed.newest_week["predicted_count"])
+    assert original.scores["test_current", 1] != changed.scores["test_current", 1]
 
 
 def test_the_model_knows_the_counters_that_it_was_trained_on_and_no_others(train_rows, test_sets):

@@ -88,12 +88,12 @@ def test_a_missing_value_is_a_gap_of_its_own_column():
 BOUNDS = [("temperature", -60, 60), ("rain", 0, 200), ("wind", 0, 100), ("cloud", 0, 100)]
 
 
-@pytest.mark.parametrize(("column", "least", "most"), BOUNDS)
-def test_what_no_weather_is_like_is_left_out_and_counted(column, least, most):
-    values = [float(least), float(most), least - 0.01, most + 0.01]
+@pytest.mark.parametrize(("column", "lowest", "highest"), BOUNDS)
+def test_what_no_weather_is_like_is_left_out_and_counted(column, lowest, highest):
+    values = [float(lowest), float(highest), lowest - 0.01, highest + 0.01]
     rows = arrange_weather(published([0, 10, 20, 30], **{column: values}), False).set_index("at")
     shown = rows.iloc[[0, 10, 20, 30]]
-    np.testing.assert_array_equal(shown[column], [least, most, np.nan, np.nan])
+    np.testing.assert_array_equal(shown[column], [lowest, highest, np.nan, np.nan])
     assert shown["implausible"].tolist() == [0, 0, 1, 1]
     others = [name for name, *_ in BOUNDS if name != column]
     assert shown[others].notna().all(axis=None)
@@ -145,10 +145,10 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("lines", "told"), REFUSED)
-def test_bad_input_is_refused_with_file_row_column_and_what_was_expected(write, lines, told):
+@pytest.mark.parametrize(("lines", "message"), REFUSED)
+def test_bad_input_is_refused_with_file_row_column_and_what_was_expected(write, lines, message):
     path = write(*lines)
-    with pytest.raises(BikeError, match=told) as refused:
+    with pytest.raises(BikeError, match=message) as refused:
         read_weather_file(path)
     assert str(path) in str(refused.value)
 

@@ -18,8 +18,8 @@ COLUMNS = [FEATURES.index(name) for name in WEATHER_FEATURES]
 
 def weather_of(first: str, last: str, lead: int = 0, **values: float) -> pd.DataFrame:
     hours = pd.date_range(first, last, freq="h", tz=PARIS, inclusive="left").tz_convert("UTC")
-    told = {"temperature": 10.0, "rain": 0.0, "wind": 3.0, "cloud": 50.0} | values
-    return pd.DataFrame({"at": hours, "lead_days": lead, **told})
+    weather = {"temperature": 10.0, "rain": 0.0, "wind": 3.0, "cloud": 50.0} | values
+    return pd.DataFrame({"at": hours, "lead_days": lead, **weather})
 
 
 def cube(*parts: pd.DataFrame) -> WeatherCube:

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from bike_assets.core.ingestion import MOST_SHRINKAGE
+from bike_assets.core.ingestion import MAX_SHRINKAGE
 from bike_assets.core.local_time import days_between, hours_of, local_days
 from bike_assets.core.plausibility import OutlierRule
 from bike_assets.core.splits import Span
@@ -178,7 +178,7 @@ class Ingesting(RuleBasedStateMachine):
         for day in DAYS:
             read = self.try_ingesting(Span(day, day))
             before, now = len(self.held[day]), len(self.expected()[day])
-            shrunk = now < before * (1 - MOST_SHRINKAGE)
+            shrunk = now < before * (1 - MAX_SHRINKAGE)
             assert read == set() if shrunk else read == {day} or not now
             assert self.table()[day] == (self.held[day] if shrunk else self.expected()[day])
         self.open.close()

@@ -15,7 +15,7 @@ import pandas as pd
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, WILL_RETRY_TAG
 
-from bike_assets.automation.sensors import SENSORS, UNDER_WAY, told_by
+from bike_assets.automation.sensors import ACTIVE_STATUSES, SENSORS, metadata_of
 from bike_assets.resources.local_registry import LocalRegistry
 from bike_assets.resources.tracking import CHAMPION, MODEL, Tracking
 from bike_assets.resources.warehouse import LocalWarehouse
@@ -35,7 +35,7 @@ ONE_OVERFITTED_TREE = {"trees": 1, "min_rows_in_leaf": 5, "rows_share": 0.05, "f
 """A champion that any real training beats by far, on every date: by about .05 of R2."""
 SENSORS_THAT_START_RUNS = [sensor.name for sensor in SENSORS]
 REACTIVE = "RETRAIN_REACTIVE"
-NOT_ENDED = [*UNDER_WAY, dg.DagsterRunStatus.CANCELING]
+NOT_ENDED = [*ACTIVE_STATUSES, dg.DagsterRunStatus.CANCELING]
 
 
 def materialize(home: Path, *arguments: str, **settings: str) -> None:
@@ -121,7 +121,7 @@ class Told:
         """The version of the newest materialization."""
         event = self.instance.get_latest_materialization_event(dg.AssetKey("champion"))
         assert event is not None
-        return int(told_by(event)["version"])
+        return int(metadata_of(event)["version"])
 
     def deployments(self, replaced: int) -> list[int]:
         """Versions that were deployed in place of one."""

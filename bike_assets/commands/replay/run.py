@@ -20,7 +20,7 @@ from bike_assets.commands.replay.home import STORIES, ReplayOptions, prepare
 from bike_assets.core.local_time import as_date, days_between
 from bike_assets.core.plots import timeline
 from bike_assets.core.splits import Span
-from bike_assets.core.timeline import TimelineDay, counted, worth_of_retraining
+from bike_assets.core.timeline import TimelineDay, event_counts, worth_of_retraining
 from bike_assets.errors import BikeError, StepFailedError
 from bike_assets.home.lock import only_one
 from bike_assets.home.record import Home, describe_source, recorded_home
@@ -208,7 +208,7 @@ def _write(settings: Settings, home: Home, options: ReplayOptions, played: list[
 
 def _print_summary(played: list[TimelineDay], written: Path) -> None:
     console.print()
-    for what, told in counted(played).items():
+    for what, told in event_counts(played).items():
         console.print(f"[bold]{what:<10}[/] {told}")
     console.print(f"[bold]Worth[/]      {worth_of_retraining(played)}")
     console.print(f"[bold]Written[/]    {escape(str(written))} and {written.stem}.png")

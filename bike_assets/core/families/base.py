@@ -53,7 +53,7 @@ class Family(ABC):
 
     Attributes:
         counters: ids in the order of their codes; set before a fit.
-        tell: is called with each progress message.
+        log_progress: is called with each progress message.
     """
 
     name: ClassVar[str]
@@ -64,7 +64,7 @@ class Family(ABC):
     def __init__(self, config: FamilyConfig, seed: int, threads: int) -> None:
         self.config, self.seed, self.threads = config, seed, threads
         self.counters: list[str] = []
-        self.tell: Callable[[str], None] = lambda _: None
+        self.log_progress: Callable[[str], None] = lambda _: None
 
     @classmethod
     @abstractmethod

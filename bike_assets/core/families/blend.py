@@ -25,7 +25,7 @@ MEMBERS: tuple[type[Family], ...] = (RandomForest, NeuralNetwork, GradientBoosti
 class BlendConfig(FamilyConfig):
     """Hyper-parameters of the weights."""
 
-    weighing_days: int = Field(28, ge=7, le=120, description="Newest training days that the weights come from.")
+    weighing_days: int = Field(28, ge=7, le=120, description="Newest training days that the weights are computed from.")
     quick: bool = Field(False, description="Weigh members that were trained in seconds.")
 
 
@@ -57,7 +57,9 @@ class Blend(Family):
         """Find the weights, and fit the members that were not adopted."""
         newest = rows["day"] > rows["day"].max() - pd.Timedelta(days=self.config.weighing_days)
         if newest.all():
-            raise ValueError(f"{rows['day'].nunique()} days are too few: the newest {self.config.weighing_days} weigh")
+            raise ValueError(
+                f"{rows['day'].nunique()} days are too few: the weights need the newest {self.config.weighing_days}"
+            )
         early, late = rows[~newest], rows[newest]
         forecasts = [self._fitted(family, early).predict(late) for family in MEMBERS]
         found = mixing_weights(np.column_stack(forecasts), late["bike_count"].to_numpy(dtype=np.float64))

@@ -61,7 +61,7 @@ class RatioFamily(Family):
             if chosen.empty:
                 raise ValueError(f"there are no rows at {horizon} days ahead to fit on")
             counts = chosen["bike_count"].to_numpy(dtype=np.float64)
-            self.tell(f"{self.name}: {horizon} of {len(HORIZONS)} days ahead, {len(chosen):,} rows")
+            self.log_progress(f"{self.name}: {horizon} of {len(HORIZONS)} days ahead, {len(chosen):,} rows")
             self.models[horizon] = self.fit_ratio(self.inputs(chosen), self._exposure(chosen), counts)
 
     def predict(self, rows: pd.DataFrame) -> np.ndarray:

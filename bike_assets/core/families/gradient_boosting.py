@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 class GradientBoostingConfig(FamilyConfig):
     """Hyper-parameters of the boosting."""
 
-    iterations: int = Field(120, ge=1, le=5000, description="Trees a horizon.")
+    iterations: int = Field(120, ge=1, le=5000, description="Trees per horizon.")
     learning_rate: float = Field(0.05, gt=0, le=1, description="Weight of each tree.")
-    leaves: int = Field(31, ge=2, le=1024, description="Leaves a tree.")
+    leaves: int = Field(31, ge=2, le=1024, description="Maximum leaves of a tree.")
     min_rows_in_leaf: int = Field(500, ge=1, description="Rows that a leaf needs.")
-    features_share: float = Field(0.5, gt=0, le=1, description="Share of the features that each tree is given.")
+    features_share: float = Field(0.5, gt=0, le=1, description="Share of the features that each tree uses.")
     sample: float = Field(1.0, gt=0, le=1, description="Share of the training rows, drawn once with the seed.")
 
 
@@ -40,7 +40,7 @@ class GradientBoosting(RatioFamily):
     offset = 1.0
     config: GradientBoostingConfig
 
-    KIND: ClassVar[dict[str, Any]] = {
+    FIXED_PARAMETERS: ClassVar[dict[str, Any]] = {
         "objective": "poisson",
         "deterministic": True,
         "force_row_wise": True,
@@ -63,7 +63,7 @@ class GradientBoosting(RatioFamily):
             weight=exposure[chosen],
             categorical_feature=[INPUTS.index("counter_code")],
         )
-        parameters = self.KIND | {
+        parameters = self.FIXED_PARAMETERS | {
             "learning_rate": self.config.learning_rate,
             "num_leaves": self.config.leaves,
             "min_data_in_leaf": self.config.min_rows_in_leaf,

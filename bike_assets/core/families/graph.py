@@ -67,8 +67,8 @@ def serve_by_horizon(name: str, models: Mapping[int, "ModelProto"], position: in
             node("Transpose", [f"{prefix}/rows_across"], [f"{prefix}/rows"]),
             node("GatherND", ["features", f"{prefix}/rows"], [f"{prefix}/features"]),
         ]
-        told = [f"ratio_{number}", f"{prefix}/rows", part.graph.output[0].name]
-        last.append(node("ScatterND", told, [f"ratio_{number + 1}"]))
+        scattered = [f"ratio_{number}", f"{prefix}/rows", part.graph.output[0].name]
+        last.append(node("ScatterND", scattered, [f"ratio_{number + 1}"]))
     last += [
         node("Clip", [f"ratio_{len(models)}", "ratio_low", "ratio_high"], ["bounded_ratio"]),
         node("Add", ["base", "offset"], ["exposure"]),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 HOURS_OF_WEEK = 168
-HIDDEN_COUNTERS = 0.02
+HIDDEN_COUNTER_SHARE = 0.02
 HOUR_OF_WEEK = INPUTS.index("hour_of_week")
 
 
@@ -30,11 +30,13 @@ class NeuralNetworkConfig(FamilyConfig):
     """Hyper-parameters of the network."""
 
     epochs: int = Field(4, ge=1, le=100, description="Passes over the training rows.")
-    batch: int = Field(4096, ge=32, description="Rows a step.")
-    learning_rate: float = Field(0.003, gt=0, le=0.1, description="Of the first step; it falls to zero as a cosine.")
+    batch: int = Field(4096, ge=32, description="Rows per step.")
+    learning_rate: float = Field(
+        0.003, gt=0, le=0.1, description="Learning rate of the first step; it falls to zero as a cosine."
+    )
     widths: list[int] = Field([32], min_length=1, description="Units of each hidden layer.")
-    counter_dimensions: int = Field(4, ge=1, le=64, description="Numbers that a counter is embedded in.")
-    hour_dimensions: int = Field(6, ge=1, le=64, description="Numbers that an hour of the week is embedded in.")
+    counter_dimensions: int = Field(4, ge=1, le=64, description="Size of the embedding of a counter.")
+    hour_dimensions: int = Field(6, ge=1, le=64, description="Size of the embedding of an hour of the week.")
     sample: float = Field(1.0, gt=0, le=1, description="Share of the training rows, drawn once with the seed.")
 
 
@@ -96,7 +98,7 @@ class NeuralNetwork(RatioFamily):
         deviations = numbers.std(axis=0)
         scale = np.where(deviations > 1e-6, deviations, np.inf).astype(np.float32)
         means = numbers.mean(axis=0).astype(np.float32)
-        inputs[np.random.default_rng(self.seed).random(len(inputs)) < HIDDEN_COUNTERS, 0] = -1
+        inputs[np.random.default_rng(self.seed).random(len(inputs)) < HIDDEN_COUNTER_SHARE, 0] = -1
         training.fit(
             [*_arrays(inputs, means, scale), np.log(exposure, dtype=np.float32)[:, None]],
             counts.astype(np.float32)[:, None],

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 class RandomForestConfig(FamilyConfig):
     """Hyper-parameters of the forest."""
 
-    trees: int = Field(25, ge=1, le=1000, description="Trees a horizon.")
+    trees: int = Field(25, ge=1, le=1000, description="Trees per horizon.")
     min_rows_in_leaf: int = Field(40, ge=1, description="Rows that a leaf needs.")
-    features_share: float = Field(0.2, gt=0, le=1, description="Share of the features that each split looks at.")
-    rows_share: float = Field(0.2, gt=0, le=1, description="Share of the rows that each tree is grown on.")
+    features_share: float = Field(0.2, gt=0, le=1, description="Share of the features that each split considers.")
+    rows_share: float = Field(0.2, gt=0, le=1, description="Share of the rows that each tree is trained on.")
 
 
 class RandomForest(RatioFamily):

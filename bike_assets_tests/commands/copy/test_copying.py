@@ -203,7 +203,7 @@ def test_rows_that_no_copy_brought_are_not_mixed_in(settings, there):
 def test_a_platform_that_has_gone_on_there_is_not_set_back(settings, cloud, there):
     run_copy(settings)
     open_registry(cloud).promote(2, "2025-04-01")
-    with pytest.raises(BikeError, match=r"promoted version 2 on 2025-04-01, .* the platform has gone on there"):
+    with pytest.raises(BikeError, match=r"promoted version 2 on 2025-04-01, .* the platform has run there"):
         run_copy(settings)
     trained = {"run_id": "theirs", "family": "blend"}
     read = {"day": DAYS[2], "ingested_at": READ_AT + pd.Timedelta(hours=1)}
