@@ -61,13 +61,13 @@ def champion(
     now = registry.read().champion
     if now is None:
         raise dg.Failure(f"there is no champion: {_why_none(warehouse)}", allow_retries=False)
-    if mlflow.let_alias_name(CHAMPION, now.version):
+    if mlflow.set_alias(CHAMPION, now.version):
         context.log.info(f"MLflow's alias champion now names version {now.version}")
     if recorded != now.version:
         choice = choice or _last_deploy(warehouse, now.version)
         _write_down(context, warehouse, settings, now, recorded, choice)
     if choice and choice.version == now.version:
-        mlflow.let_alias_name(CHALLENGER, None)
+        mlflow.set_alias(CHALLENGER, None)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(now.sha256[:16]),
         metadata={
@@ -78,7 +78,7 @@ def champion(
             "replaced_version": told if told != now.version else 0,
             "r2_test_baseline": now.scores["test_baseline"]["r2"],
             "r2_test_current": now.scores["test_current"]["r2"],
-            "mlflow_run": dg.MetadataValue.url(mlflow.page_of(now.run_id, settings.mlflow_address)),
+            "mlflow_run": dg.MetadataValue.url(mlflow.run_url(now.run_id, settings.mlflow_address)),
             **({"decided_by": choice.decided_by, "reason": choice.reason} if choice else {}),
         },
     )
