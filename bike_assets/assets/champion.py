@@ -51,13 +51,13 @@ def champion(
     now = registry.read().champion
     if now is None or now.version != step.version:
         raise dg.Failure(f"summary.json changed while version {step.version} was promoted: run this again")
-    if mlflow.let_alias_name(CHAMPION, now.version):
+    if mlflow.set_alias(CHAMPION, now.version):
         context.log.info(f"MLflow's alias champion now names version {now.version}")
     if step.records:
         _record_deployment(context, warehouse, settings, now, recorded, step.choice)
     if step.choice:
-        mlflow.let_alias_name(CHALLENGER, None)
-    return _result(now, step, before, mlflow.page_of(now.run_id, settings.mlflow_address))
+        mlflow.set_alias(CHALLENGER, None)
+    return _result(now, step, before, mlflow.run_url(now.run_id, settings.mlflow_address))
 
 
 def _result(now: ModelEntry, step: Step, before: int, page: str) -> dg.MaterializeResult:

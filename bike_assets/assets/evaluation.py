@@ -43,7 +43,7 @@ def double_evaluation(
     versions = {**judged.hashes, "challenger": challenger.sha256[:16]}
     append(warehouse, EVALUATIONS, [row], run_id=context.run.run_id, settings=settings, data_versions=versions)
     is_champion = summary.champion is not None and summary.champion.version == challenger.version
-    mlflow.let_alias_name(CHALLENGER, None if is_champion else challenger.version)
+    mlflow.set_alias(CHALLENGER, None if is_champion else challenger.version)
     shown = ("r2_baseline", "r2_current", "naive_r2_current", "gain", "gain_low", "gain_high", "gain_residual_share")
     return dg.MaterializeResult(
         metadata={

@@ -32,7 +32,7 @@ def hourly_features(
     written, with_weather = 0, 0
     for chunk in Span(days[0], days[-1]).chunks(CHUNK_DAYS):
         rows = training_rows(warehouse, chunk, settings)
-        warehouse.merge(HOURLY_FEATURES, rows, whole=days_between(chunk.first, chunk.last))
+        warehouse.merge(HOURLY_FEATURES, rows, complete_days=days_between(chunk.first, chunk.last))
         written += len(rows)
         with_weather += int(rows[list(WEATHER_FEATURES)].notna().any(axis=1).sum())
         context.log.info(f"features of {chunk.first} to {chunk.last} made")

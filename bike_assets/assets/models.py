@@ -172,7 +172,7 @@ def _shown(training: Training, report: ModelReport) -> dict[str, Any]:
 
 def _result(entry: ModelEntry, mlflow: Tracking, settings: Settings, more: dict) -> dg.MaterializeResult:
     figures = {f"{metric}_{name}": entry.scores[name][metric] for name in TEST_SETS for metric in ("r2", "rmse", "mae")}
-    page = dg.MetadataValue.url(mlflow.page_of(entry.run_id, settings.mlflow_address))
+    page = dg.MetadataValue.url(mlflow.run_url(entry.run_id, settings.mlflow_address))
     return dg.MaterializeResult(
         data_version=dg.DataVersion(entry.sha256[:16]),
         metadata={"version": entry.version, **figures, "parity": entry.parity, "mlflow_run": page, **more},

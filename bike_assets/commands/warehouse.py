@@ -8,7 +8,7 @@ from bike_assets.errors import BikeError
 from bike_assets.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from bike_assets.resources.bigquery_tables import Change
+    from bike_assets.resources.bigquery_tables import SetupStep
 
 warehouse = typer.Typer(no_args_is_help=True, help="Make the tables of BigQuery (BIKE_PROFILE=gcp), or migrate them.")
 
@@ -42,7 +42,7 @@ def init(
         typer.echo("Nothing was done.")
 
 
-def _missing(settings: Settings) -> "list[Change]":
+def _missing(settings: Settings) -> "list[SetupStep]":
     if settings.profile != "gcp":
         raise BikeError("The embedded warehouse needs no init: tables are made on BigQuery, for BIKE_PROFILE=gcp.")
     from bike_assets.resources.bigquery_jobs import BigQueryJobs

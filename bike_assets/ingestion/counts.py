@@ -21,9 +21,9 @@ from bike_assets.resources.warehouse import Warehouse
 
 CHUNK_DAYS = 31
 """Days per request: few requests, and bounded memory."""
-HOPELESS_DAYS = 3
+FAILED_DAYS_LIMIT = 3
 """If this many single days of a chunk fail and none succeeds, the source is at fault: the ingestion fails."""
-NOTHING_YET = "the source has published nothing for this day yet"
+NOT_PUBLISHED_YET = "the source has published nothing for this day yet"
 Outcome = CountsBatch | UnreliableAnswerError
 
 
@@ -46,7 +46,9 @@ class Ingestion:
         self._history: pd.DataFrame | None = None
         self._rows_known = pd.Series(dtype="int64")
 
-    def ingest(self, span: Span, tell: Callable[[int, date], None] = lambda done, last: None) -> pd.DataFrame:
+    def ingest(
+        self, span: Span, report_progress: Callable[[int, date], None] = lambda done, last: None
+    ) -> pd.DataFrame:
         """Make the table equal to the source for some days, and return the audit rows, one per day.
 
         A day that cannot be read completely keeps its old rows, and its audit row has the reason. The write lock covers
@@ -54,7 +56,7 @@ class Ingestion:
 
         Args:
             span: the local days; the next chunk of days is read while the one before is written.
-            tell: called after each chunk with the number of days done and the last of them.
+            report_progress: called after each chunk with the number of days done and the last of them.
 
         Raises:
             SourceUnavailableError: the source did not answer or refused; the days before are ingested.
@@ -63,47 +65,47 @@ class Ingestion:
         """
         audits: list[pd.DataFrame] = []
         chunks = span.chunks(CHUNK_DAYS)
-        with self._warehouse.only_writer(COMPTAGE_VELO), ThreadPoolExecutor(1) as reader:
+        with self._warehouse.write_lock(COMPTAGE_VELO), ThreadPoolExecutor(1) as reader:
             self._rows_known = self._rows_by_day(span)
             ahead = reader.submit(self._source.read, chunks[0].first, chunks[0].last)
             for number, chunk in enumerate(chunks, start=1):
                 outcome = _outcome(ahead)
                 if number < len(chunks):
                     ahead = reader.submit(self._source.read, chunks[number].first, chunks[number].last)
-                audits.append(self._settle(chunk, outcome))
-                tell((chunk.last - span.first).days + 1, chunk.last)
+                audits.append(self._store_chunk(chunk, outcome))
+                report_progress((chunk.last - span.first).days + 1, chunk.last)
         return pd.concat(audits, ignore_index=True)
 
-    def _settle(self, span: Span, outcome: Outcome) -> pd.DataFrame:
+    def _store_chunk(self, span: Span, outcome: Outcome) -> pd.DataFrame:
         """Merge a chunk, or as much of it as can be read in smaller parts, and store its audit rows."""
         parts: list[pd.DataFrame] = []
         try:
-            for days, batch in self._smaller(span, outcome):
-                parts.append(self._take(days, batch) if isinstance(batch, CountsBatch) else _unread(days, batch))
+            for days, batch in self._readings(span, outcome):
+                parts.append(self._store_batch(days, batch) if isinstance(batch, CountsBatch) else _unread(days, batch))
                 bad = [part["unread"].iloc[0] for part in parts if part["unread"].notna().all() and len(part) == 1]
-                if len(bad) == len(parts) >= HOPELESS_DAYS:
+                if len(bad) == len(parts) >= FAILED_DAYS_LIMIT:
                     raise UnreliableAnswerError(f"No day from {span.first} on can be read: {bad[-1]}")
         except SourceUnavailableError:
             # The days before the source stopped answering are in the table: store their audit rows too.
             if parts:
-                self._write_down(parts)
+                self._store_audit(parts)
             raise
-        return self._write_down(parts)
+        return self._store_audit(parts)
 
-    def _write_down(self, parts: list[pd.DataFrame]) -> pd.DataFrame:
+    def _store_audit(self, parts: list[pd.DataFrame]) -> pd.DataFrame:
         audit = pd.concat(parts, ignore_index=True)
         audit = audit.assign(source=self._source.description, run_id=self._run_id, ingested_at=datetime.now(UTC))
         self._warehouse.merge(INGESTIONS, audit)
         return audit
 
-    def _smaller(self, span: Span, outcome: Outcome) -> Iterator[tuple[Span, Outcome]]:
+    def _readings(self, span: Span, outcome: Outcome) -> Iterator[tuple[Span, Outcome]]:
         """Yield a reading; if it is unreliable, read its halves instead, down to the single days at fault."""
         if isinstance(outcome, CountsBatch) or span.days == 1:
             yield span, outcome
             return
         middle = span.first + timedelta(days=span.days // 2)
         for half in (Span(span.first, middle - timedelta(days=1)), Span(middle, span.last)):
-            yield from self._smaller(half, self._read(half))
+            yield from self._readings(half, self._read(half))
 
     def _read(self, span: Span) -> Outcome:
         try:
@@ -111,30 +113,30 @@ class Ingestion:
         except UnreliableAnswerError as error:
             return error
 
-    def _take(self, span: Span, batch: CountsBatch) -> pd.DataFrame:
+    def _store_batch(self, span: Span, batch: CountsBatch) -> pd.DataFrame:
         history = self._history_before(span)
         reading = classify_rows(span, batch.rows, batch.read_at, history, self._rule, self._timezone, batch.reported)
         self._history = concat_busiest(history, reading.busiest)
-        days = reading.days.assign(unread=self._why_unread(reading.days))
+        days = reading.days.assign(unread=self._unread_reasons(reading.days))
         merged = [as_date(day) for day in days.loc[days["unread"].isna(), "day"]]
         ingested_at = datetime.now(UTC)
         rejected = reading.rejected[reading.rejected["day"].isin(pd.to_datetime(merged))]
-        self._warehouse.merge(REJECTED_COUNTS, rejected.assign(ingested_at=ingested_at), whole=merged)
+        self._warehouse.merge(REJECTED_COUNTS, rejected.assign(ingested_at=ingested_at), complete_days=merged)
         rows = reading.rows[reading.rows["day"].isin(pd.to_datetime(merged))].assign(ingested_at=ingested_at)
-        result = self._warehouse.merge(COMPTAGE_VELO, rows, whole=merged)
+        result = self._warehouse.merge(COMPTAGE_VELO, rows, complete_days=merged)
         for name, status in (("rows_added", "added"), ("rows_changed", "changed")):
             days[name] = rows_by_day(span, rows[result.status == status])
         days["rows_withdrawn"] = [result.withdrawn.get(as_date(day), 0) for day in days["day"]]
         return days
 
-    def _why_unread(self, days: pd.DataFrame) -> pd.Series:
+    def _unread_reasons(self, days: pd.DataFrame) -> pd.Series:
         """Return why days keep their old rows: they lost most of their rows, or the source has no rows for them yet."""
-        told = shrinkage_reasons(days, self._rows_known)
-        ahead = (days["rows_read"] == 0) & told.isna()
+        reasons = shrinkage_reasons(days, self._rows_known)
+        ahead = (days["rows_read"] == 0) & reasons.isna()
         if ahead.any():
             newest = self._source.newest_day()
-            told[ahead & (newest is None or days["day"] > pd.Timestamp(newest))] = NOTHING_YET
-        return told
+            reasons[ahead & (newest is None or days["day"] > pd.Timestamp(newest))] = NOT_PUBLISHED_YET
+        return reasons
 
     def _rows_by_day(self, span: Span) -> pd.Series:
         known = self._warehouse.query(

@@ -20,7 +20,7 @@ from bike_assets.resources.queries import days_without_weather, known_weather, w
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.resources.weather_source import WeatherSource
 
-ASKED_AGAIN_DAYS = 28
+RETRIED_DAYS = 28
 """A run requests missing weather again for this many days before its own: features look back four weeks."""
 
 
@@ -74,10 +74,10 @@ class WeatherIngestion:
         """
         failure = None
         try:
-            with self._warehouse.only_writer(WEATHER):
+            with self._warehouse.write_lock(WEATHER):
                 if self._is_newest(span.last):
                     self._forecast(span.last)
-                again = max(min(self._first_day, span.first), span.first - timedelta(days=ASKED_AGAIN_DAYS))
+                again = max(min(self._first_day, span.first), span.first - timedelta(days=RETRIED_DAYS))
                 self._observed(Span(again, span.last))
         except BikeError as error:
             failure = str(error).rstrip(".")

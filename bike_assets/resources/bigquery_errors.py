@@ -21,12 +21,12 @@ RETRY_SECONDS = 90.0
 """How long to retry a request while the service is busy or unreachable."""
 JOB_RETRY_SECONDS = 300.0
 """How long to restart a statement that other statements or the service interrupted."""
-BEGUN_AGAIN = {"jobBackendError", "jobInternalError", "jobRateLimitExceeded"}
-OVERTAKEN = "due to concurrent update"
+RETRIED_REASONS = {"jobBackendError", "jobInternalError", "jobRateLimitExceeded"}
+CONCURRENT_UPDATE = "due to concurrent update"
 """BigQuery's message for a statement that changed rows while another statement changed them."""
-USED_UP = {"quotaExceeded", "rateLimitExceeded", "jobRateLimitExceeded"}
+QUOTA_REASONS = {"quotaExceeded", "rateLimitExceeded", "jobRateLimitExceeded"}
 _ADDRESS = re.compile(r"^[A-Z]+ https?://\S+: ")
-OVER_LIMIT = "bytesBilledLimitExceeded"
+BYTES_LIMIT_REASON = "bytesBilledLimitExceeded"
 
 
 def request_retry() -> retry.Retry:
@@ -36,16 +36,16 @@ def request_retry() -> retry.Retry:
 
 def statement_retry() -> retry.Retry:
     """Return the retry for a statement: start a new job if the service or another writer ended the one before."""
-    return retry.Retry(predicate=_begins_again, initial=0.5, maximum=20, timeout=JOB_RETRY_SECONDS)
+    return retry.Retry(predicate=_is_retried, initial=0.5, maximum=20, timeout=JOB_RETRY_SECONDS)
 
 
-def _begins_again(error: BaseException) -> bool:
+def _is_retried(error: BaseException) -> bool:
     return isinstance(error, exceptions.GoogleAPICallError) and (
-        OVERTAKEN in str(error) or reason(error) in BEGUN_AGAIN
+        CONCURRENT_UPDATE in str(error) or reason(error) in RETRIED_REASONS
     )
 
 
-def raise_as_ended(job: QueryJob) -> None:
+def raise_job_error(job: QueryJob) -> None:
     """Raise a job's own error, if it failed: the request for its rows reports only a busy service."""
     job.reload(retry=request_retry(), timeout=REQUEST_TIMEOUT_SECONDS)
     if job.error_result:
@@ -59,7 +59,7 @@ def reason(error: BaseException) -> str:
 
 
 @contextmanager
-def told_plainly(doing: str) -> Iterator[None]:
+def translate_errors(doing: str) -> Iterator[None]:
     """Translate failures of the service into errors with a sentence for the user.
 
     Args:
@@ -72,19 +72,19 @@ def told_plainly(doing: str) -> Iterator[None]:
     try:
         yield
     except exceptions.RetryError as error:
-        raise _failure(doing, error.cause or error, tried=True) from error
+        raise _translated(doing, error.cause or error, retried=True) from error
     except (GoogleAuthError, exceptions.GoogleAPICallError, requests.RequestException, TimeoutError) as error:
-        raise _failure(doing, error, tried=False) from error
+        raise _translated(doing, error, retried=False) from error
 
 
-def _failure(doing: str, error: BaseException, tried: bool) -> Exception:
+def _translated(doing: str, error: BaseException, retried: bool) -> Exception:
     if isinstance(error, (GoogleAuthError, exceptions.Unauthorized)):
-        return BikeError(_about_credentials(doing, error))
+        return BikeError(_credentials_message(doing, error))
     if isinstance(error, exceptions.NotFound):
         return StepFailedError(
-            f"BigQuery has no such thing ({doing}): {_sentence(error)}: bike warehouse init makes datasets and tables."
+            f"BigQuery did not find it ({doing}): {_sentence(error)}: bike warehouse init creates datasets and tables."
         )
-    if reason(error) in USED_UP or isinstance(error, exceptions.TooManyRequests):
+    if reason(error) in QUOTA_REASONS or isinstance(error, exceptions.TooManyRequests):
         return StepFailedError(
             f"A quota of BigQuery is used up ({doing}): {_sentence(error)}: try later, or ask for a larger quota."
         )
@@ -93,17 +93,17 @@ def _failure(doing: str, error: BaseException, tried: bool) -> Exception:
             f"BigQuery does not permit it ({doing}): {_sentence(error)}: the account needs the roles BigQuery Data "
             "Editor, Job User and Read Session User, and the dataset has to exist (bike warehouse init)."
         )
-    if reason(error) == OVER_LIMIT:
+    if reason(error) == BYTES_LIMIT_REASON:
         return StepFailedError(
             f"BigQuery refused to bill it ({doing}): {_sentence(error)}: BIKE_GCP__MAX_BYTES_BILLED is the limit."
         )
     if isinstance(error, exceptions.ClientError):
         return StepFailedError(f"BigQuery refused it ({doing}): {_sentence(error)}.")
-    again = f" within {RETRY_SECONDS:.0f} s, though asked again and again" if tried else ""
-    return StepFailedError(f"BigQuery did not do it{again} ({doing}): {_sentence(error)}: nothing is half-written.")
+    retries = f" despite retries for {RETRY_SECONDS:.0f} s" if retried else ""
+    return StepFailedError(f"BigQuery failed{retries} ({doing}): {_sentence(error)}: nothing is half-written.")
 
 
-def _about_credentials(doing: str, error: BaseException) -> str:
+def _credentials_message(doing: str, error: BaseException) -> str:
     if isinstance(error, DefaultCredentialsError):
         return (
             f"Google's libraries find no credentials ({doing}): type gcloud auth application-default login, or name a "
@@ -117,5 +117,5 @@ def _about_credentials(doing: str, error: BaseException) -> str:
 
 def _sentence(error: BaseException) -> str:
     """Return the first line of the service's message, without the address of the request."""
-    said = (str(getattr(error, "message", None) or "").strip() or str(error) or type(error).__name__).splitlines()[0]
-    return _ADDRESS.sub("", said).rstrip(".")
+    line = (str(getattr(error, "message", None) or "").strip() or str(error) or type(error).__name__).splitlines()[0]
+    return _ADDRESS.sub("", line).rstrip(".")

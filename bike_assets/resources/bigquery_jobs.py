@@ -15,10 +15,10 @@ from bike_assets.core.gcp_settings import GcpSettings
 from bike_assets.resources.bigquery import BigQueryConnection, connect
 from bike_assets.resources.bigquery_errors import (
     REQUEST_TIMEOUT_SECONDS,
-    raise_as_ended,
+    raise_job_error,
     request_retry,
     statement_retry,
-    told_plainly,
+    translate_errors,
 )
 from bike_assets.resources.bigquery_values import typed_parameters
 from bike_assets.resources.step_bill import StepBill
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 STATEMENT_SECONDS = 900.0
 """How long one statement may run, and how long its rows may take to arrive."""
 
-FEW_ROWS = 1000
+MAX_ROWS_IN_REPLY = 1000
 """Up to this many rows, the statement's own reply has the rows, which is faster than a Storage Read session."""
 
 
@@ -80,11 +80,13 @@ class BigQueryJobs:
             BikeError: the credentials are missing or not sufficient.
             StepFailedError: BigQuery failed, or the statement would be billed for more than the limit.
         """
-        with told_plainly(doing):
+        with translate_errors(doing):
             job, result = statement_retry()(self._run)(sql, parameters)
-            in_bulk = self.connection.read_client() if result.total_rows > FEW_ROWS else None
-            rows = result.to_arrow(bqstorage_client=in_bulk, create_bqstorage_client=False, timeout=STATEMENT_SECONDS)
-        self._enter(job)
+            read_client = self.connection.read_client() if result.total_rows > MAX_ROWS_IN_REPLY else None
+            rows = result.to_arrow(
+                bqstorage_client=read_client, create_bqstorage_client=False, timeout=STATEMENT_SECONDS
+            )
+        self._add_to_bill(job)
         return rows
 
     def change(self, sql: str, parameters: Mapping[str, Any], doing: str) -> int:
@@ -94,9 +96,9 @@ class BigQueryJobs:
             BikeError: the credentials are missing or not sufficient.
             StepFailedError: BigQuery failed, or the statement would be billed for more than the limit.
         """
-        with told_plainly(doing):
+        with translate_errors(doing):
             job, _ = statement_retry()(self._run)(sql, parameters)
-        self._enter(job)
+        self._add_to_bill(job)
         return job.num_dml_affected_rows or 0
 
     def estimate(self, sql: str, parameters: Mapping[str, Any], doing: str) -> int:
@@ -109,16 +111,16 @@ class BigQueryJobs:
         config = bigquery.QueryJobConfig(
             query_parameters=typed_parameters(parameters), dry_run=True, use_query_cache=False
         )
-        with told_plainly(doing), self.connection.get_client() as client:
+        with translate_errors(doing), self.connection.get_client() as client:
             job = client.query(
                 sql, job_config=config, retry=request_retry(), timeout=REQUEST_TIMEOUT_SECONDS, job_retry=None
             )
         return job.total_bytes_processed or 0
 
-    def _enter(self, job: bigquery.QueryJob) -> None:
+    def _add_to_bill(self, job: bigquery.QueryJob) -> None:
         before = self.bill.bytes_billed
         self.bill.add(job.total_bytes_billed or 0)
-        self._step_bill.tell(before, self.bill.bytes_billed)
+        self._step_bill.record(before, self.bill.bytes_billed)
 
     def _run(self, sql: str, parameters: Mapping[str, Any]) -> tuple[bigquery.QueryJob, Any]:
         config = bigquery.QueryJobConfig(
@@ -132,7 +134,7 @@ class BigQueryJobs:
             try:
                 return job, job.result(retry=retry, timeout=STATEMENT_SECONDS, job_retry=None)
             except RetryError:
-                raise_as_ended(job)
+                raise_job_error(job)
                 raise
             except TimeoutError:
                 # Cancel the job: it must not change rows later, when another writer may be at work.

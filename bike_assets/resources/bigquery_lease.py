@@ -20,7 +20,7 @@ LEASES = Table(
     "writer_leases",
     {"table_name": "STRING", "holder": "STRING", "expires_at": "TIMESTAMP"},
     ("table_name",),
-    "Who may write a table alone, one row a table; a holder that dies loses it at expires_at.",
+    "The write lock of each table, one row a table; the lock of a holder that dies expires at expires_at.",
 )
 LEASE_SECONDS = 120
 """A lease expires this long after its last renewal: so long can a killed writer block others."""

@@ -23,20 +23,20 @@ class MergeStatements:
         target: its name in SQL.
         staging: name of the staging table in SQL.
         days: the first and the last partition of the rows and the whole days; None without partitions.
-        whole: local days for which the staging table is complete: other rows of these days are deleted.
+        complete_days: local days for which the staging table is complete: other rows of these days are deleted.
     """
 
     table: Table
     target: str
     staging: str
     days: tuple[date, date] | None
-    whole: Collection[date]
+    complete_days: Collection[date]
 
     @property
     def parameters(self) -> dict[str, Any]:
         """Parameters of all statements."""
         bounds = {"first": self.days[0], "last": self.days[1]} if self.days else {}
-        return {**bounds, **({"whole": sorted(self.whole)} if self.whole else {})}
+        return {**bounds, **({"complete_days": sorted(self.complete_days)} if self.complete_days else {})}
 
     @property
     def statuses(self) -> str:
@@ -52,7 +52,7 @@ class MergeStatements:
         """SELECT how many rows of each whole day the merge deletes."""
         return (
             f"SELECT old.day, COUNT(*) AS n FROM {self._old} LEFT JOIN {self.staging} AS new ON {self._same_key} "
-            f"WHERE {self._beyond} AND new.{POSITION} IS NULL GROUP BY old.day"
+            f"WHERE {self._is_withdrawn} AND new.{POSITION} IS NULL GROUP BY old.day"
         )
 
     @property
@@ -69,8 +69,8 @@ class MergeStatements:
             f"WHEN NOT MATCHED THEN INSERT ({', '.join(columns)}) "
             f"VALUES ({', '.join(f'new.{name}' for name in columns)})"
         )
-        if self.whole:
-            clauses.append(f"WHEN NOT MATCHED BY SOURCE AND {self._beyond} THEN DELETE")
+        if self.complete_days:
+            clauses.append(f"WHEN NOT MATCHED BY SOURCE AND {self._is_withdrawn} THEN DELETE")
         matches = " AND ".join([self._same_key, *self._bounds("old.")])
         return f"MERGE {self.target} AS old USING {self.staging} AS new ON {matches} {' '.join(clauses)}"
 
@@ -85,8 +85,8 @@ class MergeStatements:
         return f"(SELECT * FROM {self.target}{where}) AS old"
 
     @property
-    def _beyond(self) -> str:
-        return " AND ".join(["old.day IN UNNEST(@whole)", *self._bounds("old.")])
+    def _is_withdrawn(self) -> str:
+        return " AND ".join(["old.day IN UNNEST(@complete_days)", *self._bounds("old.")])
 
     def _bounds(self, of: str = "") -> list[str]:
         """Constant bounds, so that BigQuery reads and bills only the partitions of these days."""

@@ -12,7 +12,7 @@ from google.cloud import bigquery
 from bike_assets.core.gcp_settings import GcpSettings
 from bike_assets.core.schemas import TABLES, Table
 from bike_assets.errors import BikeError, StepFailedError
-from bike_assets.resources.bigquery_errors import REQUEST_TIMEOUT_SECONDS, request_retry, told_plainly
+from bike_assets.resources.bigquery_errors import REQUEST_TIMEOUT_SECONDS, request_retry, translate_errors
 from bike_assets.resources.bigquery_jobs import BigQueryJobs
 from bike_assets.resources.bigquery_lease import LEASES
 
@@ -27,7 +27,7 @@ _SAME_TYPE = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}
 
 
 @dataclass(frozen=True)
-class Change:
+class SetupStep:
     """A missing dataset, table, column or row of the project.
 
     Attributes:
@@ -73,10 +73,10 @@ class BigQueryTables:
             BikeError: the credentials are missing or not sufficient.
             StepFailedError: BigQuery failed, or has no such table.
         """
-        with told_plainly(f"looking at {table.full_name}"), self._jobs.connection.get_client() as client:
+        with translate_errors(f"inspecting {table.full_name}"), self._jobs.connection.get_client() as client:
             return client.get_table(self.name(table), retry=request_retry(), timeout=REQUEST_TIMEOUT_SECONDS)
 
-    def refuse_older(self, table: Table) -> None:
+    def validate_table(self, table: Table) -> None:
         """Refuse a table that an older version of this code created.
 
         Raises:
@@ -84,7 +84,7 @@ class BigQueryTables:
             StepFailedError: columns are missing, or BigQuery failed, or has no such table.
         """
         found = self.read(table)
-        _refuse_other_kinds([(table, found)])
+        _validate_layout([(table, found)])
         missing = _missing_columns(table, found)
         if missing:
             raise StepFailedError(
@@ -92,7 +92,7 @@ class BigQueryTables:
                 "Type bike warehouse init, which adds columns and drops nothing."
             )
 
-    def missing(self) -> list[Change]:
+    def missing(self) -> list[SetupStep]:
         """Return what has to be created, in order; change nothing.
 
         Raises:
@@ -104,35 +104,40 @@ class BigQueryTables:
         found = [
             (table, None if table.dataset in datasets else self._read_or_none(table)) for table in (*TABLES, LEASES)
         ]
-        _refuse_other_kinds([(table, known) for table, known in found if known])
+        _validate_layout([(table, known) for table, known in found if known])
         return [
             *(self._new_dataset(name) for name in datasets),
-            *(change for table, known in found for change in self._changes(table, known)),
-            *self._new_leases(leases_are_there=found[-1][1] is not None),
+            *(step for table, known in found for step in self._steps(table, known)),
+            *self._new_leases(leases_exist=found[-1][1] is not None),
         ]
 
-    def _changes(self, table: Table, known: bigquery.Table | None) -> Iterator[Change]:
+    def _steps(self, table: Table, known: bigquery.Table | None) -> Iterator[SetupStep]:
         if known is None:
-            yield Change(f"make the table {self.name(table)} ({_form(table)})", lambda: self._make(table))
+            yield SetupStep(
+                f"create the table {self.name(table)} ({_describe_layout(table)})", lambda: self._create(table)
+            )
             return
         missing = _missing_columns(table, known)
         if missing:
-            yield Change(
+            yield SetupStep(
                 f"add to the table {self.name(table)} the columns {', '.join(missing)}",
                 lambda: self._add_columns(table, known, missing),
             )
 
-    def _new_dataset(self, name: str) -> Change:
+    def _new_dataset(self, name: str) -> SetupStep:
         dataset = bigquery.Dataset(self.dataset(name))
         dataset.location, dataset.description, dataset.labels = self._settings.location, DATASETS[name], LABELS
 
         def make() -> None:
-            with told_plainly(f"making the dataset {self.dataset(name)}"), self._jobs.connection.get_client() as client:
+            with (
+                translate_errors(f"creating the dataset {self.dataset(name)}"),
+                self._jobs.connection.get_client() as client,
+            ):
                 client.create_dataset(dataset, exists_ok=True, retry=request_retry(), timeout=REQUEST_TIMEOUT_SECONDS)
 
-        return Change(f"make the dataset {self.dataset(name)} in {self._settings.location}", make)
+        return SetupStep(f"create the dataset {self.dataset(name)} in {self._settings.location}", make)
 
-    def _make(self, table: Table) -> None:
+    def _create(self, table: Table) -> None:
         made = bigquery.Table(self.name(table), schema=self.schema(table))
         made.description, made.labels = table.description, LABELS
         if table.partition:
@@ -140,19 +145,19 @@ class BigQueryTables:
             made.require_partition_filter = True
         if CLUSTERED_BY in table.columns:
             made.clustering_fields = [CLUSTERED_BY]
-        with told_plainly(f"making the table {self.name(table)}"), self._jobs.connection.get_client() as client:
+        with translate_errors(f"creating the table {self.name(table)}"), self._jobs.connection.get_client() as client:
             client.create_table(made, exists_ok=True, retry=request_retry(), timeout=REQUEST_TIMEOUT_SECONDS)
 
     def _add_columns(self, table: Table, known: bigquery.Table, names: list[str]) -> None:
         known.schema = [*known.schema, *(each for each in self.schema(table) if each.name in names)]
         doing = f"adding columns to {self.name(table)}"
-        with told_plainly(doing), self._jobs.connection.get_client() as client:
+        with translate_errors(doing), self._jobs.connection.get_client() as client:
             client.update_table(known, ["schema"], retry=request_retry(), timeout=REQUEST_TIMEOUT_SECONDS)
 
-    def _new_leases(self, leases_are_there: bool) -> list[Change]:
+    def _new_leases(self, leases_exist: bool) -> list[SetupStep]:
         wanted = [table.full_name for table in TABLES]
         known: list[str] = []
-        if leases_are_there:
+        if leases_exist:
             sql = f"SELECT table_name FROM {self.in_sql(LEASES)}"
             known = self._jobs.rows(sql, {}, f"reading {self.name(LEASES)}")["table_name"].to_pylist()
         names = sorted({*wanted} - {*known})
@@ -161,15 +166,15 @@ class BigQueryTables:
             "ON old.table_name = new.table_name WHEN NOT MATCHED THEN INSERT (table_name) VALUES (new.table_name)"
         )
         doing = f"writing {self.name(LEASES)}"
-        change = Change(
-            f"let {len(names)} tables have one writer at a time (rows of {self.name(LEASES)})",
+        step = SetupStep(
+            f"add the write locks of {len(names)} tables (rows of {self.name(LEASES)})",
             lambda: self._jobs.change(sql, {"names": names}, doing),
         )
-        return [change] if names else []
+        return [step] if names else []
 
     def _has_dataset(self, name: str) -> bool:
         with (
-            told_plainly(f"looking at the dataset {self.dataset(name)}"),
+            translate_errors(f"inspecting the dataset {self.dataset(name)}"),
             self._jobs.connection.get_client() as client,
         ):
             try:
@@ -187,7 +192,7 @@ class BigQueryTables:
             raise
 
 
-def _form(table: Table) -> str:
+def _describe_layout(table: Table) -> str:
     parts = [f"{len(table.columns)} columns"]
     if table.partition:
         parts.append(f"a partition for each {table.partition}")
@@ -196,28 +201,28 @@ def _form(table: Table) -> str:
     return ", ".join(parts)
 
 
-def _kinds(found: bigquery.Table) -> dict[str, str]:
+def _column_types(found: bigquery.Table) -> dict[str, str]:
     """Return the types of a table's columns; BigQuery has two names for some types, this uses one."""
     return {each.name: _SAME_TYPE.get(each.field_type, each.field_type) for each in found.schema}
 
 
 def _missing_columns(table: Table, found: bigquery.Table) -> list[str]:
-    known = _kinds(found)
+    known = _column_types(found)
     return [name for name in table.columns if name not in known]
 
 
-def _refuse_other_kinds(tables: list[tuple[Table, bigquery.Table]]) -> None:
+def _validate_layout(tables: list[tuple[Table, bigquery.Table]]) -> None:
     """Refuse tables whose columns or partitions could only be corrected by dropping the table."""
-    wrong = [each for table, found in tables for each in _other_kinds(table, found)]
+    wrong = [each for table, found in tables for each in _layout_differences(table, found)]
     if wrong:
         raise BikeError(
-            f"Tables are there in another form: {'; '.join(wrong)}. Nothing was changed: move these tables away, or "
+            f"Tables exist in another form: {'; '.join(wrong)}. Nothing was changed: move these tables away, or "
             "choose other datasets (BIKE_GCP__DATASET_PREFIX)."
         )
 
 
-def _other_kinds(table: Table, found: bigquery.Table) -> Iterator[str]:
-    known = _kinds(found)
+def _layout_differences(table: Table, found: bigquery.Table) -> Iterator[str]:
+    known = _column_types(found)
     for name, kind in table.columns.items():
         if known.get(name, kind) != kind:
             yield f"{table.full_name}.{name} is {known[name]} and has to be {kind}"

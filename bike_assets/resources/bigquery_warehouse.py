@@ -22,14 +22,14 @@ from bike_assets.core.local_time import as_date
 from bike_assets.core.schemas import TABLES, Table
 from bike_assets.errors import BikeError
 from bike_assets.resources import warehouse as shared
-from bike_assets.resources.bigquery_errors import REQUEST_TIMEOUT_SECONDS, request_retry, told_plainly
+from bike_assets.resources.bigquery_errors import REQUEST_TIMEOUT_SECONDS, request_retry, translate_errors
 from bike_assets.resources.bigquery_jobs import STATEMENT_SECONDS, BigQueryJobs, Bill
 from bike_assets.resources.bigquery_lease import LEASES, Lease
 from bike_assets.resources.bigquery_merge import POSITION, MergeStatements
 from bike_assets.resources.bigquery_tables import BigQueryTables
 from bike_assets.resources.bigquery_values import frame_of, single_precision_columns
 from bike_assets.resources.partition_merge import MergeResult
-from bike_assets.resources.table_rows import refuse_unfit_parameters, refuse_unfit_rows, to_arrow
+from bike_assets.resources.table_rows import to_arrow, validate_parameters, validate_rows
 from bike_assets.resources.warehouse import with_views
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class BigQueryWarehouse:
     """Tables of BigQuery behind the interface of every warehouse.
 
     Each MERGE is atomic: two concurrent writers lose no row. The statuses of a merge come from a query just before it.
-    They are exact for a writer that holds `only_writer`; without it, another writer may change the same rows in
+    They are exact for a writer that holds `write_lock`; without it, another writer may change the same rows in
     between.
     """
 
@@ -51,14 +51,14 @@ class BigQueryWarehouse:
         self.settings = settings
         self.jobs = BigQueryJobs(settings)
         self.tables = BigQueryTables(settings, self.jobs)
-        self._fit: set[str] = set()
+        self._validated: set[str] = set()
 
     @property
     def bill(self) -> Bill:
         """Statements and billed bytes of this process so far."""
         return self.jobs.bill
 
-    def merge(self, table: Table, rows: pd.DataFrame, whole: Collection[date] = ()) -> MergeResult:
+    def merge(self, table: Table, rows: pd.DataFrame, complete_days: Collection[date] = ()) -> MergeResult:
         """Merge rows in one MERGE statement; skip the statement if no row differs.
 
         Raises:
@@ -66,20 +66,20 @@ class BigQueryWarehouse:
             BikeError: the credentials are missing or not sufficient.
             StepFailedError: BigQuery failed, or the table is missing or of an older version.
         """
-        refuse_unfit_rows(table, rows)
-        if rows.empty and not whole:
+        validate_rows(table, rows)
+        if rows.empty and not complete_days:
             return MergeResult(np.array([], dtype=str))
         new = to_arrow(table, rows.reset_index(drop=True)).append_column(POSITION, [range(len(rows))])
-        self._refuse_older_once(table)
+        self._validate_table_once(table)
         with self._staged(table, new) as staging:
-            bounds = _bounds(table, rows, whole)
-            statements = MergeStatements(table, self.tables.in_sql(table), staging, bounds, whole)
+            bounds = _bounds(table, rows, complete_days)
+            statements = MergeStatements(table, self.tables.in_sql(table), staging, bounds, complete_days)
             merged = self._compare(statements, len(rows))
             if merged.added or merged.changed or merged.withdrawn:
                 self.jobs.change(statements.merge, statements.parameters, f"writing {table.full_name}")
         return merged
 
-    def only_writer(self, table: Table) -> AbstractContextManager[None]:
+    def write_lock(self, table: Table) -> AbstractContextManager[None]:
         """Hold a lease on the table; the lease of a writer that dies expires within two minutes.
 
         Raises:
@@ -98,14 +98,14 @@ class BigQueryWarehouse:
             StepFailedError: BigQuery failed, a table is missing or of an older version, or the statement would be
                 billed for more than the limit.
         """
-        refuse_unfit_parameters(parameters)
+        validate_parameters(parameters)
         try:
-            rows = self.jobs.rows(self._in_project(sql), parameters, f"reading {_asked(sql)}")
+            rows = self.jobs.rows(self._in_project(sql), parameters, f"reading {_table_names(sql)}")
         except BikeError as failure:
             if isinstance(failure.__cause__, BadRequest):
                 for table in TABLES:
                     if table.full_name in with_views(sql):
-                        self.tables.refuse_older(table)
+                        self.tables.validate_table(table)
             raise
         return frame_of(rows, single_precision_columns(sql))
 
@@ -116,7 +116,7 @@ class BigQueryWarehouse:
             BikeError: the credentials are missing or not sufficient.
             StepFailedError: BigQuery failed, or does not understand the statement.
         """
-        return self.jobs.estimate(self._in_project(sql), parameters, f"estimating {_asked(sql)}")
+        return self.jobs.estimate(self._in_project(sql), parameters, f"estimating {_table_names(sql)}")
 
     def state(self, table: Table) -> tuple[str, ...]:
         """Return when the table last changed; this request is not billed.
@@ -134,13 +134,13 @@ class BigQueryWarehouse:
     def _compare(self, statements: MergeStatements, rows: int) -> MergeResult:
         """Compare rows with the table: return the status of each row, and the rows to delete from whole days."""
         doing = f"comparing with {statements.table.full_name}"
-        told = self.jobs.rows(statements.statuses, statements.parameters, doing)
+        differing = self.jobs.rows(statements.statuses, statements.parameters, doing)
         status = np.full(rows, "unchanged")
-        status[told[POSITION].to_numpy().astype(np.int64)] = told["status"].to_numpy(zero_copy_only=False)
-        if not statements.whole:
+        status[differing[POSITION].to_numpy().astype(np.int64)] = differing["status"].to_numpy(zero_copy_only=False)
+        if not statements.complete_days:
             return MergeResult(status)
-        beyond = self.jobs.rows(statements.withdrawn, statements.parameters, doing).to_pylist()
-        return MergeResult(status, {as_date(row["day"]): int(row["n"]) for row in beyond})
+        withdrawn = self.jobs.rows(statements.withdrawn, statements.parameters, doing).to_pylist()
+        return MergeResult(status, {as_date(row["day"]): int(row["n"]) for row in withdrawn})
 
     @contextmanager
     def _staged(self, table: Table, rows: "pa.Table") -> Iterator[str]:
@@ -156,7 +156,7 @@ class BigQueryWarehouse:
         config = bigquery.LoadJobConfig(schema=schema, source_format="PARQUET", write_disposition="WRITE_TRUNCATE")
         retry, timeout = request_retry(), REQUEST_TIMEOUT_SECONDS
         with self.jobs.connection.get_client() as client:
-            with told_plainly(f"staging rows for {table.full_name}"):
+            with translate_errors(f"staging rows for {table.full_name}"):
                 client.create_table(made, exists_ok=True, retry=retry, timeout=timeout)
                 # A second load replaces the first one. The client's own retries cover fewer errors: they are off.
                 job = retry(client.load_table_from_file)(
@@ -170,10 +170,10 @@ class BigQueryWarehouse:
                 with suppress(GoogleAPIError):
                     client.delete_table(made, not_found_ok=True, retry=retry, timeout=timeout)
 
-    def _refuse_older_once(self, table: Table) -> None:
-        if table.full_name not in self._fit:
-            self.tables.refuse_older(table)
-            self._fit.add(table.full_name)
+    def _validate_table_once(self, table: Table) -> None:
+        if table.full_name not in self._validated:
+            self.tables.validate_table(table)
+            self._validated.add(table.full_name)
 
     def _in_project(self, sql: str) -> str:
         """Return SQL with its views expanded and this project's dataset names."""
@@ -184,14 +184,14 @@ class BigQueryWarehouse:
         return sql
 
 
-def _bounds(table: Table, rows: pd.DataFrame, whole: Collection[date]) -> tuple[date, date] | None:
+def _bounds(table: Table, rows: pd.DataFrame, complete_days: Collection[date]) -> tuple[date, date] | None:
     """Return the first and the last partition of a merge."""
     if table.partition is None:
         return None
-    days = {*whole, *map(as_date, rows[table.partition].unique())}
+    days = {*complete_days, *map(as_date, rows[table.partition].unique())}
     return min(days), max(days)
 
 
-def _asked(sql: str) -> str:
+def _table_names(sql: str) -> str:
     """Return the names of a statement's tables, for messages."""
-    return ", ".join(table.full_name for table in TABLES if table.full_name in with_views(sql)) or "nothing of ours"
+    return ", ".join(table.full_name for table in TABLES if table.full_name in with_views(sql)) or "unknown tables"

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from google.api_core.retry import Retry
     from google.cloud.storage import Blob, Bucket, Client
 
-CONNECT_SECONDS, SILENT_SECONDS = 10.0, 60.0
-RETRY_FOR_SECONDS = 60.0
+CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS = 10.0, 60.0
+RETRY_SECONDS = 60.0
 """Retry 408, 429, 5xx and dropped connections for this long; retry nothing else."""
-FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.5, 10.0
-NEEDED = ("storage.objects.create", "storage.objects.delete", "storage.objects.get", "storage.objects.list")
+FIRST_WAIT_SECONDS, MAX_WAIT_SECONDS = 0.5, 10.0
+NEEDED_PERMISSIONS = ("storage.objects.create", "storage.objects.delete", "storage.objects.get", "storage.objects.list")
 ROLE = "Storage Object User (roles/storage.objectUser)"
 
 
@@ -92,12 +92,12 @@ class BucketFolder:
             BikeError: the service refuses, or returns no generation, without which no object can be replaced safely.
             StepFailedError: the service does not answer.
         """
-        with self._told(name):
-            blob = self._bucket.get_blob(self._path(name), **self._patience())
+        with self._translate_errors(name):
+            blob = self._bucket.get_blob(self._path(name), **self._request_options())
         if blob is None:
             return None
         if blob.generation is None:
-            raise BikeError(f"{self._endpoint or self} tells no generation of {self.address(name)}.")
+            raise BikeError(f"{self._endpoint or self} returns no generation of {self.address(name)}.")
         return int(blob.generation)
 
     def read(self, name: str) -> bytes | None:
@@ -110,11 +110,11 @@ class BucketFolder:
         from google.api_core.exceptions import NotFound
 
         # Request the name without a generation: for a generation that was replaced meanwhile, the answer would be 404.
-        with self._told(name):
+        with self._translate_errors(name):
             try:
-                return bytes(self._blob(name).download_as_bytes(**self._patience()))
+                return bytes(self._blob(name).download_as_bytes(**self._request_options()))
             except NotFound:
-                self._refuse_missing_bucket()
+                self._validate_bucket()
                 return None
 
     def replace(self, name: str, content: bytes, generation: int, kind: str = "application/octet-stream") -> None:
@@ -134,40 +134,42 @@ class BucketFolder:
         from google.api_core.exceptions import PreconditionFailed
 
         try:
-            with self._told(name):
-                self._blob(name).upload_from_string(content, kind, if_generation_match=generation, **self._patience())
+            with self._translate_errors(name):
+                self._blob(name).upload_from_string(
+                    content, kind, if_generation_match=generation, **self._request_options()
+                )
         except PreconditionFailed:
             # If the answer to the first attempt got lost, the retry finds the object that this call stored itself.
             if self.read(name) == content:
                 return
-            raise ObjectChangedError(f"{self.address(name)} was replaced by somebody else.") from None
+            raise ObjectChangedError(f"{self.address(name)} was replaced by another writer.") from None
 
     def names(self) -> list[str]:
         """Return the names of all objects, sorted."""
-        with self._told(""):
-            found = self._client.list_blobs(self.bucket, prefix=f"{self.prefix}/", **self._patience())
+        with self._translate_errors(""):
+            found = self._client.list_blobs(self.bucket, prefix=f"{self.prefix}/", **self._request_options())
             return sorted(blob.name.removeprefix(f"{self.prefix}/") for blob in found)
 
     def remove(self, name: str) -> None:
         """Remove an object; a missing object is no error."""
         from google.api_core.exceptions import NotFound
 
-        with self._told(name):
+        with self._translate_errors(name):
             try:
-                self._blob(name).delete(**self._patience())
+                self._blob(name).delete(**self._request_options())
             except NotFound:
                 return
 
-    def refuse_missing_permissions(self) -> None:
+    def validate_permissions(self) -> None:
         """Refuse a bucket on which the account lacks permissions; write nothing.
 
         Raises:
             BikeError: the bucket does not exist, or permissions are missing; the message names them.
             StepFailedError: the service does not answer.
         """
-        with self._told(""):
-            granted = self._bucket.test_iam_permissions(list(NEEDED), **self._patience())
-        missing = [name for name in NEEDED if name not in granted]
+        with self._translate_errors(""):
+            granted = self._bucket.test_iam_permissions(list(NEEDED_PERMISSIONS), **self._request_options())
+        missing = [name for name in NEEDED_PERMISSIONS if name not in granted]
         if missing:
             raise BikeError(
                 f"gs://{self.bucket} does not permit {', '.join(missing)}: the account needs the role {ROLE}."
@@ -180,8 +182,8 @@ class BucketFolder:
             BikeError: the bucket does not exist, or this account may not read its location.
             StepFailedError: the service does not answer.
         """
-        with self._told(""):
-            return str(self._client.get_bucket(self.bucket, **self._patience()).location)
+        with self._translate_errors(""):
+            return str(self._client.get_bucket(self.bucket, **self._request_options()).location)
 
     @property
     def _client(self) -> "Client":
@@ -197,15 +199,18 @@ class BucketFolder:
     def _path(self, name: str) -> str:
         return f"{self.prefix}/{name}"
 
-    def _patience(self) -> dict[str, Any]:
-        return {"timeout": (CONNECT_SECONDS, SILENT_SECONDS), "retry": retry_policy()}
+    def _request_options(self) -> dict[str, Any]:
+        return {"timeout": (CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS), "retry": retry_policy()}
 
-    def _refuse_missing_bucket(self) -> None:
+    def _validate_bucket(self) -> None:
         """Raise NotFound if the bucket is missing. Listing needs no permission beyond those of `ROLE`."""
-        next(iter(self._client.list_blobs(self.bucket, prefix=self.prefix, max_results=1, **self._patience())), None)
+        next(
+            iter(self._client.list_blobs(self.bucket, prefix=self.prefix, max_results=1, **self._request_options())),
+            None,
+        )
 
     @contextmanager
-    def _told(self, name: str) -> Iterator[None]:
+    def _translate_errors(self, name: str) -> Iterator[None]:
         """Translate the service's errors into one sentence with a remedy; let PreconditionFailed pass."""
         import requests
         from google.api_core import exceptions
@@ -226,7 +231,7 @@ class BucketFolder:
                 f"{place}: no permission ({_line(error)}): the account needs the role {ROLE} on gs://{self.bucket}."
             ) from None
         except (exceptions.GoogleAPIError, requests.RequestException, DataCorruption, TransportError) as error:
-            raise StepFailedError(f"{place}: Cloud Storage does not answer as it should: {_line(error)}.") from None
+            raise StepFailedError(f"{place}: Cloud Storage failed: {_line(error)}.") from None
         except GoogleAuthError as error:
             raise _no_credentials(error) from None
 
@@ -235,14 +240,14 @@ def retry_policy() -> "Retry":
     """Return which requests to retry and for how long. Every request of this module can be repeated safely."""
     from google.cloud.storage.retry import DEFAULT_RETRY
 
-    waits = DEFAULT_RETRY.with_delay(initial=FIRST_WAIT_SECONDS, maximum=LONGEST_WAIT_SECONDS, multiplier=2)
-    return waits.with_timeout(RETRY_FOR_SECONDS)
+    waits = DEFAULT_RETRY.with_delay(initial=FIRST_WAIT_SECONDS, maximum=MAX_WAIT_SECONDS, multiplier=2)
+    return waits.with_timeout(RETRY_SECONDS)
 
 
 def _no_credentials(error: Exception) -> BikeError:
     return BikeError(
-        f"Google's credentials cannot be used ({_line(error)}): type gcloud auth application-default login, or let "
-        "GOOGLE_APPLICATION_CREDENTIALS name a key file that is valid."
+        f"Google's credentials cannot be used ({_line(error)}): type gcloud auth application-default login, or set "
+        "GOOGLE_APPLICATION_CREDENTIALS to a valid key file."
     )
 
 
@@ -250,8 +255,8 @@ def _line(error: Exception) -> str:
     """Return the error of the service or the connection on one line; after failed retries, that of the last one."""
     cause = getattr(error, "cause", None) or error
     answer = getattr(cause, "response", None)
-    said = str(cause) if answer is None else f"{answer.status_code} {_message(answer) or answer.reason}"
-    return (said.strip() or type(cause).__name__).splitlines()[0].rstrip(".")
+    message = str(cause) if answer is None else f"{answer.status_code} {_message(answer) or answer.reason}"
+    return (message.strip() or type(cause).__name__).splitlines()[0].rstrip(".")
 
 
 def _message(answer: Any) -> str:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from bike_assets.core.summary import ModelEntry, Summary, added, continued, promoted, read_summary, summary_to_json
 from bike_assets.errors import StepFailedError
 from bike_assets.resources.gcs import BucketFolder, ObjectChangedError
-from bike_assets.resources.registry import SUMMARY, Change, cannot_be_served, model_place, served_model
+from bike_assets.resources.registry import SUMMARY, SummaryChange, model_path, served_model, serving_error
 
 if TYPE_CHECKING:
     from bike_assets.core.families.base import Trained
     from bike_assets.core.families.served import ServedModel
 
-CONTENDING_SECONDS = 60.0
-FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.05, 2.0
+CONTENTION_SECONDS = 60.0
+FIRST_WAIT_SECONDS, MAX_WAIT_SECONDS = 0.05, 2.0
 
 
 class GcsRegistry:
@@ -24,11 +24,11 @@ class GcsRegistry:
 
     Args:
         objects: the objects below that prefix.
-        contending_seconds: how long to retry a change while other writers replace the summary.
+        contention_seconds: how long to retry a change while other writers replace the summary.
     """
 
-    def __init__(self, objects: BucketFolder, contending_seconds: float = CONTENDING_SECONDS) -> None:
-        self.objects, self._contending_seconds = objects, contending_seconds
+    def __init__(self, objects: BucketFolder, contention_seconds: float = CONTENTION_SECONDS) -> None:
+        self.objects, self._contention_seconds = objects, contention_seconds
 
     def read(self) -> Summary:
         """Return the current summary; empty before the first training.
@@ -47,7 +47,7 @@ class GcsRegistry:
 
     def write_model(self, family: str, content: bytes, sha256: str) -> str:
         """Store a model file under the hash of its content and return its path, relative to the registry."""
-        relative = model_place(family, sha256)
+        relative = model_path(family, sha256)
         if self.objects.generation(relative) is None:
             self.objects.replace(relative, content, generation=0)
         return relative
@@ -81,10 +81,10 @@ class GcsRegistry:
     def _content(self, entry: ModelEntry) -> bytes:
         content = self.objects.read(entry.model_file)
         if content is None:
-            raise cannot_be_served(entry, self.objects.address(entry.model_file), "there is no such object")
+            raise serving_error(entry, self.objects.address(entry.model_file), "there is no such object")
         return content
 
-    def _change(self, change: Change) -> None:
+    def _change(self, change: SummaryChange) -> None:
         """Change the summary; start again whenever another writer replaced it first.
 
         Raises:
@@ -95,9 +95,9 @@ class GcsRegistry:
         tries = stamina.retry_context(
             on=ObjectChangedError,
             attempts=None,
-            timeout=self._contending_seconds,
+            timeout=self._contention_seconds,
             wait_initial=FIRST_WAIT_SECONDS,
-            wait_max=LONGEST_WAIT_SECONDS,
+            wait_max=MAX_WAIT_SECONDS,
             wait_jitter=FIRST_WAIT_SECONDS,
         )
         try:
@@ -106,11 +106,11 @@ class GcsRegistry:
                     self._try_to_change(change)
         except ObjectChangedError:
             raise StepFailedError(
-                f"{self.objects.address(SUMMARY)} was replaced by others again and again for "
-                f"{self._contending_seconds:g} s, and this change was not made: try again later."
+                f"{self.objects.address(SUMMARY)} was replaced by other writers for "
+                f"{self._contention_seconds:g} s, and this change was not stored: try again later."
             ) from None
 
-    def _try_to_change(self, change: Change) -> None:
+    def _try_to_change(self, change: SummaryChange) -> None:
         # Get the generation first. What is read afterwards is that generation or a newer one; if it is newer, the
         # service refuses the write. In the other order, a change in between would be lost.
         generation = self.objects.generation(SUMMARY)

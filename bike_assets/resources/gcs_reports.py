@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bike_assets.resources.gcs import BucketFolder
-from bike_assets.resources.reports import is_report, leading_to, report_name, too_old
+from bike_assets.resources.reports import expired_reports, is_report, report_links, report_name
 
 
 class GcsReports:
@@ -35,14 +35,14 @@ class GcsReports:
             if path.exists():
                 generation = self.objects.generation(name) or 0
                 self.objects.replace(name, path.read_bytes(), generation, "text/html")
-        for old in too_old(self.objects.names(), name):
+        for old in expired_reports(self.objects.names(), name):
             self.objects.remove(old)
 
     def metadata(self, day: date, address: str) -> dict[str, Any]:
         """Return metadata with the links to a day's report; see `DriftReports.metadata`."""
         name = report_name(day)
         is_there = self.objects.generation(name) is not None
-        return leading_to(name, address, self.objects.address(name)) if is_there else {}
+        return report_links(name, address, self.objects.address(name)) if is_there else {}
 
     def read(self, name: str) -> bytes | None:
         """Return a report by its file name; see `DriftReports.read`."""

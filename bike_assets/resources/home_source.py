@@ -45,7 +45,7 @@ def outline_home(settings: Settings, until: date | None = None) -> Home:
     if last < EARLIEST_LAST_DAY:
         raise BikeError(f"--until {last} is too long ago: a new home can end on {EARLIEST_LAST_DAY} at the earliest.")
     undecided = Home(settings.home_folder, None, _first_day(last, settings), None, settings.timezone)
-    return undecided if settings.source == "auto" else _decided(undecided, settings, settings.source)
+    return undecided if settings.source == "auto" else _with_source(undecided, settings, settings.source)
 
 
 def claim_home(settings: Settings, until: date | None = None) -> Home:
@@ -63,11 +63,11 @@ def claim_home(settings: Settings, until: date | None = None) -> Home:
     if home.source is None:
         newest = _newest_day_in_seconds(settings)
         if isinstance(newest, str):
-            home = replace(_decided(home, settings, "simulator"), reason=newest)
+            home = replace(_with_source(home, settings, "simulator"), reason=newest)
         else:
-            home = _since_months_before(_decided(home, settings, "portal"), newest, settings, until)
+            home = _with_first_day(_with_source(home, settings, "portal"), newest, settings, until)
     elif home.source in PORTALS:
-        home = _since_months_before(home, _newest_day(settings), settings, until)
+        home = _with_first_day(home, _newest_day(settings), settings, until)
     home.claim()
     return recorded_home(settings) or home
 
@@ -100,7 +100,7 @@ def _newest_day_in_seconds(settings: Settings) -> date | str:
     return f"the portal ({settings.portal_url}) did not answer within {ANSWER_WITHIN_SECONDS:.0f} s"
 
 
-def _since_months_before(home: Home, newest: date, settings: Settings, until: date | None) -> Home:
+def _with_first_day(home: Home, newest: date, settings: Settings, until: date | None) -> Home:
     """Start the home's history the configured months before the portal's newest day, whatever the clock says."""
     return replace(home, first_day=_first_day(min(until or date.max, newest), settings))
 
@@ -114,7 +114,7 @@ def yesterday(timezone: str) -> date:
     return (datetime.now(ZoneInfo(timezone)) - timedelta(days=1)).date()
 
 
-def _decided(home: Home, settings: Settings, source: SourceKind) -> Home:
+def _with_source(home: Home, settings: Settings, source: SourceKind) -> Home:
     if source in PORTALS:
         kind: SourceKind = "paris" if settings.is_paris else "portal"
         return replace(home, source=kind, portal=settings.portal_url, dataset=settings.portal_dataset)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bike_assets.core.summary import ModelEntry, Summary, added, promoted, read_summary, summary_to_json
-from bike_assets.resources.registry import SUMMARY, Change, cannot_be_served, model_place, served_model
+from bike_assets.resources.registry import SUMMARY, SummaryChange, model_path, served_model, serving_error
 
 if TYPE_CHECKING:
     from bike_assets.core.families.base import Trained
@@ -46,7 +46,7 @@ class LocalRegistry:
 
     def write_model(self, family: str, content: bytes, sha256: str) -> str:
         """Store a model file under the hash of its content and return its path, relative to the registry."""
-        relative = model_place(family, sha256)
+        relative = model_path(family, sha256)
         path = self.folder / relative
         if not path.exists():
             _replace(path, content)
@@ -75,9 +75,9 @@ class LocalRegistry:
         try:
             return path.read_bytes()
         except OSError as error:
-            raise cannot_be_served(entry, str(path), error) from None
+            raise serving_error(entry, str(path), error) from None
 
-    def _change(self, change: Change) -> None:
+    def _change(self, change: SummaryChange) -> None:
         from filelock import FileLock
 
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from discord_webhook import DiscordEmbed, DiscordWebhook
     from requests import Response
 
-MOST_IN_TITLE, MOST_IN_TEXT, MOST_IN_NAME, MOST_IN_VALUE = 256, 4096, 256, 1024
-MOST_FIELDS = 25
-MOST_IN_ALL = 6000
+MAX_TITLE, MAX_TEXT, MAX_NAME, MAX_VALUE = 256, 4096, 256, 1024
+MAX_FIELDS = 25
+MAX_TOTAL = 6000
 """Discord's limit in characters for title, text, names and values together."""
-MOST_BESIDE_OTHERS = 40
+MAX_INLINE = 40
 """A value longer than this gets its own line."""
-LONGEST_WAIT_SECONDS = 2.0
+MAX_WAIT_SECONDS = 2.0
 """The longest wait before the second try. If Discord asks for more, the notifier does not retry."""
 COLOURS = {Severity.INFO: 0x2E9E5B, Severity.WARNING: 0xE6A100, Severity.CRITICAL: 0xC62828}
 LEVELS = {Severity.INFO: logging.INFO, Severity.WARNING: logging.WARNING, Severity.CRITICAL: logging.ERROR}
 THREAD = "discord"
-TALKATIVE = ("urllib3", "requests", "discord_webhook", "charset_normalizer")
+LOGGING_PACKAGES = ("urllib3", "requests", "discord_webhook", "charset_normalizer")
 """Packages that log addresses, or answers that may contain them."""
 
 log = logging.getLogger(__name__)
@@ -85,23 +85,23 @@ def _embed(message: Message) -> "DiscordEmbed":
 
     # The link is part of the text: Discord refuses a message whose link field names a host such as localhost.
     link = f"\n{message.link}" if message.link else ""
-    title = _cut(message.title, MOST_IN_TITLE)
-    text = _cut(message.text, MOST_IN_TEXT - len(link)) + link
+    title = _cut(message.title, MAX_TITLE)
+    text = _cut(message.text, MAX_TEXT - len(link)) + link
     embed = DiscordEmbed(title, text, color=COLOURS[message.severity])
-    left = MOST_IN_ALL - len(title) - len(text)
-    for name, value in list(message.fields.items())[:MOST_FIELDS]:
-        short = _cut(name, MOST_IN_NAME)
+    left = MAX_TOTAL - len(title) - len(text)
+    for name, value in list(message.fields.items())[:MAX_FIELDS]:
+        short = _cut(name, MAX_NAME)
         left -= len(short)
         if left < 1:
             break
-        shown = _cut(value.strip() or UNKNOWN, min(MOST_IN_VALUE, left))
+        shown = _cut(value.strip() or UNKNOWN, min(MAX_VALUE, left))
         left -= len(shown)
-        embed.add_embed_field(short, shown, inline=len(shown) <= MOST_BESIDE_OTHERS)
+        embed.add_embed_field(short, shown, inline=len(shown) <= MAX_INLINE)
     return embed
 
 
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+def _cut(text: str, max_length: int) -> str:
+    return text if len(text) <= max_length else f"{text[: max_length - 1]}…"
 
 
 def _send_in_time(webhook: "DiscordWebhook", timeout_seconds: float) -> str | None:
@@ -116,28 +116,28 @@ def _send_in_time(webhook: "DiscordWebhook", timeout_seconds: float) -> str | No
         target=lambda: problems.append(_try_twice(webhook, timeout_seconds)), name=THREAD, daemon=True
     )
     thread.start()
-    thread.join(timeout_seconds + LONGEST_WAIT_SECONDS)
+    thread.join(timeout_seconds + MAX_WAIT_SECONDS)
     return problems[0] if problems else "it did not answer in time"
 
 
 def _drop_lines_of_thread() -> None:
     for name, logger in list(logging.root.manager.loggerDict.items()):
-        if name.partition(".")[0] in TALKATIVE and isinstance(logger, logging.Logger):
-            logger.addFilter(_is_of_others)
+        if name.partition(".")[0] in LOGGING_PACKAGES and isinstance(logger, logging.Logger):
+            logger.addFilter(_is_other_thread)
 
 
-def _is_of_others(_: logging.LogRecord) -> bool:
+def _is_other_thread(_: logging.LogRecord) -> bool:
     return threading.current_thread().name != THREAD
 
 
 def _try_twice(webhook: "DiscordWebhook", timeout_seconds: float) -> str | None:
     from requests import RequestException, Timeout
 
-    deadline = time.monotonic() + timeout_seconds + LONGEST_WAIT_SECONDS
+    deadline = time.monotonic() + timeout_seconds + MAX_WAIT_SECONDS
     # We do not call webhook.execute(): it parses any answer as JSON, logs it, and waits as long as Discord asks.
     try:
         response = webhook.api_post_request()
-        wait = _wait_asked_for(response)
+        wait = _requested_wait(response)
         if wait is not None and time.monotonic() + wait < deadline:
             time.sleep(wait)
             webhook.timeout = min(timeout_seconds, deadline - time.monotonic())
@@ -151,7 +151,7 @@ def _try_twice(webhook: "DiscordWebhook", timeout_seconds: float) -> str | None:
         return f"it failed with {type(error).__name__}"
 
 
-def _wait_asked_for(response: "Response") -> float | None:
+def _requested_wait(response: "Response") -> float | None:
     """Return the seconds to wait before the second try; None if there is to be none."""
     if response.status_code != HTTPStatus.TOO_MANY_REQUESTS:
         return None
@@ -159,7 +159,7 @@ def _wait_asked_for(response: "Response") -> float | None:
         seconds = float(response.json()["retry_after"])
     except (ValueError, TypeError, KeyError):
         return None
-    return seconds if 0 <= seconds <= LONGEST_WAIT_SECONDS else None
+    return seconds if 0 <= seconds <= MAX_WAIT_SECONDS else None
 
 
 def _refusal(response: "Response") -> str | None:
@@ -168,13 +168,13 @@ def _refusal(response: "Response") -> str | None:
     if status == HTTPStatus.NOT_FOUND:
         return "there is no such webhook (HTTP 404)"
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return "it takes no more messages for now (HTTP 429)"
+        return "it accepts no more messages for now (HTTP 429)"
     if status not in {HTTPStatus.OK, HTTPStatus.NO_CONTENT}:
         return f"it answered HTTP {status}"
     if response.request.method != "POST":
         return "the webhook's address is redirected, and the message was lost on the way"
     if status == HTTPStatus.OK and not _is_json(response):
-        return "what answered is not Discord"
+        return "the server is not Discord"
     return None
 
 

@@ -10,12 +10,19 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from bike_assets.errors import UnreliableAnswerError
-from bike_assets.resources.web import LONGEST_BACKOFF_SECONDS, get, json_object, open_client, refuse, tries
+from bike_assets.resources.web import (
+    MAX_BACKOFF_SECONDS,
+    get,
+    json_object,
+    open_client,
+    raise_for_reply,
+    retry_attempts,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_DAYS = 92
+MAX_DAYS = 92
 """The days of one request; also the past days that the forecast service keeps."""
 VARIABLES = {
     "temperature": ("temperature_2m", "°C"),
@@ -83,7 +90,7 @@ class OpenMeteo:
         return pd.concat([self._part(address, path, *part) for part in _parts(first, last)], ignore_index=True)
 
     def _part(self, address: str, path: str, first: date, last: date) -> "pd.DataFrame":
-        asked = {
+        parameters = {
             **self._place,
             "start_date": first.isoformat(),
             "end_date": last.isoformat(),
@@ -91,11 +98,11 @@ class OpenMeteo:
             "wind_speed_unit": "ms",
             "timezone": "UTC",
         }
-        for attempt in tries(self._attempts, self._backoff_seconds, LONGEST_BACKOFF_SECONDS):
+        for attempt in retry_attempts(self._attempts, self._backoff_seconds, MAX_BACKOFF_SECONDS):
             with attempt, open_client(self._timeout_seconds) as client:
-                reply = get(client, address, path, asked, self._timeout_seconds)
+                reply = get(client, address, path, parameters, self._timeout_seconds)
                 if not reply.is_success:
-                    refuse(address, reply)
+                    raise_for_reply(address, reply)
                 return _read(json_object(reply, address), address, first, last)
         raise AssertionError("the last attempt returns or raises")
 
@@ -105,7 +112,7 @@ def _parts(first: date, last: date) -> Iterator[tuple[date, date]]:
     if last < first:
         raise ValueError(f"weather from {first} to {last}")
     while first <= last:
-        end = min(last, first + timedelta(days=MOST_DAYS - 1))
+        end = min(last, first + timedelta(days=MAX_DAYS - 1))
         yield first, end
         first = end + timedelta(days=1)
 

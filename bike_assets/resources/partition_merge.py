@@ -30,7 +30,7 @@ class MergeResult:
 
     Attributes:
         status: "added", "changed" or "unchanged" for each row, in the order of the rows.
-        withdrawn: number of deleted rows by local day; only days in `whole` can have any.
+        withdrawn: number of deleted rows by local day; only days in `complete_days` can have any.
     """
 
     status: np.ndarray
@@ -67,28 +67,28 @@ class PartitionMerge:
     connect: "Callable[[], duckdb.DuckDBPyConnection]"
     threads: int
 
-    def merge(self, rows: pd.DataFrame, whole: Collection[date]) -> MergeResult:
+    def merge(self, rows: pd.DataFrame, complete_days: Collection[date]) -> MergeResult:
         """Merge validated rows; each partition changes atomically.
 
         Args:
             rows: the rows, with a fresh index.
-            whole: local days for which `rows` is complete: other rows of these days are deleted.
+            complete_days: local days for which `rows` is complete: other rows of these days are deleted.
         """
         arrow = to_arrow(self.table, rows)
         parts: dict[date | None, np.ndarray] = {None: np.arange(len(rows))}
         if self.table.partition:
-            parts = {day: np.array([], dtype=np.int64) for day in whole}
+            parts = {day: np.array([], dtype=np.int64) for day in complete_days}
             parts.update(_positions_by_day(rows[self.table.partition]))
         folders = {value: self._partition_folder(value) for value in parts}
         known = [file for folder in folders.values() if (file := current_file(folder))]
-        merged = self._compare(arrow, known, whole) if known else MergeResult(np.full(len(rows), "added"))
+        merged = self._compare(arrow, known, complete_days) if known else MergeResult(np.full(len(rows), "added"))
 
         def rewrite(value: date | None) -> None:
             part = parts[value]
             fresh = part[merged.status[part] != "unchanged"]
             withdrawn = merged.withdrawn if value is None else merged.withdrawn.get(value)
             if fresh.size or withdrawn:
-                self._rewrite(arrow, fresh, part, folders[value], whole)
+                self._rewrite(arrow, fresh, part, folders[value], complete_days)
 
         with ThreadPoolExecutor(self.threads) as pool:
             list(pool.map(rewrite, parts))
@@ -97,7 +97,7 @@ class PartitionMerge:
     def _partition_folder(self, value: Any) -> Path:
         return self.folder / f"{self.table.partition}={as_date(value)}" if self.table.partition else self.folder
 
-    def _compare(self, new: "pa.Table", paths: list[Path], whole: Collection[date]) -> MergeResult:
+    def _compare(self, new: "pa.Table", paths: list[Path], complete_days: Collection[date]) -> MergeResult:
         """Compare rows with the files: return the status of each row, and the rows to delete from whole days."""
         table = self.table
         compared = [name for name in table.columns if name not in {*table.key, *table.ignored}]
@@ -113,17 +113,17 @@ class PartitionMerge:
                 f"ON {' AND '.join(f'old.{name} = new.{name}' for name in quoted(table.key))} ORDER BY merge_position",
                 files,
             ).fetchnumpy()["status"]
-            if not whole:
+            if not complete_days:
                 return MergeResult(np.asarray(status))
-            beyond = connection.execute(
+            withdrawn = connection.execute(
                 f"SELECT day, COUNT(*) AS n FROM {old} AS old ANTI JOIN new USING ({', '.join(quoted(table.key))}) "
-                "WHERE list_contains($whole, day) GROUP BY day",
-                {**files, "whole": list(whole)},
+                "WHERE list_contains($complete_days, day) GROUP BY day",
+                {**files, "complete_days": list(complete_days)},
             ).fetchall()
-        return MergeResult(np.asarray(status), dict(beyond))
+        return MergeResult(np.asarray(status), dict(withdrawn))
 
     def _rewrite(
-        self, rows: "pa.Table", changed: np.ndarray, part: np.ndarray, folder: Path, whole: Collection[date]
+        self, rows: "pa.Table", changed: np.ndarray, part: np.ndarray, folder: Path, complete_days: Collection[date]
     ) -> None:
         """Write a partition's next file: its old rows and the changed rows, which replace old rows with their key."""
         import pyarrow as pa
@@ -132,16 +132,16 @@ class PartitionMerge:
         current, fresh = current_file(folder), _rows_at(rows, changed)
         if current:
             keys = ", ".join(quoted(self.table.key))
-            still = "TRUE"
-            if whole:
-                still = f"NOT list_contains($whole, day) OR ({keys}) IN (SELECT ({keys}) FROM part)"
+            stays = "TRUE"
+            if complete_days:
+                stays = f"NOT list_contains($complete_days, day) OR ({keys}) IN (SELECT ({keys}) FROM part)"
             with self.connect() as connection:
                 connection.register("old", pq.read_table(current, partitioning=None))
                 connection.register("fresh", fresh)
                 connection.register("part", _rows_at(rows, part))
                 kept = connection.sql(
-                    f"SELECT * FROM old ANTI JOIN fresh USING ({keys}) WHERE {still}",
-                    params={"whole": list(whole)} if whole else None,
+                    f"SELECT * FROM old ANTI JOIN fresh USING ({keys}) WHERE {stays}",
+                    params={"complete_days": list(complete_days)} if complete_days else None,
                 ).to_arrow_table()
                 fresh = pa.concat_tables([kept.cast(fresh.schema), fresh])
         supersede(folder, fresh.sort_by([(name, "ascending") for name in self.table.key]))

@@ -19,17 +19,17 @@ import stamina
 from bike_assets.errors import UnreliableAnswerError
 from bike_assets.resources.portal_replies import read_parquet
 from bike_assets.resources.web import (
-    SHOWN_BYTES,
+    EXCERPT_BYTES,
     RefusedError,
     Reply,
     UnreachableError,
+    error_message,
     get,
     json_object,
     open_client,
-    refuse,
+    raise_for_reply,
+    retry_attempts,
     server_time,
-    told,
-    tries,
 )
 from bike_assets.settings import Settings
 
@@ -37,14 +37,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 QUICK_SECONDS = 3.0
-MOST_DOUBLES_ASKED = 20
+MAX_DUPLICATES_ASKED = 20
 NEWEST_WITHIN = pd.Timedelta(days=35)
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Answer:
+class PortalRows:
     """All rows of a time range.
 
     Attributes:
@@ -67,7 +67,7 @@ class Portal:
         self._path = f"/api/explore/v2.1/catalog/datasets/{settings.portal_dataset}"
         self._hour = settings.portal_fields.counted_at
 
-    def rows(self, start: datetime, end: datetime) -> Answer:
+    def rows(self, start: datetime, end: datetime) -> PortalRows:
         """Return every row with start <= hour < end (UTC).
 
         Raises:
@@ -75,7 +75,7 @@ class Portal:
             UnreliableAnswerError: every attempt returned fewer rows than the portal reported, other hours, or no
                 readable export.
         """
-        for attempt in self._tries(self._settings.portal_attempts):
+        for attempt in self._attempts(self._settings.portal_attempts):
             with attempt, self._client() as client:
                 return self._rows(client, start, end)
         raise AssertionError("the last attempt returns or raises")
@@ -90,7 +90,7 @@ class Portal:
             SourceUnavailableError: the portal did not answer, refused, or its quota is used up.
             UnreliableAnswerError: its answer cannot be read.
         """
-        for attempt in self._tries(1 if quickly else self._settings.portal_attempts):
+        for attempt in self._attempts(1 if quickly else self._settings.portal_attempts):
             with attempt, self._client(QUICK_SECONDS if quickly else None) as client:
                 return self._newest_hour(client)
         raise AssertionError("the last attempt returns or raises")
@@ -106,7 +106,7 @@ class Portal:
                 return newest
         return None
 
-    def _rows(self, client: httpx.Client, start: datetime, end: datetime) -> Answer:
+    def _rows(self, client: httpx.Client, start: datetime, end: datetime) -> PortalRows:
         where = f"{self._hour} >= {_literal(start)} AND {self._hour} < {_literal(end)}"
         total, read_at = self._count(client, where)
         fields = list(self._settings.portal_fields.by_column.values())
@@ -114,22 +114,22 @@ class Portal:
         table = read_parquet(export, fields)
         if table.num_rows < total:
             raise UnreliableAnswerError(
-                f"The portal says that it has {total:,} rows from {start} to {end}, "
+                f"The portal reports {total:,} rows from {start} to {end}, "
                 f"and its export ended after {table.num_rows:,}."
             )
-        self._refuse_other_hours(table, start, end)
-        self._refuse_doubles_for_others(client, table, total)
-        return Answer(table, total, read_at)
+        self._validate_hours(table, start, end)
+        self._validate_duplicates(client, table, total)
+        return PortalRows(table, total, read_at)
 
     def _count(self, client: httpx.Client, where: str) -> tuple[int, datetime]:
         """Return how many rows the portal has for a condition, and when it answered."""
         envelope, read_at = self._json(client, {"where": where, "limit": "0"})
         total = envelope.get("total_count")
         if not isinstance(total, int):
-            raise UnreliableAnswerError(f"The portal counted no rows: {str(envelope)[:SHOWN_BYTES]}.")
+            raise UnreliableAnswerError(f"The portal's answer has no total_count: {str(envelope)[:EXCERPT_BYTES]}.")
         return total, read_at
 
-    def _refuse_other_hours(self, table: "pa.Table", start: datetime, end: datetime) -> None:
+    def _validate_hours(self, table: "pa.Table", start: datetime, end: datetime) -> None:
         hours = pd.to_datetime(table[self._hour].to_pandas(), utc=True, errors="coerce")
         if len(hours) and not (start <= hours.min() and hours.max() < end):
             raise UnreliableAnswerError(
@@ -137,25 +137,25 @@ class Portal:
                 f"and its export has some from {hours.min()} to {hours.max()}."
             )
 
-    def _refuse_doubles_for_others(self, client: httpx.Client, table: "pa.Table", total: int) -> None:
+    def _validate_duplicates(self, client: httpx.Client, table: "pa.Table", total: int) -> None:
         """Refuse an export that reaches the reported number only by duplicates, unless the portal has these too."""
         ours = self._settings.portal_fields
-        telling = [name for name in (ours.counter_id, ours.counter_name, self._hour, ours.bike_count) if name]
-        rows = table.select(telling).to_pandas()
+        identifying = [name for name in (ours.counter_id, ours.counter_name, self._hour, ours.bike_count) if name]
+        rows = table.select(identifying).to_pandas()
         codes = np.zeros(len(rows), dtype=np.int64)
-        for name in telling:
+        for name in identifying:
             codes, known = pd.factorize(codes * (1 + rows[name].nunique()) + pd.factorize(rows[name])[0] + 1)
         distinct = len(known) if len(rows) else 0
         if distinct >= total:
             return
-        copies = rows.groupby(telling, dropna=False, sort=False).size()
-        for values, times in copies[copies > 1].head(MOST_DOUBLES_ASKED).items():
+        copies = rows.groupby(identifying, dropna=False, sort=False).size()
+        for values, times in copies[copies > 1].head(MAX_DUPLICATES_ASKED).items():
             if any('"' in str(value) and "'" in str(value) for value in values):
                 continue  # ODSQL has no documented way to write such a text.
-            where = " AND ".join(f"{name} {_equals(value)}" for name, value in zip(telling, values, strict=True))
+            where = " AND ".join(f"{name} {_equals(value)}" for name, value in zip(identifying, values, strict=True))
             if self._count(client, where)[0] < times:
                 raise UnreliableAnswerError(
-                    f"The portal says that it has {total:,} rows, and its export {distinct:,} different ones."
+                    f"The portal reports {total:,} rows, and its export {distinct:,} different ones."
                 )
 
     def _first_hour(self, envelope: Mapping[str, Any]) -> datetime | None:
@@ -163,7 +163,7 @@ class Portal:
             rows = envelope["results"]
             return pd.Timestamp(rows[0][self._hour]).tz_convert("UTC").to_pydatetime() if rows else None
         except (KeyError, TypeError, ValueError, IndexError):
-            raise UnreliableAnswerError(f"The portal gave no time: {str(envelope)[:SHOWN_BYTES]}.") from None
+            raise UnreliableAnswerError(f"The portal's answer has no hour: {str(envelope)[:EXCERPT_BYTES]}.") from None
 
     def _json(self, client: httpx.Client, parameters: dict[str, str]) -> tuple[dict[str, Any], datetime]:
         reply = self._get(client, "/records", parameters)
@@ -179,18 +179,22 @@ class Portal:
                 if error.resolves or len(self._urls) == 1:
                     tried = " and ".join([*self._unresolved, self._urls[0]])
                     raise UnreachableError(tried, error.reason, error.resolves) from None
-                log.info("%s does not resolve: %s is asked from now on", self._urls[0], self._urls[1])
+                log.info("%s does not resolve: requests go to %s from now on", self._urls[0], self._urls[1])
                 self._unresolved.append(self._urls.pop(0))
                 continue
             if reply.status == HTTPStatus.NOT_FOUND:
                 dataset = self._settings.portal_dataset
-                raise RefusedError(f"{self._urls[0]} has no dataset {dataset}: {told(reply)} (BIKE_PORTAL_DATASET).")
+                raise RefusedError(
+                    f"{self._urls[0]} has no dataset {dataset}: {error_message(reply)} (BIKE_PORTAL_DATASET)."
+                )
             if not reply.is_success:
-                refuse(self._urls[0], reply)
+                raise_for_reply(self._urls[0], reply)
             return reply
 
-    def _tries(self, most: int) -> Iterator[stamina.Attempt]:
-        return tries(most, self._settings.portal_backoff_seconds, self._settings.portal_quota_wait_seconds)
+    def _attempts(self, max_attempts: int) -> Iterator[stamina.Attempt]:
+        return retry_attempts(
+            max_attempts, self._settings.portal_backoff_seconds, self._settings.portal_quota_wait_seconds
+        )
 
     def _client(self, seconds: float | None = None) -> httpx.Client:
         key = self._settings.portal_api_key

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from bike_assets.errors import UnreliableAnswerError
-from bike_assets.resources.web import Reply, shown
+from bike_assets.resources.web import Reply, excerpt
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,9 +22,9 @@ def read_parquet(reply: Reply, fields: list[str]) -> "pa.Table":
 
     body, content_type = reply.body, reply.headers.get("content-type", "")
     if INTERRUPTED in body:
-        raise UnreliableAnswerError(f"The portal broke off its export: {shown(body[body.index(INTERRUPTED) :])}.")
+        raise UnreliableAnswerError(f"The portal broke off its export: {excerpt(body[body.index(INTERRUPTED) :])}.")
     if content_type.startswith("text/"):
-        raise UnreliableAnswerError(f"The portal's export is {content_type}, not Parquet: {shown(body)}.")
+        raise UnreliableAnswerError(f"The portal's export is {content_type}, not Parquet: {excerpt(body)}.")
     try:
         file = pq.ParquetFile(pa.BufferReader(body))
         missing = [name for name in fields if name not in file.schema_arrow.names]

@@ -24,7 +24,7 @@ NEWEST_READINGS = (
     "SELECT * FROM monitoring_audit.ingestions WHERE day BETWEEN @first AND @last "
     "QUALIFY ROW_NUMBER() OVER (PARTITION BY day ORDER BY ingested_at DESC) = 1 ORDER BY day"
 )
-NEWEST_WHOLE_READINGS = (
+NEWEST_SUCCESSFUL_READINGS = (
     "SELECT * FROM monitoring_audit.ingestions WHERE unread IS NULL "
     "QUALIFY ROW_NUMBER() OVER (PARTITION BY day ORDER BY ingested_at DESC) = 1 ORDER BY day"
 )
@@ -142,7 +142,7 @@ def as_list(names: Sequence[str]) -> str:
 
 def whole_days(warehouse: Warehouse, timezone: str) -> Span | None:
     """Return the span from the first to the last local day with a published count in every hour."""
-    days = warehouse.query(NEWEST_WHOLE_READINGS)
+    days = warehouse.query(NEWEST_SUCCESSFUL_READINGS)
     days["whole"] = days["hours"].to_numpy() == hours_in_days(days["day"], timezone)
     whole = days.loc[days["whole"], "day"]
     return Span(as_date(whole.iloc[0]), as_date(whole.iloc[-1])) if len(whole) else None

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bike_assets.core.families.served import ServedModel
 
 SUMMARY = "summary.json"
-Change = Callable[[Summary], Summary]
+SummaryChange = Callable[[Summary], Summary]
 
 
 class Registry(Protocol):
@@ -77,7 +77,7 @@ class Registry(Protocol):
         ...
 
 
-def model_place(family: str, sha256: str) -> str:
+def model_path(family: str, sha256: str) -> str:
     """Return the path of a model file, relative to the registry."""
     return f"models/{family}-{sha256[:16]}.onnx"
 
@@ -98,9 +98,9 @@ def served_model(entry: ModelEntry, content: bytes, place: str) -> "ServedModel"
     try:
         return ServedModel(content, entry.sha256, entry.counters)
     except ValueError as error:
-        raise cannot_be_served(entry, place, error) from None
+        raise serving_error(entry, place, error) from None
 
 
-def cannot_be_served(entry: ModelEntry, place: str, why: object) -> BikeError:
+def serving_error(entry: ModelEntry, place: str, why: object) -> BikeError:
     """Return the error for a version whose file is missing or differs from the registered one."""
     return BikeError(f"version {entry.version} cannot be served from {place}: {why}.")

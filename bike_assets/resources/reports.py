@@ -10,9 +10,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Protocol
 
-KEPT = 30
-SERVED_AT = "reports"
-BEGINNING, END = "drift-", ".html"
+MAX_REPORTS = 30
+REPORTS_PATH = "reports"
+PREFIX, SUFFIX = "drift-", ".html"
 
 
 class DriftReports(Protocol):
@@ -57,13 +57,13 @@ class LocalReports:
                 temporary.replace(self.folder / name)
         finally:
             temporary.unlink(missing_ok=True)
-        for old in too_old((each.name for each in self.folder.iterdir()), name):
+        for old in expired_reports((each.name for each in self.folder.iterdir()), name):
             (self.folder / old).unlink(missing_ok=True)
 
     def metadata(self, day: date, address: str) -> dict[str, Any]:
         """Return metadata with the links to a day's report; see `DriftReports.metadata`."""
         path = self.folder / report_name(day)
-        return leading_to(path.name, address, str(path)) if path.exists() else {}
+        return report_links(path.name, address, str(path)) if path.exists() else {}
 
     def read(self, name: str) -> bytes | None:
         """Return a report by its file name; see `DriftReports.read`."""
@@ -73,22 +73,22 @@ class LocalReports:
 
 def report_name(day: date) -> str:
     """Return the name of a day's report."""
-    return f"{BEGINNING}{day}{END}"
+    return f"{PREFIX}{day}{SUFFIX}"
 
 
 def is_report(name: str) -> bool:
     """Whether a name is a report's; such a name cannot lead out of the reports' folder."""
-    return name.startswith(BEGINNING) and name.endswith(END) and "/" not in name
+    return name.startswith(PREFIX) and name.endswith(SUFFIX) and "/" not in name
 
 
-def too_old(names: Iterable[str], written: str) -> list[str]:
+def expired_reports(names: Iterable[str], written: str) -> list[str]:
     """Return the old reports to delete after a new one was written."""
     others = sorted(name for name in names if is_report(name) and name != written)
-    return others[: -(KEPT - 1)]
+    return others[: -(MAX_REPORTS - 1)]
 
 
-def leading_to(name: str, address: str, place: str) -> dict[str, Any]:
+def report_links(name: str, address: str, place: str) -> dict[str, Any]:
     """Return metadata with the links to a report: its page and its file."""
     import dagster as dg
 
-    return {"report": dg.MetadataValue.url(f"{address}/{SERVED_AT}/{name}"), "report_file": place}
+    return {"report": dg.MetadataValue.url(f"{address}/{REPORTS_PATH}/{name}"), "report_file": place}

@@ -17,14 +17,14 @@ class StepBill:
         self._step: tuple[str, str] | None = None
         self._before = 0
 
-    def tell(self, before: int, now: int) -> None:
+    def record(self, before: int, now: int) -> None:
         """Add what the current step was billed so far to its asset's metadata; do nothing outside a step.
 
         Args:
             before: bytes billed to the warehouse before the newest statement.
             now: total bytes billed to it.
         """
-        context = _asset_at_work()
+        context = _current_asset()
         if context is None:
             return
         step = (context.run.run_id, context.asset_key.to_user_string())
@@ -33,7 +33,7 @@ class StepBill:
         context.add_asset_metadata({BYTES_BILLED: now - self._before})
 
 
-def _asset_at_work() -> dg.AssetExecutionContext | None:
+def _current_asset() -> dg.AssetExecutionContext | None:
     try:
         context = dg.AssetExecutionContext.get()
     except dg.DagsterInvariantViolationError:  # Not in a step, or in the step of a check.

@@ -26,7 +26,7 @@ def _arrow_schema(table: Table) -> "pa.Schema":
     return pa.schema([(name, types[kind]) for name, kind in table.columns.items()])
 
 
-def refuse_unfit_rows(table: Table, rows: pd.DataFrame) -> None:
+def validate_rows(table: Table, rows: pd.DataFrame) -> None:
     """Validate rows before a merge into a table.
 
     Raises:
@@ -42,7 +42,7 @@ def refuse_unfit_rows(table: Table, rows: pd.DataFrame) -> None:
         raise ValueError(f"{table.full_name}: a row has no value in one of {', '.join(identifying)}")
 
 
-def refuse_unfit_parameters(parameters: Mapping[str, Any]) -> None:
+def validate_parameters(parameters: Mapping[str, Any]) -> None:
     """Refuse a time without a zone: BigQuery would take it as a TIMESTAMP and could not compare it with a DATE.
 
     Raises:

@@ -63,7 +63,7 @@ class Tracking:
         return (self.folder / "artifacts").as_uri()
 
     @property
-    def is_elsewhere(self) -> bool:
+    def is_external(self) -> bool:
         """Whether an external MLflow server or database is used; never here."""
         return False
 
@@ -112,7 +112,7 @@ class Tracking:
             self._client().set_terminated(self._open, status)
             self._open = None
 
-    def let_alias_name(self, alias: str, version: int | None) -> bool:
+    def set_alias(self, alias: str, version: int | None) -> bool:
         """Set an alias to a version, or remove it for None; return whether it changed."""
         from mlflow.exceptions import MlflowException
 
@@ -127,7 +127,7 @@ class Tracking:
             client.set_registered_model_alias(MODEL, alias, str(version))
         return True
 
-    def page_of(self, run_id: str, address: str) -> str:
+    def run_url(self, run_id: str, address: str) -> str:
         """Return the URL of a run's page in the MLflow UI at `address`."""
         return f"{address}/#/experiments/{self._experiment(self._client())}/runs/{run_id}"
 
@@ -191,17 +191,17 @@ class CloudTracking(Tracking):
         return f"gs://{self._bucket}/mlflow"
 
     @property
-    def is_elsewhere(self) -> bool:
+    def is_external(self) -> bool:
         """Whether MLFLOW_TRACKING_URI names an external server or database."""
         return _named_address() is not None
 
     def prepare(self) -> None:
         """Create the local database unless MLFLOW_TRACKING_URI is set; MLflow itself prepares an external database."""
-        if not self.is_elsewhere:
+        if not self.is_external:
             super().prepare()
         logging.getLogger("mlflow").setLevel(logging.WARNING)
 
-    def carry(self, entries: Sequence[ModelEntry], registry: str) -> int:
+    def register_versions(self, entries: Sequence[ModelEntry], registry: str) -> int:
         """Register the versions of a registry under the same numbers, without their runs; later numbers continue.
 
         Args:
@@ -223,16 +223,16 @@ class CloudTracking(Tracking):
         known = {int(each.version): each for each in client.search_model_versions(f"name = '{MODEL}'")}
         for number, version in known.items():
             if number not in wanted or version.tags.get(FINGERPRINT) not in {None, wanted[number].fingerprint}:
-                raise BikeError(f"MLflow has a version {number} of {MODEL} that is not the one to be carried there.")
+                raise BikeError(f"MLflow has a version {number} of {MODEL} that differs from the registry's.")
         missing = [number for number in range(1, max(wanted, default=0) + 1) if number not in known]
         for number in missing:
             entry = wanted.get(number)
             tags = {FINGERPRINT: entry.fingerprint, "family": entry.family} if entry else {}
-            told = "Carried from another MLflow, without its run." if entry else "This number was never registered."
+            note = "Carried from another MLflow, without its run." if entry else "This number was never registered."
             source = f"{registry}/{entry.model_file}" if entry else registry
-            made = client.create_model_version(MODEL, source, tags=tags, description=told)
+            made = client.create_model_version(MODEL, source, tags=tags, description=note)
             if int(made.version) != number:
-                raise BikeError(f"MLflow gave version {made.version} the place of {number} of {MODEL}.")
+                raise BikeError(f"MLflow registered version {number} of {MODEL} as version {made.version}.")
         return len(missing)
 
 

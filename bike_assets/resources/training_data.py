@@ -90,10 +90,10 @@ class TrainingData:
             "first_day": str(min(span.first for span in self.spans.values())),
             "last_day": str(self.last_day),
             "counters_left_out": ", ".join(self.left_out) or "none",
-            "weather": self._told_of_weather(),
+            "weather": self._describe_weather(),
         }
 
-    def _told_of_weather(self) -> str:
+    def _describe_weather(self) -> str:
         days = [day for span in self.spans.values() for day in days_between(span.first, span.last)]
         shares = [self.weather.shares(days, horizon) for horizon in HORIZONS] if self.weather else []
         known, as_forecast = np.mean(shares, axis=0) if shares else (0.0, 0.0)
@@ -120,8 +120,8 @@ def read_training_data(warehouse: Warehouse, settings: Settings) -> TrainingData
         learned = newest_months(learned, settings.training_window_months)
     weather = read_weather_cube(warehouse, _hull(learned.values()), settings.timezone)
     tests = {name: spans[name] for name in (TEST_BASELINE, TEST_CURRENT)}
-    there = count_features(warehouse, [*learned.values(), *tests.values()], settings.left_out)
-    share = _share(settings.training_rows, there)
+    available = count_features(warehouse, [*learned.values(), *tests.values()], settings.left_out)
+    share = _share(settings.training_rows, available)
     hashes = {name: record["content_hash"] for name, record in records.items()}
     hashes["weather"] = weather.digest if weather else "none"
     if share < 1:
@@ -138,9 +138,9 @@ def read_training_data(warehouse: Warehouse, settings: Settings) -> TrainingData
     )
 
 
-def _share(allowed: int, there: int) -> float:
+def _share(allowed: int, available: int) -> float:
     """Return the share of rows to read, in whole percent: a few rows more or less do not change the selection."""
-    return 1.0 if there <= allowed else max(100 * allowed // there, 1) / 100
+    return 1.0 if available <= allowed else max(100 * allowed // available, 1) / 100
 
 
 def _hull(spans: Iterable[Span]) -> Span:

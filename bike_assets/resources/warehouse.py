@@ -25,7 +25,7 @@ from bike_assets.errors import StepFailedError
 from bike_assets.resources.duckdb_engine import open_engine
 from bike_assets.resources.partition_files import current_file
 from bike_assets.resources.partition_merge import MergeResult, PartitionMerge, quoted
-from bike_assets.resources.table_rows import refuse_unfit_parameters, refuse_unfit_rows
+from bike_assets.resources.table_rows import validate_parameters, validate_rows
 
 if TYPE_CHECKING:
     import duckdb
@@ -38,14 +38,14 @@ READ_ATTEMPTS = 3
 class Warehouse(Protocol):
     """The interface of every engine."""
 
-    def merge(self, table: Table, rows: pd.DataFrame, whole: Collection[date] = ()) -> MergeResult:
+    def merge(self, table: Table, rows: pd.DataFrame, complete_days: Collection[date] = ()) -> MergeResult:
         """Add rows with new keys and replace changed rows; merging the same rows again changes nothing.
 
-        For the local days in `whole`, `rows` is complete: the merge deletes other rows of these days from the table.
+        For the local days in `complete_days`, `rows` is complete: the merge deletes other rows of these days.
         """
         ...
 
-    def only_writer(self, table: Table) -> AbstractContextManager[None]:
+    def write_lock(self, table: Table) -> AbstractContextManager[None]:
         """Hold the table's write lock while the body reads a source and merges its rows.
 
         Raises:
@@ -79,14 +79,14 @@ class LocalWarehouse:
         self._database: duckdb.DuckDBPyConnection | None = None
         self._opening = threading.Lock()
 
-    def merge(self, table: Table, rows: pd.DataFrame, whole: Collection[date] = ()) -> MergeResult:
+    def merge(self, table: Table, rows: pd.DataFrame, complete_days: Collection[date] = ()) -> MergeResult:
         """Merge rows partition by partition; each partition changes atomically.
 
         Raises:
             ValueError: columns are missing, a key or partition is null, or two rows share a key.
         """
-        refuse_unfit_rows(table, rows)
-        if rows.empty and not whole:
+        validate_rows(table, rows)
+        if rows.empty and not complete_days:
             return MergeResult(np.array([], dtype=str))
         from filelock import FileLock
 
@@ -96,10 +96,10 @@ class LocalWarehouse:
             for abandoned in folder.rglob("*.tmp"):
                 abandoned.unlink()
             merge = PartitionMerge(table, folder, self._connect, self.threads)
-            return merge.merge(rows.reset_index(drop=True), whole)
+            return merge.merge(rows.reset_index(drop=True), complete_days)
 
     @contextmanager
-    def only_writer(self, table: Table) -> Iterator[None]:
+    def write_lock(self, table: Table) -> Iterator[None]:
         """Hold a lock file of the table; the lock is released when this process ends, even if it is killed."""
         from filelock import FileLock, Timeout
 
@@ -121,7 +121,7 @@ class LocalWarehouse:
         """Run a SELECT over the current files; see `Warehouse.query`."""
         import duckdb
 
-        refuse_unfit_parameters(parameters)
+        validate_parameters(parameters)
         for _ in range(READ_ATTEMPTS - 1):
             # Another process may remove a file between listing and reading, if it was superseded a minute before.
             with suppress(duckdb.IOException):
@@ -136,7 +136,7 @@ class LocalWarehouse:
         duckdb_sql = _duckdb_sql(with_views(sql))
         for table in TABLES:
             if table.full_name in duckdb_sql:
-                duckdb_sql = _in_place_of(table.full_name, duckdb_sql, self._source(table))
+                duckdb_sql = _replace_name(table.full_name, duckdb_sql, self._source(table))
         with self._connect() as connection:
             answer = connection.execute(duckdb_sql, parameters or None)
             wide = [name for name, kind, *_ in answer.description if str(kind) == "HUGEINT"]
@@ -186,11 +186,11 @@ def with_views(sql: str) -> str:
     """Replace the views of append-only tables in BigQuery SQL by their queries."""
     for table in TABLES:
         if table.entity and table.newest_name in sql:
-            sql = _in_place_of(table.newest_name, sql, table.newest_sql)
+            sql = _replace_name(table.newest_name, sql, table.newest_sql)
     return sql
 
 
-def _in_place_of(full_name: str, sql: str, source: str) -> str:
+def _replace_name(full_name: str, sql: str, source: str) -> str:
     """Replace a table's name by a query; keep an alias that follows the name."""
     name, short = re.escape(full_name), full_name.rpartition(".")[2]
     aliased = re.sub(rf"\b{name}(?= AS )", lambda _: f"({source})", sql)

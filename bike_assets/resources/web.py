@@ -25,20 +25,20 @@ from stamina.instrumentation import RetryDetails
 
 from bike_assets.errors import SourceUnavailableError, UnreliableAnswerError
 
-LONGEST_BACKOFF_SECONDS = 30.0
+MAX_BACKOFF_SECONDS = 30.0
 CONNECT_SECONDS = 10.0
 BODY_TIMEOUTS = 10
 """The whole body may take this many timeouts, so that an endless slow answer fails too."""
-SHOWN_BYTES = 300
+EXCERPT_BYTES = 300
 
 log = logging.getLogger(__name__)
 
 
-def _tell_of_retry(details: RetryDetails) -> None:
-    log.warning("%s Another try follows in %.1f s.", details.caused_by, details.wait_for)
+def _log_retry(details: RetryDetails) -> None:
+    log.warning("%s The next attempt follows in %.1f s.", details.caused_by, details.wait_for)
 
 
-stamina.instrumentation.set_on_retry_hooks([_tell_of_retry])
+stamina.instrumentation.set_on_retry_hooks([_log_retry])
 
 
 class QuotaSpentError(SourceUnavailableError):
@@ -79,11 +79,11 @@ class Reply:
         return json.loads(self.body)
 
 
-def tries(most: int, backoff_seconds: float, quota_wait_seconds: float) -> Iterator[stamina.Attempt]:
+def retry_attempts(max_attempts: int, backoff_seconds: float, quota_wait_seconds: float) -> Iterator[stamina.Attempt]:
     """Yield attempts with growing, jittered waits, as long as a retry may help.
 
     Args:
-        most: maximum number of attempts.
+        max_attempts: maximum number of attempts.
         backoff_seconds: the wait before the second attempt.
         quota_wait_seconds: the longest wait for a quota's reset.
     """
@@ -98,10 +98,10 @@ def tries(most: int, backoff_seconds: float, quota_wait_seconds: float) -> Itera
 
     yield from stamina.retry_context(
         on=wait_before_next,
-        attempts=most,
+        attempts=max_attempts,
         timeout=None,
         wait_initial=backoff_seconds,
-        wait_max=LONGEST_BACKOFF_SECONDS,
+        wait_max=MAX_BACKOFF_SECONDS,
         wait_jitter=backoff_seconds,
     )
 
@@ -147,7 +147,7 @@ def get(client: httpx.Client, address: str, path: str, parameters: Mapping[str, 
     return Reply(response.status_code, response.headers, body)
 
 
-def refuse(address: str, reply: Reply) -> NoReturn:
+def raise_for_reply(address: str, reply: Reply) -> NoReturn:
     """Raise the error for an unsuccessful answer.
 
     Raises:
@@ -155,7 +155,7 @@ def refuse(address: str, reply: Reply) -> NoReturn:
         SourceUnavailableError: the service failed.
         RefusedError: the request is wrong, or not allowed.
     """
-    message = told(reply)
+    message = error_message(reply)
     if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
         wait = seconds_until_reset(reply)
         when = f"; it is reset in {wait:,.0f} s" if wait is not None else ""
@@ -165,7 +165,7 @@ def refuse(address: str, reply: Reply) -> NoReturn:
     raise RefusedError(f"{address} refuses the request with HTTP {reply.status}: {message}.")
 
 
-def json_object(reply: Reply, whose: str) -> dict[str, Any]:
+def json_object(reply: Reply, source: str) -> dict[str, Any]:
     """Return an answer's JSON object.
 
     Raises:
@@ -175,20 +175,20 @@ def json_object(reply: Reply, whose: str) -> dict[str, Any]:
         content = reply.json()
         if isinstance(content, dict):
             return content
-    raise UnreliableAnswerError(f"{whose}'s answer is not JSON: {shown(reply.body)}.")
+    raise UnreliableAnswerError(f"{source}'s answer is not JSON: {excerpt(reply.body)}.")
 
 
-def told(reply: Reply) -> str:
+def error_message(reply: Reply) -> str:
     """Return a service's error message on one line; the name of its field differs between kinds of errors."""
     with suppress(ValueError, AttributeError):
         body = reply.json()
         return str(body.get("message") or body.get("reason") or body.get("error") or body).rstrip(". ")
-    return shown(reply.body)
+    return excerpt(reply.body)
 
 
-def shown(body: bytes) -> str:
+def excerpt(body: bytes) -> str:
     """Return the beginning of a body on one line."""
-    return " ".join(body[:SHOWN_BYTES].decode("utf-8", "replace").split()).rstrip(". ") or "an empty answer"
+    return " ".join(body[:EXCERPT_BYTES].decode("utf-8", "replace").split()).rstrip(". ") or "an empty answer"
 
 
 def server_time(reply: Reply) -> datetime:

@@ -22,7 +22,7 @@ SCENARIOS = {
 
 FAULTS = {
     "quota": "429 as at the end of a day's quota; the header gives the reset as a date",
-    "quota_without_headers": "429 that does not tell when the quota is reset",
+    "quota_without_headers": "429 without the time of the reset",
     "error_500": "500, an internal error",
     "error_503": "503, unavailable",
     "timeout": "the request is accepted and never answered",
@@ -31,10 +31,10 @@ FAULTS = {
     "truncated_clean": "a cut body that ends as HTTP wants it, in text formats at the end of a row",
     "in_stream_error": "200, and in the middle of an export the text of an error",
     "malformed_json": "200, and a body that cannot be parsed",
-    "html": "200, and a page for people",
-    "duplicate_rows": "some rows of an export come twice",
-    "replaced_rows": "some rows of an export come twice, in the place of others",
+    "html": "200, and an HTML page",
+    "duplicate_rows": "some rows of an export appear twice",
+    "replaced_rows": "some rows of an export appear twice, instead of others",
     "wrong_total_count": "total_count is too high",
     "low_total_count": "total_count is too low",
-    "missing_field": "an export lacks the last of the fields asked for",
+    "missing_field": "an export lacks the last requested field",
 }

@@ -40,7 +40,7 @@ PATH = re.compile(
 QUERY = {"where", "select", "order_by", "limit", "offset", "timezone", "apikey"}
 CSV_ONLY = {"delimiter", "use_labels"}
 DELIMITERS = (";", ",", "\t", "|")
-DEFAULT_LIMIT, MOST_RECORDS, MOST_REACHED = 10, 100, 10_000
+DEFAULT_LIMIT, MAX_RECORDS, MAX_REACHED = 10, 100, 10_000
 HOUR = timedelta(hours=1)
 
 
@@ -116,11 +116,11 @@ class Explore:
         self, query: Query, params: Mapping[str, str], zone: ZoneInfo, now: datetime, fault: Fault | None
     ) -> Answer:
         limit, offset = _number(params, "limit", DEFAULT_LIMIT), _number(params, "offset", 0)
-        if not -1 <= limit <= MOST_RECORDS:
-            raise outside_bounds("limit", limit, f"-1 <= limit <= {MOST_RECORDS}")
-        limit = MOST_RECORDS if limit == -1 else limit
-        if offset < 0 or offset + limit > MOST_REACHED or offset == MOST_REACHED:
-            raise outside_bounds("offset", offset, f"0 <= offset and offset + limit <= {MOST_REACHED}")
+        if not -1 <= limit <= MAX_RECORDS:
+            raise outside_bounds("limit", limit, f"-1 <= limit <= {MAX_RECORDS}")
+        limit = MAX_RECORDS if limit == -1 else limit
+        if offset < 0 or offset + limit > MAX_REACHED or offset == MAX_REACHED:
+            raise outside_bounds("offset", offset, f"0 <= offset and offset + limit <= {MAX_REACHED}")
         table = self._chosen(query, now)
         page = self._selected(table.slice(offset, limit), query)
         total = len(table) if fault is None or fault.count is None else fault.count(len(table))
@@ -150,9 +150,9 @@ class Explore:
             "json": (JSON_TYPE, as_json(table, self._dataset.fields.coordinates, zone)),
             "parquet": (PARQUET_TYPE, as_parquet(table)),
         }[form]
-        if offset and (reached > MOST_REACHED or offset >= MOST_REACHED):
-            told = outside_bounds("offset", offset, f"0 <= offset and offset + limit <= {MOST_REACHED}")
-            parts = iter([in_stream(told).encode()])
+        if offset and (reached > MAX_REACHED or offset >= MAX_REACHED):
+            refusal = outside_bounds("offset", offset, f"0 <= offset and offset + limit <= {MAX_REACHED}")
+            parts = iter([in_stream(refusal).encode()])
         return Answer(200, content_type, parts, chunked=True)
 
     def _chosen(self, query: Query, now: datetime) -> pa.Table:

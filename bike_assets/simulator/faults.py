@@ -21,7 +21,7 @@ from bike_assets.simulator.clock import next_midnight
 from bike_assets.simulator.refusals import RefusalError, in_stream, too_many_requests
 
 Endpoint = Literal["dataset", "records", "exports", "weather"]
-Where = Literal["any", "records", "exports", "weather"]
+FaultTarget = Literal["any", "records", "exports", "weather"]
 EVERYWHERE: frozenset[Endpoint] = frozenset({"dataset", "records", "exports", "weather"})
 EXPORTS: frozenset[Endpoint] = frozenset({"exports"})
 RECORDS: frozenset[Endpoint] = frozenset({"records"})
@@ -56,7 +56,7 @@ class Fault:
 class _Pending:
     fault: Fault
     times: int | None
-    on: Where
+    on: FaultTarget
 
 
 class FaultQueue:
@@ -66,7 +66,7 @@ class FaultQueue:
         self._pending: list[_Pending] = []
         self._lock = threading.Lock()
 
-    def add(self, name: str, times: int | None, on: Where) -> None:
+    def add(self, name: str, times: int | None, on: FaultTarget) -> None:
         """Queue a fault.
 
         Args:
@@ -123,8 +123,8 @@ def _quota_without_headers(_: datetime) -> Answer:
     return answer
 
 
-def _error(status: int, code: str, told: str) -> Callable[[datetime], Answer]:
-    return lambda _: json_answer(status, {"error_code": code, "message": told})
+def _error(status: int, code: str, message: str) -> Callable[[datetime], Answer]:
+    return lambda _: json_answer(status, {"error_code": code, "message": message})
 
 
 def _cut_at_a_row(body: bytes, form: str) -> bytes:

@@ -111,7 +111,7 @@ def parse_query(params: Mapping[str, str], kinds: Mapping[str, Kind], zone: Zone
         RefusalError: a field is unknown, a clause is malformed, or a date is invalid.
     """
     where, select, order_by = (params.get(name, "") for name in ("where", "select", "order_by"))
-    conditions = tuple(_Where(where, kinds, zone).conditions()) if where.strip() else ()
+    conditions = tuple(_ConditionParser(where, kinds, zone).conditions()) if where.strip() else ()
     selected = None if select.strip() in {"", "*"} else tuple(name.strip() for name in select.split(","))
     for name in selected or ():
         _known(name, kinds, "select")
@@ -119,7 +119,7 @@ def parse_query(params: Mapping[str, str], kinds: Mapping[str, Kind], zone: Zone
     return Query(conditions, selected, ordered)
 
 
-class _Where:
+class _ConditionParser:
     def __init__(self, text: str, kinds: Mapping[str, Kind], zone: ZoneInfo) -> None:
         self._tokens = list(TOKEN.finditer(text.strip()))
         self._kinds, self._zone = kinds, zone

@@ -12,9 +12,9 @@ class RefusalError(Exception):
         self.status, self.body = status, body
 
 
-def invalid_parameter(told: str) -> RefusalError:
+def invalid_parameter(message: str) -> RefusalError:
     """Return the refusal of a parameter's value."""
-    return _refusal(400, "InvalidRESTParameterError", told)
+    return _refusal(400, "InvalidRESTParameterError", message)
 
 
 def outside_bounds(name: str, value: int, bounds: str) -> RefusalError:
@@ -24,8 +24,8 @@ def outside_bounds(name: str, value: int, bounds: str) -> RefusalError:
 
 def malformed_query(problem: str, clause: str) -> RefusalError:
     """Return the refusal of a clause that cannot be parsed."""
-    told = f"ODSQL query is malformed: {problem}. Clause(s) containing the error(s): {clause}."
-    return _refusal(400, "ODSQLError", told)
+    message = f"ODSQL query is malformed: {problem}. Clause(s) containing the error(s): {clause}."
+    return _refusal(400, "ODSQLError", message)
 
 
 def unparsable_date(text: str) -> RefusalError:
@@ -33,9 +33,9 @@ def unparsable_date(text: str) -> RefusalError:
     return _refusal(503, "ServiceUnavailable", f"The service is unavailable: {text!r}.")
 
 
-def not_found(told: str) -> RefusalError:
+def not_found(message: str) -> RefusalError:
     """Return the refusal of an unknown dataset or endpoint."""
-    return _refusal(404, "NotFound", told)
+    return _refusal(404, "NotFound", message)
 
 
 def too_many_requests(limit: int, reset: datetime | None) -> dict[str, Any]:
@@ -51,14 +51,14 @@ def too_many_requests(limit: int, reset: datetime | None) -> dict[str, Any]:
 
 def in_stream(error: RefusalError) -> str:
     """Return an error as text inside a body that has already begun."""
-    told, code = error.body["message"], error.body["error_code"]
-    return f"Streaming interrupted due to the following error: {told} (error_code: {code})"
+    message, code = error.body["message"], error.body["error_code"]
+    return f"Streaming interrupted due to the following error: {message} (error_code: {code})"
 
 
-def weather_refusal(told: str) -> RefusalError:
+def weather_refusal(message: str) -> RefusalError:
     """Return the refusal of a request for weather; its body differs from the portal's."""
-    return RefusalError(400, {"error": True, "reason": told})
+    return RefusalError(400, {"error": True, "reason": message})
 
 
-def _refusal(status: int, code: str, told: str) -> RefusalError:
-    return RefusalError(status, {"error_code": code, "message": told})
+def _refusal(status: int, code: str, message: str) -> RefusalError:
+    return RefusalError(status, {"error_code": code, "message": message})

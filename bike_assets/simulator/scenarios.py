@@ -23,7 +23,7 @@ SETTLED_AGE = 3
 """Days after which a day's rows no longer change."""
 SPELL_DAYS = 5
 SITE_OUT, HOUR_OUT, OUTLIER, NAMELESS, CORRECTED, LATE = 0.04, 0.15, 1 / 4000, 0.04, 0.01, 0.03
-LOWEST_OUTLIER, HIGHEST_OUTLIER = 6390, 11577
+MIN_OUTLIER, MAX_OUTLIER = 6390, 11577
 FEW = 3
 NEW_IN_BUSIER_CITY = 2
 CAR_FREE_DAY, DAY_BETWEEN = 1.5, 0.6
@@ -115,7 +115,7 @@ def _car_free_days(rows: pd.DataFrame, day: PublishedDay) -> pd.DataFrame:
 def _outliers(rows: pd.DataFrame, day: PublishedDay) -> pd.DataFrame:
     random = day.random("outliers")
     chosen = random.random(len(rows)) < OUTLIER
-    values = random.integers(LOWEST_OUTLIER, HIGHEST_OUTLIER, size=len(rows), endpoint=True)
+    values = random.integers(MIN_OUTLIER, MAX_OUTLIER, size=len(rows), endpoint=True)
     return rows.assign(bike_count=rows["bike_count"].mask(chosen, values))
 
 

@@ -25,12 +25,12 @@ from bike_assets.simulator.answers import Answer, json_answer
 from bike_assets.simulator.clock import Clock, Quota, QuotaState
 from bike_assets.simulator.dataset import dataset_of
 from bike_assets.simulator.explore import Explore, route_of
-from bike_assets.simulator.faults import RATE_HEADERS, Endpoint, Fault, FaultQueue, Where
+from bike_assets.simulator.faults import RATE_HEADERS, Endpoint, Fault, FaultQueue, FaultTarget
 from bike_assets.simulator.publication import Publication
 from bike_assets.simulator.refusals import too_many_requests
 from bike_assets.simulator.weather import WEATHER_PATHS, answer_weather
 
-REMEMBERED = 1000
+MAX_REQUESTS_KEPT = 1000
 POLL_SECONDS = 0.01
 NO_ANSWER = 0
 """Recorded status of a request without an answer."""
@@ -68,7 +68,7 @@ class PortalSimulator:
     ) -> None:
         self.url = ""
         self.clock = clock or Clock()
-        self.requests: deque[tuple[str, dict[str, str], int]] = deque(maxlen=REMEMBERED)
+        self.requests: deque[tuple[str, dict[str, str], int]] = deque(maxlen=MAX_REQUESTS_KEPT)
         self.stopping = threading.Event()
         self._publication = publication
         self._explore = Explore(publication, dataset, dataset_of(publication.fields, labels))
@@ -118,7 +118,7 @@ class PortalSimulator:
         """Return the first and the last hour (UTC) that is published now; None when there is none."""
         return self._publication.span(self.clock.now())
 
-    def fail(self, fault: str, times: int | None = 1, on: Where = "any") -> None:
+    def fail(self, fault: str, times: int | None = 1, on: FaultTarget = "any") -> None:
         """Queue a fault; each request takes the first that fits.
 
         Args:

@@ -17,11 +17,11 @@ ARCHIVE, FORECAST = "/v1/archive", "/v1/forecast"
 WEATHER_PATHS = (ARCHIVE, FORECAST)
 COLUMNS = {"temperature_2m": "temperature", "rain": "rain", "wind_speed_10m": "wind", "cloud_cover": "cloud"}
 UNITS = {"temperature_2m": "°C", "rain": "mm", "wind_speed_10m": "m/s", "cloud_cover": "%"}
-ONLY = {"wind_speed_unit": "ms", "timezone": "UTC"}
-PARAMETERS = {"latitude", "longitude", "start_date", "end_date", "hourly", *ONLY}
+FIXED_PARAMETERS = {"wind_speed_unit": "ms", "timezone": "UTC"}
+PARAMETERS = {"latitude", "longitude", "start_date", "end_date", "hourly", *FIXED_PARAMETERS}
 ARCHIVED_FROM = date(1940, 1, 1)
 DAY = timedelta(days=1)
-ARCHIVE_LAG, KEPT, AHEAD = 2 * DAY, 92 * DAY, 15 * DAY
+ARCHIVE_LAG, FORECAST_PAST, FORECAST_AHEAD = 2 * DAY, 92 * DAY, 15 * DAY
 
 
 def answer_weather(weather: SimulatedWeather, path: str, params: Mapping[str, str], now: datetime) -> Answer:
@@ -41,7 +41,7 @@ def answer_weather(weather: SimulatedWeather, path: str, params: Mapping[str, st
             rows = _as_published(weather.hours(first - DAY, last))
             rows.loc[rows["at"] >= pd.Timestamp(today - ARCHIVE_LAG + DAY, tz="UTC"), list(COLUMNS.values())] = None
         else:
-            first, last = _days(params, today - KEPT, today + AHEAD)
+            first, last = _days(params, today - FORECAST_PAST, today + FORECAST_AHEAD)
             rows = _as_published(weather.forecast(first - DAY, last, today))
     except RefusalError as refusal:
         return json_answer(refusal.status, refusal.body)
@@ -66,7 +66,7 @@ def _variables(params: Mapping[str, str]) -> list[str]:
     for name in params:
         if name not in PARAMETERS:
             raise weather_refusal(f"Unknown parameter '{name}'")
-    for name, value in ONLY.items():
+    for name, value in FIXED_PARAMETERS.items():
         if params.get(name) != value:
             raise weather_refusal(f"Parameter '{name}' has to be '{value}' here, not '{params.get(name, '')}'")
     names = [name for name in params.get("hourly", "").split(",") if name]

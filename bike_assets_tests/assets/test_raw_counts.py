@@ -9,7 +9,7 @@ import pytest
 from bike_assets.core.local_time import days_between
 from bike_assets.core.splits import Span
 from bike_assets.errors import SourceUnavailableError, UnreliableAnswerError
-from bike_assets.ingestion.counts import CHUNK_DAYS, HOPELESS_DAYS, Ingestion
+from bike_assets.ingestion.counts import CHUNK_DAYS, FAILED_DAYS_LIMIT, Ingestion
 from bike_assets.resources.home_source import outline_home
 from bike_assets_tests.conftest import FIRST_DAY, City
 from bike_assets_tests.export_files import ZONE
@@ -154,7 +154,7 @@ def test_a_source_with_only_unreliable_days_fails_the_run_early(young: City):
     with pytest.raises(UnreliableAnswerError, match=f"No day from {DAY} on can be read"):
         ingest(young, source, DAY, DAY + timedelta(days=15))
     asked_for_single_days = [first for first, last in source.asked if first == last]
-    assert len(asked_for_single_days) == HOPELESS_DAYS
+    assert len(asked_for_single_days) == FAILED_DAYS_LIMIT
     assert len(young.query(COUNTS)) == 144
 
 

@@ -54,7 +54,7 @@ def names(client, settings) -> list[str]:
 
 def test_it_tells_what_it_would_do_and_does_it_only_when_told_to(init, client, settings):
     told = init("--dry-run")
-    assert f"make the dataset bikes.{settings.dataset_prefix}bike_traffic_raw in EU" in told
+    assert f"create the dataset bikes.{settings.dataset_prefix}bike_traffic_raw in EU" in told
     assert "comptage_velo (11 columns, a partition for each day, clustered by counter_id)" in told
     assert init(typed="n\n").endswith("Nothing was done.\n")
     assert names(client, settings) == []

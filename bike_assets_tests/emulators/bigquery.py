@@ -28,7 +28,7 @@ class BigQueryEmulator:
     grpc: int
 
     def settings(self, **more: object) -> GcpSettings:
-        """Settings with datasets that nobody else has."""
+        """Settings with datasets that no other test has."""
         return GcpSettings(
             project="bikes",
             bucket="bikes",
@@ -48,15 +48,15 @@ class BigQueryEmulator:
 
     @contextmanager
     def fault(
-        self, status: int, reason: str = "", times: int = FOR_EVER, *, message: str = "as told", **where: str
+        self, status: int, reason: str = "", times: int = FOR_EVER, *, message: str = "injected fault", **where: str
     ) -> Iterator[None]:
-        """Let requests be answered with a status while the body runs, at most so many times.
+        """Answer requests with a status while the body runs, a limited number of times.
 
         Args:
             status: the status.
             reason: Google's word for it.
             times: how often.
-            message: what is told.
+            message: the error message.
             where: method, and a text that the path or the body has; everything by default.
         """
         fault = {"status": status, "reason": reason, "message": message, "times": times, "method": "", "text": ""}

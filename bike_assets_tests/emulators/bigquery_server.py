@@ -27,12 +27,12 @@ from bqemulator.versioning.snapshots import SnapshotManager
 from google.cloud.bigquery_storage_v1 import types
 
 FAULTS = "/faults"
-LEAST_BILLED = 10 * 2**20
-"""Bytes that BigQuery bills for a statement at least."""
-LARGEST_MESSAGE = 2**30
+MIN_BYTES_BILLED = 10 * 2**20
+"""BigQuery bills at least these bytes for a statement."""
+MAX_MESSAGE_BYTES = 2**30
 """Bytes: this emulator answers a read in one message."""
 LIMIT_EXCEEDED = "bytesBilledLimitExceeded"
-Answer = Callable[..., Awaitable[None]]
+AsgiCallable = Callable[..., Awaitable[None]]
 
 
 @dataclass
@@ -50,32 +50,34 @@ class Fault:
         return self.times > 0 and self.method in {"", method} and (self.text in path or self.text.encode() in body)
 
 
-class Front:
+class FaultMiddleware:
     """Stands before the emulator's REST API: gives faults and refuses what would cost too much."""
 
-    def __init__(self, behind: Answer) -> None:
-        self.behind = behind
+    def __init__(self, app: AsgiCallable) -> None:
+        self.app = app
         self.faults: list[Fault] = []
 
-    async def __call__(self, scope: dict, receive: Answer, send: Answer) -> None:
+    async def __call__(self, scope: dict, receive: AsgiCallable, send: AsgiCallable) -> None:
         body = await whole_body(receive)
         path = f"{scope['path']}?{scope['query_string'].decode()}"
         if scope["path"] == FAULTS:
             self.faults = [Fault(**each) for each in json.loads(body)]
-            await refuse(send, Fault(200, "", "", 0, "", ""))
+            await send_fault(send, Fault(200, "", "", 0, "", ""))
         elif fault := next((each for each in self.faults if each.applies(scope["method"], path, body)), None):
             fault.times -= 1
-            await refuse(send, fault)
+            await send_fault(send, fault)
         elif (
-            scope["path"].startswith("/bigquery/") and scope["path"].endswith("/jobs") and limit_of(body) < LEAST_BILLED
+            scope["path"].startswith("/bigquery/")
+            and scope["path"].endswith("/jobs")
+            and limit_of(body) < MIN_BYTES_BILLED
         ):
-            told = f"Query exceeded limit for bytes billed: {limit_of(body)}. {LEAST_BILLED} or higher required."
-            await refuse(send, Fault(400, LIMIT_EXCEEDED, told, 0, "", ""))
+            message = f"Query exceeded limit for bytes billed: {limit_of(body)}. {MIN_BYTES_BILLED} or higher required."
+            await send_fault(send, Fault(400, LIMIT_EXCEEDED, message, 0, "", ""))
         else:
-            await self.behind(scope, replay(body), send)
+            await self.app(scope, replay(body), send)
 
 
-async def whole_body(receive: Answer) -> bytes:
+async def whole_body(receive: AsgiCallable) -> bytes:
     parts, more = [], True
     while more:
         message = await receive()
@@ -84,7 +86,7 @@ async def whole_body(receive: Answer) -> bytes:
     return b"".join(parts)
 
 
-def replay(body: bytes) -> Answer:
+def replay(body: bytes) -> AsgiCallable:
     messages = [{"type": "http.disconnect"}, {"type": "http.request", "body": body, "more_body": False}]
 
     async def receive() -> dict:
@@ -95,45 +97,45 @@ def replay(body: bytes) -> Answer:
 
 def limit_of(body: bytes) -> int:
     asked = json.loads(body).get("configuration", {}).get("query", {}) if body else {}
-    return int(asked.get("maximumBytesBilled") or LEAST_BILLED)
+    return int(asked.get("maximumBytesBilled") or MIN_BYTES_BILLED)
 
 
-async def refuse(send: Answer, fault: Fault) -> None:
-    told = {"message": fault.message, "reason": fault.reason}
-    body = json.dumps({"error": {"code": fault.status, "message": fault.message, "errors": [told]}}).encode()
+async def send_fault(send: AsgiCallable, fault: Fault) -> None:
+    error = {"message": fault.message, "reason": fault.reason}
+    body = json.dumps({"error": {"code": fault.status, "message": fault.message, "errors": [error]}}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": fault.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
-def start_without_the_network() -> None:
-    """Geography needs an extension that would be downloaded; nobody here asks for geography."""
+def skip_spatial_extension() -> None:
+    """The extension for geography would be downloaded; no test needs geography."""
     DuckDBEngine._load_spatial = lambda _: None
 
 
-def take_uploads_of_any_kind() -> None:
+def accept_any_media_type() -> None:
     """Google's client names the kind of what it uploads */*."""
     upload._PERMITTED_MEDIA_CONTENT_TYPES = (*upload._PERMITTED_MEDIA_CONTENT_TYPES, "*/*")
 
 
-def stand_before_the_rest_api() -> None:
+def add_fault_middleware() -> None:
     create_app = server.create_app
-    server.create_app = lambda context: Front(create_app(context))
+    server.create_app = lambda context: FaultMiddleware(create_app(context))
 
 
 def bill_statements() -> None:
-    """Say what each statement was billed for, which is left out."""
+    """Add the bill of each statement, which the emulator lacks."""
     statistics = executor._build_query_statistics
 
     def with_bill(**known) -> dict:
-        told = statistics(**known)
-        told["query"]["totalBytesBilled"] = str(LEAST_BILLED)
-        return told
+        billed = statistics(**known)
+        billed["query"]["totalBytesBilled"] = str(MIN_BYTES_BILLED)
+        return billed
 
     executor._build_query_statistics = with_bill
 
 
-def tell_when_tables_change() -> None:
+def record_table_changes() -> None:
     """Note the time of a change, which is left out, in the place of the copy of the table that is made for each."""
 
     def record_change(self, project: str, dataset: str, name: str) -> None:
@@ -181,7 +183,7 @@ def serve_results_over_storage_read() -> None:
     read_servicer.BigQueryReadHandler._handle_create_read_session = create_read_session
 
 
-async def serve(tell: Callable[[str], None]) -> None:
+async def serve(report: Callable[[str], None]) -> None:
     """Serve on free ports until the process that started this one closes standard input."""
     emulator = server.EmulatorServer(
         Settings(
@@ -189,26 +191,26 @@ async def serve(tell: Callable[[str], None]) -> None:
             grpc_port=0,
             enable_format_extensions=False,
             log_level=LogLevel.CRITICAL,
-            write_api_max_request_bytes=LARGEST_MESSAGE,
+            write_api_max_request_bytes=MAX_MESSAGE_BYTES,
         )
     )
     await emulator.start()
-    tell(json.dumps({"rest": emulator.rest_port, "grpc": emulator.grpc_port}))
+    report(json.dumps({"rest": emulator.rest_port, "grpc": emulator.grpc_port}))
     await asyncio.to_thread(sys.stdin.read)
     await emulator.stop()
 
 
 def main() -> None:
-    start_without_the_network()
-    take_uploads_of_any_kind()
-    stand_before_the_rest_api()
+    skip_spatial_extension()
+    accept_any_media_type()
+    add_fault_middleware()
     bill_statements()
-    tell_when_tables_change()
+    record_table_changes()
     add_columns_with_the_schema()
     serve_results_over_storage_read()
-    said = sys.stdout
+    stdout = sys.stdout
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
-        asyncio.run(serve(lambda ports: print(ports, file=said, flush=True)))
+        asyncio.run(serve(lambda ports: print(ports, file=stdout, flush=True)))
 
 
 if __name__ == "__main__":

@@ -28,9 +28,9 @@ class GcsEmulator:
 
     @contextmanager
     def fault(
-        self, status: int, times: int = FOR_EVER, *, message: str = "as told", method: str = "", path: str = ""
+        self, status: int, times: int = FOR_EVER, *, message: str = "injected fault", method: str = "", path: str = ""
     ) -> Iterator[None]:
-        """Let requests be answered with a status while the body runs, at most so many times."""
+        """Answer requests with a status while the body runs, a limited number of times."""
         fault = {"status": status, "message": message, "times": times, "method": method, "path": path}
         httpx.put(f"{self.endpoint}/faults", json=[fault], timeout=60).raise_for_status()
         try:

@@ -2,7 +2,7 @@
 
 Run by the emulators' own Python, which has none of this repository's packages; the port that it got is its first line.
 What is added: an insert that asks for a generation is refused with 412 where the object has another, a download that
-asks for one with 404 or 412, and downloads tell theirs. Faults are answers given in the place of the next ones.
+asks for one with 404 or 412, and downloads return theirs. Faults are answers given in the place of the next ones.
 """
 
 import json
@@ -49,7 +49,7 @@ def checked_insert(insert: Handler) -> Handler:
     def checked(request, response, storage, *args, **kwargs) -> None:
         wanted = request.query.get("ifGenerationMatch")
         if wanted and int(wanted[0]) != generation_of(storage, request.params["bucket_name"], inserted_name(request)):
-            refuse(response, HTTPStatus.PRECONDITION_FAILED)
+            set_error(response, HTTPStatus.PRECONDITION_FAILED)
         else:
             insert(request, response, storage, *args, **kwargs)
 
@@ -66,9 +66,9 @@ def checked_download(download: Handler) -> Handler:
     def checked(request, response, storage, *args, **kwargs) -> None:
         now = generation_of(storage, request.params["bucket_name"], request.params["object_id"])
         if request.query.get("generation", [str(now)])[0] != str(now):
-            refuse(response, HTTPStatus.NOT_FOUND)
+            set_error(response, HTTPStatus.NOT_FOUND)
         elif request.query.get("ifGenerationMatch", [str(now)])[0] != str(now):
-            refuse(response, HTTPStatus.PRECONDITION_FAILED)
+            set_error(response, HTTPStatus.PRECONDITION_FAILED)
         else:
             response["X-Goog-Generation"] = str(now)
             download(request, response, storage, *args, **kwargs)
@@ -76,12 +76,12 @@ def checked_download(download: Handler) -> Handler:
     return checked
 
 
-def refuse(response, status: HTTPStatus) -> None:
+def set_error(response, status: HTTPStatus) -> None:
     response.status = status
     response.json({"error": {"code": status.value, "message": status.phrase}})
 
 
-def let_emulator_check_generations() -> None:
+def add_generation_checks() -> None:
     """Put the checked handlers in the place of the emulator's own, in its routes and where it calls them itself."""
     instead = {
         objects.insert: checked_insert(objects.insert),
@@ -109,9 +109,9 @@ class RequestHandler(server.RequestHandler):
 
     def do_PUT(self) -> None:  # noqa: N802
         if self.path == FAULTS:
-            told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            self.faults[:] = [Fault(**each) for each in told]
-            self.tell(HTTPStatus.OK, "")
+            faults = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            self.faults[:] = [Fault(**each) for each in faults]
+            self.reply(HTTPStatus.OK, "")
         else:
             self.answer(super().do_PUT)
 
@@ -125,9 +125,9 @@ class RequestHandler(server.RequestHandler):
             return
         fault.times -= 1
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.tell(HTTPStatus(fault.status), fault.message)
+        self.reply(HTTPStatus(fault.status), fault.message)
 
-    def tell(self, status: HTTPStatus, message: str) -> None:
+    def reply(self, status: HTTPStatus, message: str) -> None:
         body = json.dumps({"error": {"code": status.value, "message": message}}).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
@@ -138,7 +138,7 @@ class RequestHandler(server.RequestHandler):
 
 def serve() -> None:
     """Serve until the process that started this one closes standard input."""
-    let_emulator_check_generations()
+    add_generation_checks()
     faults: list[Fault] = []
     # One request at a time: nothing comes between a check and the insert that it is for.
     with HTTPServer(("127.0.0.1", 0), partial(RequestHandler, faults, Storage(use_memory_fs=True))) as http:

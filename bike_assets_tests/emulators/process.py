@@ -1,4 +1,4 @@
-"""Starting an emulator: a script in the emulators' environment, which tells its ports and ends when we do.
+"""Starting an emulator: a script in the emulators' environment, which prints its ports and ends when we do.
 
 What it answers is in the script, what tests ask of it in the module beside it.
 """
@@ -25,7 +25,7 @@ def running(script: str) -> Iterator[dict[str, int]]:
     try:
         ports = next((line for line in process.stdout or () if line.startswith("{")), None)
         if ports is None:
-            raise ChildProcessError(f"{script} did not start; what it said is above")
+            raise ChildProcessError(f"{script} did not start; its output is above")
         yield json.loads(ports)
     finally:
         process.communicate(timeout=120)

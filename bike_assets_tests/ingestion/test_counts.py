@@ -65,7 +65,7 @@ def in_order(rows: pd.DataFrame) -> pd.DataFrame:
         pytest.param(date(2024, 12, 30), date(2025, 1, 2), id="a year's end"),
     ],
 )
-def test_every_hour_of_every_kind_of_day_comes_in_once(tmp_path, first, last):
+def test_every_hour_of_every_kind_of_day_is_ingested_once(tmp_path, first, last):
     settings = fast(tmp_path)
     rows = SimulatedCity(3, 4, settings.timezone, "FR").counts(first, last)
     around = SimulatedCity(3, 4, settings.timezone, "FR").counts(first - timedelta(days=1), last + timedelta(days=1))
@@ -89,7 +89,7 @@ def test_a_counter_renamed_in_the_middle_of_a_day_keeps_its_id_and_each_hour_its
     assert 0 < renamed.sum() < 24
 
 
-def test_another_city_is_a_file_of_settings(tmp_path):
+def test_another_city_needs_only_a_file_of_settings(tmp_path):
     """Other names, another zone, no sites, and ids that are numbers."""
     file = tmp_path / "city.toml"
     file.write_text(ELSEWHERE)
@@ -118,7 +118,7 @@ def test_the_same_days_again_change_nothing_and_write_no_file(tmp_path):
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("comptage_velo/day=*/*.parquet")} == files
 
 
-def test_an_outage_in_the_middle_keeps_what_came_before_it_and_says_so(tmp_path):
+def test_an_outage_in_the_middle_keeps_the_earlier_days_and_is_reported(tmp_path):
     settings = fast(tmp_path, portal_quota_wait_seconds=0)
     span = Span(date(2025, 5, 1), date(2025, 5, 1) + timedelta(days=CHUNK_DAYS + 5))
     rows = SimulatedCity(3, 2, settings.timezone, "FR").counts(span.first, span.last)
@@ -142,7 +142,7 @@ def take(city: City, source: StubSource, last: date, rule: OutlierRule | None = 
     return Ingestion(source, warehouse, "Europe/Paris", rule or OutlierRule(), "run").ingest(Span(DAY, last))
 
 
-def test_the_audit_says_how_many_rows_the_source_reports(tmp_path, open_city):
+def test_the_audit_has_the_number_of_rows_that_the_source_reports(tmp_path, open_city):
     source = StubSource()
     read = source.read
     source.read = lambda first, last: replace(read(first, last), reported=10_000)
@@ -162,7 +162,7 @@ def test_outliers_are_flagged_by_the_rule_in_force(tmp_path, open_city):
         assert flagged["n"].item() == expected
 
 
-def test_days_that_came_in_before_the_source_fell_silent_have_their_audit_rows(tmp_path, open_city):
+def test_days_ingested_before_an_outage_have_their_audit_rows(tmp_path, open_city):
     city, source = open_city(tmp_path), StubSource()
     read = source.read
     source.unreliable = {DAY + timedelta(days=3)}
@@ -180,7 +180,7 @@ def test_days_that_came_in_before_the_source_fell_silent_have_their_audit_rows(t
     assert came_in == city.query(days + "monitoring_audit.ingestions")["n"].item() == 2
 
 
-def test_features_of_counts_that_are_withdrawn_go_with_them(tmp_path, open_city):
+def test_features_of_withdrawn_counts_are_withdrawn(tmp_path, open_city):
     city, day = open_city(tmp_path), FIRST_DAY + timedelta(days=30)
     Ingestion(StubSource(), city.resource("warehouse"), "Europe/Paris", OutlierRule(), "run").ingest(
         Span(FIRST_DAY, day)

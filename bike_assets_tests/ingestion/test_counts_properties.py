@@ -53,7 +53,7 @@ def rows_of(day: date, counter: str, first: int, step: int) -> pd.DataFrame:
 
 
 class Ingesting(RuleBasedStateMachine):
-    """A portal, a home, and a plain dictionary that says what the home should hold."""
+    """A portal, a home, and a plain dictionary of what the home should hold."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class Ingesting(RuleBasedStateMachine):
         self.warehouse = LocalWarehouse(self.folder / "warehouse", threads=1)
 
     @initialize(counter=counters, first=counts)
-    def publish_something(self, counter: str, first: int) -> None:
+    def publish_rows(self, counter: str, first: int) -> None:
         for day in DAYS[:3]:
             self.published.put(rows_of(day, counter, first, 3))
 
@@ -143,7 +143,7 @@ class Ingesting(RuleBasedStateMachine):
         return {each.date() for each in audit.loc[audit["unread"].isna(), "day"]}
 
     def settle(self, span: Span, outcomes: list[set[date] | None]) -> None:
-        """What was read is as published; of a run that failed, a day may have come in before it did."""
+        """What was read is as published; a run that failed may have stored a day before it failed."""
         table, published = self.table(), self.expected()
         for day in DAYS:
             read = any(outcome is not None and day in outcome for outcome in outcomes)
@@ -170,7 +170,7 @@ class Ingesting(RuleBasedStateMachine):
         assert self.table() == self.held
 
     @invariant()
-    def nothing_is_left_lying_about(self) -> None:
+    def no_temporary_file_stays(self) -> None:
         assert not list(self.folder.rglob("*.tmp"))
 
     def teardown(self) -> None:

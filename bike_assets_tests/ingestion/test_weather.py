@@ -9,7 +9,7 @@ import pytest
 from bike_assets.core.schemas import INGESTIONS
 from bike_assets.core.splits import Span
 from bike_assets.core.weather_cube import WEATHER_COLUMNS
-from bike_assets.ingestion.weather import ASKED_AGAIN_DAYS, WeatherIngestion, WeatherReading
+from bike_assets.ingestion.weather import RETRIED_DAYS, WeatherIngestion, WeatherReading
 from bike_assets.resources.table_rows import frame
 from bike_assets.resources.warehouse import LocalWarehouse
 from bike_assets_tests.export_files import ZONE
@@ -58,7 +58,7 @@ def without(columns: tuple[str, ...], from_hour: int = 0):
     return change
 
 
-def test_the_newest_day_comes_with_the_forecast_of_the_three_after_it(warehouse, today):
+def test_the_newest_day_has_the_forecast_of_the_next_three_days(warehouse, today):
     source = StubWeather()
     reading = ingest(warehouse, source)
     assert (reading.hours_observed, reading.hours_forecast, reading.failure) == (24, 72, None)
@@ -71,7 +71,7 @@ def test_the_newest_day_comes_with_the_forecast_of_the_three_after_it(warehouse,
     assert set(rows["source"]) == {"a stub"}
 
 
-def test_the_same_again_asks_nothing_and_changes_nothing(warehouse, today):
+def test_a_repeated_ingestion_requests_and_changes_nothing(warehouse, today):
     first, source = ingest(warehouse, StubWeather()), StubWeather()
     before = warehouse.query(ALL)
     assert ingest(warehouse, source) == first
@@ -79,20 +79,20 @@ def test_the_same_again_asks_nothing_and_changes_nothing(warehouse, today):
     pd.testing.assert_frame_equal(warehouse.query(ALL), before)
 
 
-def test_a_forecast_stays_as_issued_beside_what_was_observed_later(warehouse, today):
+def test_a_forecast_stays_as_issued_beside_the_later_observation(warehouse, today):
     ingest(warehouse, StubWeather())
     today(NEXT)
     later = StubWeather()
     later.observed_temperature, later.forecast_temperature = 15.0, 25.0
     ingest(warehouse, later, NEXT, since=DAY)
     rows = warehouse.query(ALL)
-    told = rows[rows["day"].dt.date == NEXT].groupby("lead_days")["temperature"].unique().map(list)
-    assert told.to_dict() == {0: [15.0], 1: [20.0]}
+    temperatures = rows[rows["day"].dt.date == NEXT].groupby("lead_days")["temperature"].unique().map(list)
+    assert temperatures.to_dict() == {0: [15.0], 1: [20.0]}
     two_ahead = rows[rows["day"].dt.date == NEXT + timedelta(days=1)].groupby("lead_days")["temperature"].first()
     assert two_ahead.to_dict() == {1: 25.0, 2: 20.0}
 
 
-def test_a_forecast_that_came_in_part_is_completed_and_not_replaced(warehouse, today):
+def test_a_partial_forecast_is_completed_and_not_replaced(warehouse, today):
     ingest(warehouse, StubWeather(lambda rows: rows.head(30)))
     assert hours(warehouse, 1).tolist() == [24]
     later = StubWeather()
@@ -116,12 +116,12 @@ def test_no_forecast_is_issued_for_a_day_that_is_not_the_newest(warehouse, today
 
 
 @pytest.mark.parametrize(("days_late", "forecasts"), [(0, 72), (2, 72), (3, 0), (300, 0)])
-def test_a_day_of_which_all_that_is_ahead_is_over_has_no_forecast(warehouse, today, days_late, forecasts):
+def test_a_day_whose_forecast_days_are_over_has_no_forecast(warehouse, today, days_late, forecasts):
     today(DAY + timedelta(days=days_late))
     assert ingest(warehouse, StubWeather()).hours_forecast == forecasts
 
 
-def test_missing_weather_of_the_days_before_is_asked_for_again_in_one_request(warehouse, today):
+def test_missing_weather_of_earlier_days_is_requested_again_in_one_request(warehouse, today):
     since, last = DAY - timedelta(days=9), DAY + timedelta(days=1)
     gaps = {DAY - timedelta(days=6), DAY - timedelta(days=3)}
 
@@ -139,16 +139,16 @@ def test_missing_weather_of_the_days_before_is_asked_for_again_in_one_request(wa
     assert len(hours(warehouse)) == 11
 
 
-def test_weather_is_asked_for_again_as_far_back_as_features_look_and_not_before_the_home(warehouse, today):
+def test_weather_is_requested_again_for_the_days_that_features_need_but_not_before_the_home(warehouse, today):
     source = StubWeather()
     ingest(warehouse, source, since=FIRST)
-    assert source.asked[1] == ("observed", DAY - timedelta(days=ASKED_AGAIN_DAYS), DAY)
+    assert source.asked[1] == ("observed", DAY - timedelta(days=RETRIED_DAYS), DAY)
     source = StubWeather()
     ingest(LocalWarehouse(warehouse.folder.parent / "another"), source, since=DAY - timedelta(days=3))
     assert source.asked[1] == ("observed", DAY - timedelta(days=3), DAY)
 
 
-def test_hours_and_columns_that_are_missing_are_told_and_come_later(warehouse, today):
+def test_missing_hours_and_columns_are_reported_and_added_later(warehouse, today):
     reading = ingest(warehouse, StubWeather(without(("rain", "cloud"), from_hour=5)))
     assert (reading.missing, reading.hours_observed) == (1, 24)
     rows = warehouse.query(ALL)
@@ -158,14 +158,14 @@ def test_hours_and_columns_that_are_missing_are_told_and_come_later(warehouse, t
     assert rows.loc[rows["lead_days"] == 0, list(WEATHER_COLUMNS)].notna().all(axis=None)
 
 
-def test_what_is_known_is_not_given_up_for_less(warehouse, today):
+def test_an_hour_is_not_replaced_by_one_with_fewer_values(warehouse, today):
     ingest(warehouse, StubWeather(without(("cloud",))))
     ingest(warehouse, StubWeather(without(("rain", "cloud"))))
     rows = warehouse.query(ALL)
     assert rows["rain"].notna().all()
 
 
-def test_hours_of_which_nothing_is_known_are_no_rows(warehouse, today):
+def test_hours_without_any_value_are_not_stored(warehouse, today):
     reading = ingest(warehouse, StubWeather(without(WEATHER_COLUMNS, from_hour=20)))
     assert hours(warehouse).tolist() == [20]
     assert (reading.hours_observed, reading.missing) == (20, 1)
@@ -173,7 +173,7 @@ def test_hours_of_which_nothing_is_known_are_no_rows(warehouse, today):
     assert str(nothing) == "none, because the source has none of these days"
 
 
-def test_a_source_that_falls_silent_leaves_what_came_before_and_is_told(warehouse, today):
+def test_a_source_that_stops_answering_keeps_the_earlier_rows_and_is_reported(warehouse, today):
     source = StubWeather()
     source.archive_silent = True
     reading = ingest(warehouse, source, DAY - timedelta(days=20), DAY)
@@ -183,7 +183,7 @@ def test_a_source_that_falls_silent_leaves_what_came_before_and_is_told(warehous
     assert hours(warehouse).index.tolist()[-1] == DAY
 
 
-def test_a_silent_source_is_asked_once_and_raises_nothing(warehouse, today):
+def test_a_silent_source_gets_one_request_and_raises_nothing(warehouse, today):
     source = StubWeather()
     source.silent = True
     reading = ingest(warehouse, source)
@@ -191,7 +191,7 @@ def test_a_silent_source_is_asked_once_and_raises_nothing(warehouse, today):
     assert len(source.asked) == 1
 
 
-def test_implausible_values_are_counted_as_far_as_they_came_in(warehouse, today):
+def test_implausible_values_are_counted(warehouse, today):
     reading = ingest(warehouse, StubWeather(lambda rows: rows.assign(implausible=[1, 2] + [0] * (len(rows) - 2))))
     assert reading.implausible == 6
 

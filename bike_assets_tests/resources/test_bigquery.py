@@ -21,7 +21,7 @@ from bike_assets_tests.conftest import claim, poll
 from bike_assets_tests.resources.engines import states
 from bike_assets_tests.resources.merged_counts import ALL_COUNTS, DAYS, counts, figures
 
-LEAST_BILLED = 10 * 2**20
+MIN_BYTES_BILLED = 10 * 2**20
 HOW_MANY = "SELECT COUNT(*) AS n FROM bike_traffic_raw.comptage_velo"
 
 
@@ -50,7 +50,7 @@ def test_the_profile_decides_which_warehouse_a_code_location_has(warehouse, tmp_
     ("status", "reason"),
     [(503, "backendError"), (500, "internalError"), (429, "rateLimitExceeded"), (403, "rateLimitExceeded")],
 )
-def test_a_service_that_is_busy_for_a_moment_is_asked_again(bigquery, warehouse, status, reason):
+def test_a_request_to_a_briefly_busy_service_is_retried(bigquery, warehouse, status, reason):
     with bigquery.fault(status, reason, times=2):
         assert figures(warehouse.merge(COMPTAGE_VELO, counts())) == (len(counts()), 0, 0)
     with bigquery.fault(status, reason, times=1, text="/upload/"):
@@ -61,21 +61,21 @@ def test_a_service_that_is_busy_for_a_moment_is_asked_again(bigquery, warehouse,
 
 
 @pytest.mark.parametrize(
-    ("status", "reason", "told"),
+    ("status", "reason", "message"),
     [
-        (503, "backendError", "BigQuery did not do it within 0 s, though asked again and again .* as told"),
-        (429, "rateLimitExceeded", "A quota of BigQuery is used up .* as told: try later"),
-        (403, "rateLimitExceeded", "A quota of BigQuery is used up .* as told: try later"),
+        (503, "backendError", "BigQuery failed despite retries for 0 s .* injected fault"),
+        (429, "rateLimitExceeded", "A quota of BigQuery is used up .* injected fault: try later"),
+        (403, "rateLimitExceeded", "A quota of BigQuery is used up .* injected fault: try later"),
     ],
 )
-def test_a_service_that_stays_busy_is_told_of_with_nothing_written(
-    bigquery, warehouse, impatient, status, reason, told
+def test_a_service_that_stays_busy_is_reported_and_nothing_is_written(
+    bigquery, warehouse, impatient, status, reason, message
 ):
     warehouse.merge(COMPTAGE_VELO, counts())
     before = states(warehouse)
     with (
         bigquery.fault(status, reason, text="MERGE"),
-        pytest.raises(StepFailedError, match=told) as failure,
+        pytest.raises(StepFailedError, match=message) as failure,
     ):
         warehouse.merge(COMPTAGE_VELO, counts(bikes=8))
     assert "(writing bike_traffic_raw.comptage_velo)" in str(failure.value)
@@ -86,19 +86,19 @@ def test_a_service_that_stays_busy_is_told_of_with_nothing_written(
 
 
 @pytest.mark.parametrize(
-    ("status", "reason", "error", "told"),
+    ("status", "reason", "error", "message"),
     [
         (403, "quotaExceeded", StepFailedError, "A quota of BigQuery is used up"),
-        (403, "accessDenied", BikeError, "BigQuery does not permit it .* as told: the account needs the roles"),
+        (403, "accessDenied", BikeError, "BigQuery does not permit it .* injected fault: the account needs the roles"),
     ],
 )
-def test_what_no_other_try_can_help_is_not_tried_again(bigquery, warehouse, status, reason, error, told):
-    with bigquery.fault(status, reason, times=1), pytest.raises(error, match=told):
+def test_an_error_that_a_retry_cannot_fix_is_not_retried(bigquery, warehouse, status, reason, error, message):
+    with bigquery.fault(status, reason, times=1), pytest.raises(error, match=message):
         warehouse.merge(COMPTAGE_VELO, counts())
     assert figures(warehouse.merge(COMPTAGE_VELO, counts())) == (len(counts()), 0, 0)
 
 
-def test_credentials_that_expired_are_told_of(bigquery, warehouse, monkeypatch):
+def test_expired_credentials_are_reported(bigquery, warehouse, monkeypatch):
     expired = Credentials(
         "old",
         refresh_token="old",
@@ -107,22 +107,22 @@ def test_credentials_that_expired_are_told_of(bigquery, warehouse, monkeypatch):
         client_secret="b",
     )
     monkeypatch.setattr("bike_assets.resources.bigquery.AnonymousCredentials", lambda: expired)
-    told = r"Google did not accept the credentials \(comparing .*gcloud auth application-default login"
+    message = r"Google did not accept the credentials \(comparing .*gcloud auth application-default login"
     again = BigQueryWarehouse(warehouse.settings)
     again.state(COMPTAGE_VELO)
-    with bigquery.fault(401, "authError", text="LEFT JOIN"), pytest.raises(BikeError, match=told):
+    with bigquery.fault(401, "authError", text="LEFT JOIN"), pytest.raises(BikeError, match=message):
         again.merge(COMPTAGE_VELO, counts())
     assert staged(warehouse) == []
 
 
-def test_a_statement_that_another_writer_overtook_is_begun_again(bigquery, warehouse):
-    told = "Could not serialize access to table bikes:x.comptage_velo due to concurrent update"
-    with bigquery.fault(400, "invalidQuery", times=2, message=told, text="MERGE"):
+def test_a_statement_is_restarted_after_a_concurrent_update(bigquery, warehouse):
+    message = "Could not serialize access to table bikes:x.comptage_velo due to concurrent update"
+    with bigquery.fault(400, "invalidQuery", times=2, message=message, text="MERGE"):
         assert figures(warehouse.merge(COMPTAGE_VELO, counts())) == (len(counts()), 0, 0)
     assert warehouse.query(HOW_MANY)["n"].tolist() == [len(counts())]
 
 
-def test_a_job_that_failed_while_its_rows_were_waited_for_is_begun_again(warehouse, monkeypatch):
+def test_a_job_that_failed_while_its_rows_were_read_is_restarted(warehouse, monkeypatch):
     ended = {"state": "DONE", "errorResult": {"reason": "jobBackendError", "message": "Job failed; try again."}}
     tries = []
 
@@ -131,7 +131,7 @@ def test_a_job_that_failed_while_its_rows_were_waited_for_is_begun_again(warehou
         if len(tries) > 1:
             return result(job)
         job._result_set = False  # The emulator has run it by now; BigQuery would still be at it.
-        raise RetryError("asked again and again", ServiceUnavailable("as told"))
+        raise RetryError("asked again and again", ServiceUnavailable("injected fault"))
 
     result = google.QueryJob.result
     monkeypatch.setattr(google.QueryJob, "result", fails_once)
@@ -142,48 +142,48 @@ def test_a_job_that_failed_while_its_rows_were_waited_for_is_begun_again(warehou
     assert len(set(tries)) == 2
 
 
-def test_a_statement_that_is_given_up_is_cancelled(warehouse, monkeypatch):
+def test_a_statement_that_times_out_is_cancelled(warehouse, monkeypatch):
     def never_ends(_: google.QueryJob, **__: object) -> None:
         raise TimeoutError
 
     cancelled = []
     monkeypatch.setattr(google.QueryJob, "result", never_ends)
     monkeypatch.setattr(google.QueryJob, "cancel", lambda job, **_: cancelled.append(job.job_id))
-    with pytest.raises(StepFailedError, match="BigQuery did not do it"):
+    with pytest.raises(StepFailedError, match="BigQuery failed"):
         warehouse.query(HOW_MANY)
     assert len(cancelled) == 1
 
 
-def test_where_nobody_answers_it_is_told(bigquery, impatient, deaf_address):
+def test_an_unreachable_bigquery_is_reported(bigquery, impatient, deaf_address):
     alone = BigQueryWarehouse(bigquery.settings(bigquery_endpoint=deaf_address))
-    with pytest.raises(StepFailedError, match="BigQuery did not do it within 0 s"):
+    with pytest.raises(StepFailedError, match="BigQuery failed despite retries for 0 s"):
         alone.query(HOW_MANY)
 
 
-def test_without_credentials_it_is_told_how_to_get_some(bigquery, monkeypatch, tmp_path):
+def test_missing_credentials_are_reported_with_a_remedy(bigquery, monkeypatch, tmp_path):
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
     real = BigQueryWarehouse(bigquery.settings(bigquery_endpoint=None))
     with pytest.raises(BikeError, match=r"find no credentials .*gcloud auth application-default login"):
         real.query(HOW_MANY)
 
 
-def test_a_missing_dataset_or_table_names_the_command_that_makes_it(bigquery, warehouse):
+def test_a_missing_dataset_or_table_names_the_command_that_creates_it(bigquery, warehouse):
     nowhere = BigQueryWarehouse(bigquery.settings())
     for ask in (
         lambda: nowhere.query(HOW_MANY),
         lambda: nowhere.merge(COMPTAGE_VELO, counts()),
         lambda: nowhere.state(COMPTAGE_VELO),
-        lambda: nowhere.only_writer(COMPTAGE_VELO).__enter__(),
+        lambda: nowhere.write_lock(COMPTAGE_VELO).__enter__(),
     ):
         with pytest.raises(BikeError, match=r"bike warehouse init"):
             ask()
     with warehouse.jobs.connection.get_client() as client:
         client.delete_table(warehouse.tables.name(COMPTAGE_VELO))
-    with pytest.raises(StepFailedError, match=r"BigQuery has no such thing \(reading .*bike warehouse init"):
+    with pytest.raises(StepFailedError, match=r"BigQuery did not find it \(reading .*bike warehouse init"):
         warehouse.query(HOW_MANY)
 
 
-def test_a_table_of_an_older_version_is_named_with_what_it_lacks(bigquery):
+def test_a_table_of_an_older_version_is_named_with_its_missing_columns(bigquery):
     from dataclasses import replace
 
     warehouse = BigQueryWarehouse(bigquery.settings())
@@ -202,17 +202,17 @@ def test_a_table_of_an_older_version_is_named_with_what_it_lacks(bigquery):
     assert warehouse.query("SELECT state FROM bike_traffic_raw.counters")["state"].tolist() == ["new"]
 
 
-def test_sql_that_cannot_be_is_refused_with_what_bigquery_says(warehouse):
+def test_invalid_sql_is_refused_with_bigquerys_message(warehouse):
     with pytest.raises(StepFailedError, match=r"BigQuery refused it \(reading bike_traffic_raw\.comptage_velo\)"):
         warehouse.query("SELECT no_such_column FROM bike_traffic_raw.comptage_velo")
 
 
-def test_what_was_billed_is_counted_and_more_than_the_limit_is_refused(bigquery, warehouse):
+def test_billed_bytes_are_counted_and_a_bill_above_the_limit_is_refused(bigquery, warehouse):
     warehouse = BigQueryWarehouse(warehouse.settings)
     warehouse.query(HOW_MANY)
     warehouse.query(HOW_MANY)
-    assert (warehouse.bill.statements, warehouse.bill.bytes_billed) == (2, 2 * LEAST_BILLED)
-    thrifty = BigQueryWarehouse(warehouse.settings.model_copy(update={"max_bytes_billed": LEAST_BILLED - 1}))
+    assert (warehouse.bill.statements, warehouse.bill.bytes_billed) == (2, 2 * MIN_BYTES_BILLED)
+    thrifty = BigQueryWarehouse(warehouse.settings.model_copy(update={"max_bytes_billed": MIN_BYTES_BILLED - 1}))
     with pytest.raises(StepFailedError, match=r"refused to bill it .*BIKE_GCP__MAX_BYTES_BILLED is the limit"):
         thrifty.query(HOW_MANY)
     assert thrifty.bill.statements == 0
@@ -226,7 +226,7 @@ def test_an_estimate_runs_nothing(warehouse):
         warehouse.estimate("SELECT no_such_column FROM bike_traffic_raw.comptage_velo")
 
 
-def test_answers_have_the_types_that_the_embedded_engine_gives(warehouse, tmp_path):
+def test_rows_have_the_same_types_as_those_of_the_embedded_engine(warehouse, tmp_path):
     embedded = LocalWarehouse(tmp_path)
     features = frame(
         HOURLY_FEATURES,
@@ -270,45 +270,45 @@ def test_parameters_have_the_types_of_their_values(warehouse):
             warehouse.query("SELECT @numbers", **unfit)
 
 
-def test_a_large_answer_is_read_in_bulk_and_whole(bigquery, warehouse, impatient):
+def test_a_large_result_is_read_completely_over_storage_read(bigquery, warehouse, impatient):
     counters = tuple(f"counter-{number:04}" for number in range(2000))
     rows = counts(counters=counters)
-    assert figures(warehouse.merge(COMPTAGE_VELO, rows, whole=DAYS)) == (len(rows), 0, 0)
+    assert figures(warehouse.merge(COMPTAGE_VELO, rows, complete_days=DAYS)) == (len(rows), 0, 0)
     with bigquery.fault(503, "backendError", text="fields=jobReference"):
         stored = warehouse.query(f"{ALL_COUNTS} ORDER BY counted_at, counter_id")
     assert len(stored) == len(rows)
     assert stored["bike_count"].sum() == rows["bike_count"].sum()
 
 
-def test_a_lease_is_renewed_while_its_holder_is_at_work(warehouse, monkeypatch):
+def test_a_lease_is_renewed_while_its_holder_works(warehouse, monkeypatch):
     monkeypatch.setattr(bigquery_lease, "LEASE_SECONDS", 2)
     monkeypatch.setattr(bigquery_lease, "POLL_SECONDS", 0.05)
     first_end = expiry(warehouse)
-    with warehouse.only_writer(COMPTAGE_VELO):
+    with warehouse.write_lock(COMPTAGE_VELO):
         first_end = expiry(warehouse)
         poll(lambda: expiry(warehouse) > first_end, 10, "the lease is renewed")
 
 
-def test_a_writer_whose_lease_went_to_another_is_told(warehouse, monkeypatch):
+def test_a_writer_that_lost_its_lease_to_another_fails(warehouse, monkeypatch):
     monkeypatch.setattr(bigquery_lease, "LEASE_SECONDS", 120)
     with (
         pytest.raises(StepFailedError, match=r"The lease on bike_traffic_raw\.comptage_velo was lost .*it ran out"),
-        warehouse.only_writer(COMPTAGE_VELO),
+        warehouse.write_lock(COMPTAGE_VELO),
     ):
         warehouse.jobs.change(f"UPDATE {leases(warehouse)} SET holder = 'another' WHERE TRUE", {}, "taking it away")
 
 
-def test_a_writer_that_could_not_renew_its_lease_is_told_why(bigquery, warehouse, monkeypatch, impatient):
+def test_a_writer_that_could_not_renew_its_lease_fails_with_the_reason(bigquery, warehouse, monkeypatch, impatient):
     monkeypatch.setattr(bigquery_lease, "LEASE_SECONDS", 1)
 
-    def write_while_nobody_answers() -> None:
-        with warehouse.only_writer(COMPTAGE_VELO):
+    def write_without_renewal() -> None:
+        with warehouse.write_lock(COMPTAGE_VELO):
             renewal = next(each for each in threading.enumerate() if each.name.startswith("lease of"))
             with bigquery.fault(503, "backendError", text="UPDATE"):
                 poll(lambda: not renewal.is_alive(), 20, "the renewal gives up")
 
-    with pytest.raises(StepFailedError, match=r"was lost while it was written \(BigQuery did not do it"):
-        write_while_nobody_answers()
+    with pytest.raises(StepFailedError, match=r"was lost while it was written \(BigQuery failed"):
+        write_without_renewal()
 
 
 def leases(warehouse: BigQueryWarehouse) -> str:

@@ -66,7 +66,7 @@ def settings_of(folder: Path, bucket: str) -> Settings:
     return Settings(home=folder, profile="gcp", gcp=GcpSettings(project="bikes", bucket=bucket))
 
 
-def test_a_training_is_recorded_there_its_model_is_in_the_bucket_and_nothing_in_the_home(
+def test_a_training_is_recorded_on_the_server_with_its_model_in_the_bucket(
     tracking, trained, rows, served, gcs, bucket, tmp_path
 ):
     run_id, version = record(tracking, trained, identity(f"only-{uuid.uuid4().hex}"))
@@ -84,20 +84,20 @@ def test_the_same_training_twice_is_one_version_and_the_alias_follows(tracking, 
     training = identity(f"twice-{uuid.uuid4().hex}")
     first = record(tracking, trained, training)
     assert record(tracking, trained, training) == first
-    tracking.let_alias_name(CHAMPION, first[1])
+    tracking.set_alias(CHAMPION, first[1])
     client = MlflowClient(tracking.uri, tracking.uri)
     assert int(client.get_model_version_by_alias(MODEL, CHAMPION).version) == first[1]
-    assert not tracking.let_alias_name(CHAMPION, first[1])
+    assert not tracking.set_alias(CHAMPION, first[1])
 
 
-def test_the_server_answers_by_the_name_that_the_other_containers_call_it(server):
+def test_the_server_answers_to_the_host_name_of_the_other_containers(server):
     address = f"{server}/api/2.0/mlflow/experiments/get?experiment_id=0"
     assert httpx.get(address, headers={"Host": "mlflow:5000"}, timeout=60).is_success
     foreign = httpx.get(address, headers={"Host": "evil.example"}, timeout=60)
     assert foreign.status_code == 403
 
 
-def test_make_run_starts_no_mlflow_beside_one_that_others_look_after(tmp_path, monkeypatch):
+def test_make_run_starts_no_mlflow_beside_an_external_one(tmp_path, monkeypatch):
     home, settings = claim(tmp_path), settings_of(tmp_path, "bikes")
     assert "mlflow" in [service.name for service in services(home, settings)]
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5999")
@@ -105,7 +105,7 @@ def test_make_run_starts_no_mlflow_beside_one_that_others_look_after(tmp_path, m
     assert "mlflow" in [service.name for service in services(home, Settings(home=tmp_path))]
 
 
-def test_without_an_address_runs_stay_in_the_home_and_the_local_profile_never_looks_for_one(tmp_path, monkeypatch):
+def test_without_an_address_runs_stay_in_the_home_and_the_local_profile_ignores_the_address(tmp_path, monkeypatch):
     settings = settings_of(tmp_path, "bikes")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     assert open_tracking(settings).uri == f"sqlite:///{tmp_path}/mlflow/mlflow.db"

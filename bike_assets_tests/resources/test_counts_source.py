@@ -80,7 +80,7 @@ def hourly(days: list[date], zone: str = ZONE, counter: str = "a") -> pd.DataFra
     ("first", "last", "hours"),
     [(SPRING, SPRING, 23), (date(2025, 3, 29), date(2025, 3, 31), 71), (FIRST, LAST, 9 * 24 - 1)],
 )
-def test_a_source_gives_the_hours_of_the_asked_local_days_and_no_others(folder, export, source, first, last, hours):
+def test_a_source_returns_exactly_the_hours_of_the_requested_local_days(folder, export, source, first, last, hours):
     settings = simulated(folder) if source == "simulator" else from_file(folder, export)
     batch = read(settings, first, last)
     assert days_in(batch.rows) == set(days_between(first, last))
@@ -90,7 +90,7 @@ def test_a_source_gives_the_hours_of_the_asked_local_days_and_no_others(folder, 
     assert batch.reported == len(batch.rows)
 
 
-def test_both_sources_give_the_same_columns_and_the_same_counts(folder, export):
+def test_both_sources_return_the_same_columns_and_counts(folder, export):
     published, exported = (
         plain(read(settings, SPRING, SPRING).rows) for settings in (simulated(folder), from_file(folder, export))
     )
@@ -100,7 +100,7 @@ def test_both_sources_give_the_same_columns_and_the_same_counts(folder, export):
     pd.testing.assert_frame_equal(published[drawn.columns], drawn)
 
 
-def test_a_simulated_day_does_not_depend_on_the_days_asked_with_it(folder):
+def test_a_simulated_day_does_not_depend_on_the_other_requested_days(folder):
     alone = read(simulated(folder), SPRING, SPRING).rows
     together = read(simulated(folder), FIRST, LAST).rows
     same_day = together[local_days(together["counted_at"], ZONE) == pd.Timestamp(SPRING)]
@@ -134,7 +134,7 @@ def test_rows_without_a_count_are_among_the_rows_of_their_day(folder, tmp_path):
     assert after.rows.notna().all(axis=None)
 
 
-def test_rows_that_a_portal_publishes_without_an_id_or_twice_are_all_there(portal_has):
+def test_rows_without_an_id_and_duplicates_of_a_portal_are_all_returned(portal_has):
     rows = hourly([SPRING])
     nameless = rows.iloc[:2].assign(counter_id=None, counter_name="10 avenue [Bike IN]", bike_count=[3, 4])
     corrected = rows.iloc[5:6].assign(bike_count=9)
@@ -145,20 +145,20 @@ def test_rows_that_a_portal_publishes_without_an_id_or_twice_are_all_there(porta
     assert same_hour["bike_count"].tolist() == [1, 9]
 
 
-def test_a_portal_was_read_when_its_own_clock_says(portal_has):
+def test_the_time_of_reading_is_by_the_portals_clock(portal_has):
     read_at = portal_has(hourly([SPRING])).read(SPRING, SPRING).read_at
     assert abs(read_at - NOW) < timedelta(minutes=5)
 
 
 @pytest.mark.parametrize(("zone", "begins"), [("America/New_York", 4), ("Asia/Tokyo", -9), ("UTC", 0)])
-def test_the_days_of_another_city_are_those_of_its_zone(portal_has, zone, begins):
+def test_the_days_of_another_city_follow_its_zone(portal_has, zone, begins):
     around = [SPRING + timedelta(days=offset) for offset in (-1, 0, 1)]
     batch = portal_has(hourly(around, "UTC"), zone).read(SPRING, SPRING)
     assert batch.rows["counted_at"].min() == pd.Timestamp(SPRING, tz="UTC") + pd.Timedelta(hours=begins)
     assert len(batch.rows) == 24
 
 
-def test_another_portals_fields_are_ours(portal_has):
+def test_another_portals_fields_are_renamed_to_ours(portal_has):
     fields = PortalFields(counter_id="station", bike_count="passages", counted_at="heure", site_name="lieu")
     rows = portal_has(hourly([SPRING]).assign(site_name="Pont Neuf"), fields=fields).read(SPRING, SPRING).rows
     assert (rows["counter_id"] == "a").all()
@@ -168,7 +168,7 @@ def test_another_portals_fields_are_ours(portal_has):
 
 
 @pytest.mark.parametrize("day", [AUTUMN, SPRING, date(2025, 6, 1)])
-def test_a_portals_newest_day_is_the_last_one_that_is_published_to_its_end(portal_has, day):
+def test_a_portals_newest_day_is_the_last_completely_published_one(portal_has, day):
     rows = hourly([day - timedelta(days=1), day])
     assert portal_has(rows).newest_day() == day
     assert portal_has(rows.iloc[:-1]).newest_day() == day - timedelta(days=1)
@@ -179,14 +179,14 @@ def test_a_portal_without_rows_has_no_newest_day(portal_has):
     assert portal_has(hourly([SPRING]).iloc[:0]).newest_day() is None
 
 
-def test_a_portal_that_is_gone_is_said_to_be_unavailable(deaf_address):
+def test_a_portal_that_does_not_answer_is_reported_as_unavailable(deaf_address):
     settings = Settings(portal_url=deaf_address, portal_dataset=PORTAL_DATASET, portal_attempts=1)
     home = Home(settings.home_folder, "paris", FIRST, None, ZONE, portal=deaf_address, dataset=PORTAL_DATASET)
     with pytest.raises(SourceUnavailableError, match=f"{deaf_address} cannot be reached"):
         open_source(home, settings).read(SPRING, SPRING)
 
 
-def test_a_recorded_portal_is_asked_unless_the_settings_name_where_it_moved(serve_portal, deaf_address):
+def test_the_recorded_portal_is_used_unless_the_settings_name_a_new_address(serve_portal, deaf_address):
     table = PublishedTable(FIELDS, ZONE)
     table.put(hourly([SPRING]))
     url = serve_portal(table, NOW).url
@@ -203,7 +203,7 @@ def test_a_home_without_a_source_cannot_be_opened(folder):
         opened(Settings(home=folder, source="auto"))
 
 
-def test_a_file_whose_content_changed_since_is_refused(folder, export):
+def test_a_file_with_changed_content_is_refused(folder, export):
     settings = from_file(folder, export)
     claim_home(settings)
     write_export(export, city_counts(FIRST, LAST, seed=21))
@@ -213,14 +213,14 @@ def test_a_file_whose_content_changed_since_is_refused(folder, export):
         opened(Settings(home=folder)).read(SPRING, SPRING)
 
 
-def test_a_file_that_only_has_another_date_is_the_same_file(folder, export):
+def test_a_file_with_another_modification_time_is_accepted(folder, export):
     settings = from_file(folder, export)
     claim_home(settings)
     os.utime(export, (0, 0))
     assert len(read(settings, SPRING, SPRING).rows)
 
 
-def test_a_file_that_is_gone_is_named(folder, export):
+def test_a_missing_file_is_named(folder, export):
     claim_home(from_file(folder, export))
     export.unlink()
     with pytest.raises(BikeError, match=r"export\.csv cannot be read"):
@@ -235,7 +235,7 @@ def test_the_same_export_at_another_place_is_accepted(folder, export, tmp_path):
     assert len(read(settings, SPRING, SPRING).rows)
 
 
-def test_a_file_begins_and_ends_with_rows_that_can_be_used(folder, tmp_path):
+def test_the_first_and_last_day_of_a_file_have_usable_rows(folder, tmp_path):
     counts = city_counts(FIRST, LAST).astype({"bike_count": "Int64"})
     days = local_days(counts["counted_at"], ZONE)
     counts.loc[days == pd.Timestamp(FIRST), "counter_id"] = None
@@ -244,7 +244,7 @@ def test_a_file_begins_and_ends_with_rows_that_can_be_used(folder, tmp_path):
     assert file_days(export, Settings()) == (FIRST + timedelta(days=1), LAST - timedelta(days=1))
 
 
-def test_a_files_newest_day_is_its_last_whole_or_not(folder, tmp_path):
+def test_a_files_newest_day_is_its_last_complete_or_not(folder, tmp_path):
     counts = city_counts(FIRST, LAST)
     torn = counts[counts["counted_at"] < pd.Timestamp(LAST, tz=ZONE) + pd.Timedelta(hours=3)]
     assert opened(from_file(folder, write_export(tmp_path / "torn.csv", torn))).newest_day() == LAST
@@ -266,14 +266,14 @@ def test_a_simulated_city_keeps_the_holidays_that_its_home_was_made_for(folder):
     assert read(later, bastille, bastille).rows["bike_count"].sum() == drawn[0]
 
 
-def test_a_record_that_was_made_before_countries_were_has_the_holidays_of_the_settings(folder):
+def test_a_record_without_a_country_uses_the_holidays_of_the_settings(folder):
     settings = simulated(folder)
     french = outline_home(settings, UNTIL)
     older = dataclasses.replace(french, country=None)
     pd.testing.assert_frame_equal(*(open_source(each, settings).read(SPRING, SPRING).rows for each in (french, older)))
 
 
-def test_a_scenario_happens_to_the_counts_of_the_simulator(folder):
+def test_a_scenario_changes_the_counts_of_the_simulator(folder):
     undisturbed = read(simulated(folder), FIRST, LAST).rows
     nameless = read(simulated(folder, simulator_scenarios="null_ids"), FIRST, LAST).rows
     assert undisturbed["counter_id"].notna().all()
@@ -281,7 +281,7 @@ def test_a_scenario_happens_to_the_counts_of_the_simulator(folder):
     assert len(nameless) == len(undisturbed)
 
 
-def test_a_scenario_that_there_is_not_is_refused(folder):
+def test_an_unknown_scenario_is_refused_by_the_source(folder):
     with pytest.raises(BikeError, match="There is no scenario 'rain'"):
         opened(simulated(folder, simulator_scenarios="rain"))
 

@@ -13,29 +13,29 @@ from bike_assets.resources import gcs
 from bike_assets.resources.gcs import BucketFolder
 
 
-def test_a_service_that_is_not_there_is_named(deaf_address, monkeypatch):
-    monkeypatch.setattr(gcs, "RETRY_FOR_SECONDS", 1.0)
+def test_an_unreachable_service_is_named(deaf_address, monkeypatch):
+    monkeypatch.setattr(gcs, "RETRY_SECONDS", 1.0)
     objects = BucketFolder("bikes", "registry", endpoint=deaf_address)
     with pytest.raises(StepFailedError, match=r"gs://bikes/registry/summary\.json.*[Cc]onnection refused"):
         objects.read("summary.json")
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [(None, "was not found"), ("{", "not a valid json"), ('{"type": "unknown"}', "does not have a valid type")],
     ids=["missing", "no JSON", "no key"],
 )
-def test_credentials_that_cannot_be_used_are_told_with_what_helps(tmp_path, monkeypatch, content, told):
+def test_invalid_credentials_are_reported_with_a_remedy(tmp_path, monkeypatch, content, message):
     path = tmp_path / "key.json"
     if content:
         path.write_text(content)
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
     with pytest.raises(BikeError, match="gcloud auth application-default login") as refusal:
         BucketFolder("bikes", "registry", project="city").read("summary.json")
-    assert told in str(refusal.value)
+    assert message in str(refusal.value)
 
 
-def test_credentials_that_have_expired_are_told_with_what_helps(tmp_path, monkeypatch, token_service):
+def test_expired_credentials_are_reported_with_a_remedy(tmp_path, monkeypatch, token_service):
     path = tmp_path / "key.json"
     path.write_text(json.dumps(service_account(token_service)))
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))

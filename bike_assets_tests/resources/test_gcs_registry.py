@@ -1,4 +1,4 @@
-"""A registry in a bucket when the service does not do as asked: what helps is tried again, the rest is said plainly."""
+"""A registry in a bucket when the service fails: the registry retries what it can, and reports the rest."""
 
 import time
 
@@ -31,7 +31,7 @@ def registry(place) -> GcsRegistry:
 @pytest.fixture
 def impatient(monkeypatch) -> None:
     """Try for a second alone."""
-    monkeypatch.setattr(client, "RETRY_FOR_SECONDS", 1.0)
+    monkeypatch.setattr(client, "RETRY_SECONDS", 1.0)
 
 
 def everything(registry: GcsRegistry) -> dict:
@@ -50,7 +50,7 @@ def everything(registry: GcsRegistry) -> dict:
 ASKED = ["read", "state", "add", "promote", "load", "trained", "write_model"]
 
 
-def test_answers_of_503_are_asked_again(gcs, registry):
+def test_answers_of_503_are_retried(gcs, registry):
     with gcs.fault(503, times=2):
         assert registry.read().champion.version == 1
     with gcs.fault(503, times=1, method="POST"):
@@ -58,7 +58,7 @@ def test_answers_of_503_are_asked_again(gcs, registry):
     assert registry.read().champion.version == 2
 
 
-def test_a_change_whose_answer_got_lost_is_made_once(registry, monkeypatch):
+def test_a_change_whose_answer_got_lost_is_stored_once(registry, monkeypatch):
     # The client repeats a write whose answer did not arrive, and finds the generation that it made itself.
     replaced, lost = BucketFolder.replace, []
 
@@ -76,38 +76,41 @@ def test_a_change_whose_answer_got_lost_is_made_once(registry, monkeypatch):
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("asked", ASKED)
-def test_a_service_that_stays_away_is_named_and_nothing_is_written(gcs, place, registry, asked):
+def test_a_lasting_failure_is_reported_and_nothing_is_written(gcs, place, registry, asked):
     before = place.names(), place.read(SUMMARY)
-    with gcs.fault(503, message="Backend Error"), pytest.raises(StepFailedError) as told:
+    with gcs.fault(503, message="Backend Error"), pytest.raises(StepFailedError) as failure:
         everything(registry)[asked]()
-    assert str(place) in str(told.value)
-    assert "503 Backend Error" in str(told.value)
+    assert str(place) in str(failure.value)
+    assert "503 Backend Error" in str(failure.value)
     assert (place.names(), place.read(SUMMARY)) == before
 
 
 @pytest.mark.parametrize("asked", ASKED)
-def test_a_missing_permission_is_told_at_once_with_the_role_that_is_needed(gcs, place, registry, asked):
+def test_a_missing_permission_is_reported_at_once_with_the_needed_role(gcs, place, registry, asked):
     before, began = (place.names(), place.read(SUMMARY)), time.monotonic()
-    with gcs.fault(403, message="robot@example.org has no storage.objects.get"), pytest.raises(BikeError) as told:
+    with gcs.fault(403, message="robot@example.org has no storage.objects.get"), pytest.raises(BikeError) as failure:
         everything(registry)[asked]()
-    assert str(place) in str(told.value)
-    assert "robot@example.org has no storage.objects.get" in str(told.value)
-    assert "roles/storage.objectUser" in str(told.value)
-    assert not isinstance(told.value, StepFailedError)
+    assert str(place) in str(failure.value)
+    assert "robot@example.org has no storage.objects.get" in str(failure.value)
+    assert "roles/storage.objectUser" in str(failure.value)
+    assert not isinstance(failure.value, StepFailedError)
     assert time.monotonic() - began < client.FIRST_WAIT_SECONDS
     assert (place.names(), place.read(SUMMARY)) == before
 
 
 @pytest.mark.parametrize("asked", [each for each in ASKED if each != "state"])
 def test_a_missing_bucket_is_named_with_its_setting(gcs, asked):
-    registry = InBucket("bikes-that-nobody-made", gcs.endpoint).registry()
-    with pytest.raises(BikeError, match=r"gs://bikes-that-nobody-made does not exist.*BIKE_GCP__BUCKET"):
+    registry = InBucket("bikes-missing", gcs.endpoint).registry()
+    with pytest.raises(BikeError, match=r"gs://bikes-missing does not exist.*BIKE_GCP__BUCKET"):
         everything(registry)[asked]()
 
 
-def test_when_others_are_always_quicker_the_change_is_given_up_and_told(gcs, place, registry):
-    hasty, before = GcsRegistry(place.objects(), contending_seconds=1), place.read(SUMMARY)
-    with gcs.fault(412, method="POST"), pytest.raises(StepFailedError, match=r"replaced by others .* try again later"):
+def test_a_change_that_other_writers_always_overtake_fails(gcs, place, registry):
+    hasty, before = GcsRegistry(place.objects(), contention_seconds=1), place.read(SUMMARY)
+    with (
+        gcs.fault(412, method="POST"),
+        pytest.raises(StepFailedError, match=r"replaced by other writers .* try again later"),
+    ):
         hasty.add(entry(3))
     assert place.read(SUMMARY) == before
     with gcs.fault(412, times=3, method="POST"):
@@ -118,7 +121,7 @@ def test_when_others_are_always_quicker_the_change_is_given_up_and_told(gcs, pla
 @pytest.mark.parametrize(
     ("of", "step"), [(GcsRegistry, "read"), (BucketFolder, "generation")], ids=["after reading", "before reading"]
 )
-def test_a_change_that_comes_in_between_is_kept(place, registry, monkeypatch, of, step):
+def test_a_concurrent_change_is_kept(place, registry, monkeypatch, of, step):
     ours, others = getattr(of, step), [entry(7)]
 
     def slowly(*arguments: object) -> object:
@@ -132,13 +135,13 @@ def test_a_change_that_comes_in_between_is_kept(place, registry, monkeypatch, of
     assert [each.version for each in registry.read().models] == [1, 2, 7, 3]
 
 
-def test_a_service_that_tells_no_generation_is_never_written_to(place, registry, monkeypatch):
+def test_a_service_without_generations_is_never_written_to(place, registry, monkeypatch):
     from google.cloud.storage import Blob
 
     before = place.read(SUMMARY)
     with monkeypatch.context() as patch:
         patch.setattr(Blob, "generation", None)
-        with pytest.raises(BikeError, match="tells no generation"):
+        with pytest.raises(BikeError, match="returns no generation"):
             registry.add(entry(3))
     assert place.read(SUMMARY) == before
 

@@ -71,20 +71,20 @@ def test_a_portals_home_as_of_a_day_begins_the_months_before_that_day(folder, po
     assert claim_home(auto(folder, portal.url, source="paris", history_months=3), until).first_day == first
 
 
-def test_a_portal_that_was_asked_for_by_name_and_does_not_answer_makes_no_home(folder, deaf_address):
+def test_a_configured_portal_that_does_not_answer_creates_no_home(folder, deaf_address):
     with pytest.raises(SourceUnavailableError, match=f"{deaf_address} cannot be reached"):
         claim_home(auto(folder, deaf_address, source="paris", portal_attempts=1), UNTIL)
     assert not folder.exists()
 
 
-def test_a_portal_that_was_asked_for_by_name_and_has_nothing_makes_no_home(folder, serve_portal):
+def test_a_configured_portal_without_rows_creates_no_home(folder, serve_portal):
     empty = serve_portal(PublishedTable(FIELDS, ZONE), NOW)
     with pytest.raises(SourceUnavailableError, match=f"{empty.url} has no rows in {PORTAL_DATASET}"):
         claim_home(auto(folder, empty.url, source="paris"), UNTIL)
     assert not folder.exists()
 
 
-def test_a_new_home_for_days_to_come_is_outlined_as_of_yesterday(folder):
+def test_a_new_home_with_a_future_end_is_outlined_as_of_yesterday(folder):
     outlined = outline_home(simulated(folder), date(2999, 1, 1))
     assert outlined == outline_home(simulated(folder))
     assert outlined.first_day < yesterday(ZONE) < date(2999, 1, 1)
@@ -133,7 +133,7 @@ def test_auto_is_not_decided_while_a_home_is_only_outlined(folder, portal):
     assert not portal.requests
 
 
-def test_auto_is_the_portal_where_it_answers(folder, portal):
+def test_auto_chooses_the_portal_if_it_answers(folder, portal):
     home = claim_home(auto(folder, portal.url), UNTIL)
     assert (home.source, home.portal, home.dataset) == ("paris", portal.url, PORTAL_DATASET)
     assert (home.reason, home.seed) == (None, None)
@@ -142,17 +142,17 @@ def test_auto_is_the_portal_where_it_answers(folder, portal):
     assert "synthetic" not in describe_source(home)
 
 
-def test_auto_is_the_simulator_where_nobody_answers_and_says_why_for_good(folder, deaf_address):
+def test_auto_chooses_the_simulator_if_the_portal_does_not_answer_and_records_why(folder, deaf_address):
     home = claim_home(auto(folder, deaf_address, seed=5, simulator_counters=6), UNTIL)
     assert (home.source, home.portal, home.seed, home.counters, home.country) == ("simulator", None, 5, 6, "FR")
     assert f"{deaf_address} cannot be reached" in home.reason
-    for told in (describe_source(home), describe_source(recorded_home(Settings(home=folder)))):
-        assert "synthetic counts of 6 invented counters" in told
-        assert home.reason in told
+    for description in (describe_source(home), describe_source(recorded_home(Settings(home=folder)))):
+        assert "synthetic counts of 6 invented counters" in description
+        assert home.reason in description
 
 
 @pytest.mark.parametrize("fault", ["error_503", "html", "quota", "malformed_json", "reset"])
-def test_auto_is_the_simulator_where_the_portal_answers_with_something_else(folder, portal, fault):
+def test_auto_chooses_the_simulator_if_the_portals_answer_is_invalid(folder, portal, fault):
     portal.fail(fault, None)
     home = claim_home(auto(folder, portal.url), UNTIL)
     assert home.source == "simulator"
@@ -160,19 +160,19 @@ def test_auto_is_the_simulator_where_the_portal_answers_with_something_else(fold
     assert len(portal.requests) == 1, "auto is a question, not a siege"
 
 
-def test_auto_is_the_simulator_where_the_dataset_is_not_published(folder, portal):
+def test_auto_chooses_the_simulator_if_the_dataset_is_not_published(folder, portal):
     home = claim_home(auto(folder, portal.url).model_copy(update={"portal_dataset": "trees"}), UNTIL)
     assert home.source == "simulator"
     assert "has no dataset trees" in home.reason
 
 
-def test_auto_is_the_simulator_where_nothing_is_published(folder, serve_portal):
+def test_auto_chooses_the_simulator_if_nothing_is_published(folder, serve_portal):
     home = claim_home(auto(folder, serve_portal(PublishedTable(FIELDS, ZONE), NOW).url), UNTIL)
     assert home.source == "simulator"
     assert f"has no rows in {PORTAL_DATASET}" in home.reason
 
 
-def test_auto_does_not_wait_for_a_portal_that_keeps_silent(folder, portal, monkeypatch):
+def test_auto_does_not_wait_for_a_silent_portal(folder, portal, monkeypatch):
     monkeypatch.setattr(portal_module, "QUICK_SECONDS", 0.2)
     portal.fail("timeout", None)
     home = claim_home(auto(folder, portal.url), UNTIL)
@@ -211,7 +211,7 @@ def test_auto_keeps_what_the_home_was_made_for(folder, export):
     assert (home.source, home.file, home.first_day) == ("file", export, FIRST)
 
 
-def test_of_two_that_decide_at_once_the_first_is_followed(folder, portal, monkeypatch):
+def test_two_concurrent_claims_follow_the_first(folder, portal, monkeypatch):
     other = dataclasses.replace(outline_home(simulated(folder), UNTIL), reason="the portal did not answer the other")
     ask = Portal.newest_hour
 

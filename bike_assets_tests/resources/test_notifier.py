@@ -21,9 +21,9 @@ from bike_assets_tests.fake_discord import TAKEN, Answer, answer
 SECRETS = ("webhooks", "112233445566", "pass-word")
 PATH = "/api/webhooks/112233445566/pass-word"
 TIMEOUT = 1.0
-LONGEST = TIMEOUT + 2
+MAX_SECONDS = TIMEOUT + 2
 """Timeout and longest wait: no message takes longer, but for what a busy machine adds."""
-GENEROUS = LONGEST + 2
+GENEROUS = MAX_SECONDS + 2
 MESSAGE = failed_run("daily", "raw_counts", "BikeError: the portal is silent", "http://localhost:3000/runs/1")
 
 
@@ -58,7 +58,7 @@ def notifier(channel) -> Notifier:
 
 
 @pytest.fixture(autouse=True)
-def _nobody_sees_the_address(caplog, capfd):
+def _address_stays_secret(caplog, capfd):
     """Neither at the lowest level of any logger nor on a stream, in any of these tests."""
     for name in ("", "urllib3", "urllib3.connectionpool", "requests", "discord_webhook"):
         caplog.set_level(logging.DEBUG, name)
@@ -83,12 +83,12 @@ def test_a_message_arrives_as_an_embed(channel, notifier, caplog):
 
 
 def test_what_is_sent_holds_no_address(channel, notifier):
-    """Discord shows nobody the address, and neither does what it was sent."""
+    """Neither Discord's answers nor the sent messages contain the address."""
     notifier.send(MESSAGE)
     assert not [secret for secret in SECRETS if secret in json.dumps(channel.requests[0][2])]
 
 
-def test_how_much_it_matters_is_the_colour(channel, notifier):
+def test_the_severity_decides_the_colour(channel, notifier):
     for severity in Severity:
         notifier.send(Message("title", "text", severity))
     colours = [body["embeds"][0]["color"] for _, _, body in channel.requests]
@@ -96,7 +96,7 @@ def test_how_much_it_matters_is_the_colour(channel, notifier):
     assert all(colours)
 
 
-def test_a_link_that_discord_would_refuse_is_no_reason_to_refuse_the_message(channel, notifier):
+def test_a_message_with_a_link_that_discord_refuses_is_sent(channel, notifier):
     notifier.send(MESSAGE)
     assert not channel.embed.get("url")
 
@@ -134,13 +134,13 @@ def test_an_empty_value_is_a_dash_since_discord_refuses_it(channel, notifier):
     assert channel.embed["fields"][0]["value"] == "-"
 
 
-def test_no_content_is_an_answer_too(channel, notifier):
+def test_an_answer_without_content_is_a_success(channel, notifier):
     channel.answers = [answer(204, b"")]
     assert notifier.send(MESSAGE) is True
 
 
 @pytest.mark.parametrize(
-    ("reply", "said"),
+    ("reply", "reason"),
     [
         (GONE, "no such webhook (HTTP 404)"),
         (answer(404, PATH.encode()), "no such webhook (HTTP 404)"),
@@ -156,24 +156,24 @@ def test_no_content_is_an_answer_too(channel, notifier):
         (hang_up, "connection failed"),
     ],
 )
-def test_an_answer_that_takes_no_message_is_one_warning(channel, notifier, caplog, reply, said):
+def test_a_refused_message_is_one_warning(channel, notifier, caplog, reply, reason):
     channel.answers = [reply]
     assert notifier.send(MESSAGE) is False
     [line] = warnings_in(caplog)
-    assert said in line
+    assert reason in line
     assert "Run failed: daily" in line
     assert "\n" not in line
     assert len(channel.requests) == 1
 
 
-def test_a_redirect_that_loses_the_message_is_not_taken_for_an_arrival(channel, notifier, caplog):
+def test_a_redirect_that_loses_the_message_is_reported(channel, notifier, caplog):
     channel.answers = [answer(301, b"", Location=f"{channel.address}{PATH}"), TAKEN]
     assert notifier.send(MESSAGE) is False
     assert [method for method, _, _ in channel.requests] == ["POST", "GET"]
     assert "redirected" in warnings_in(caplog)[0]
 
 
-def test_after_the_wait_that_is_asked_for_the_message_is_sent_again(channel, notifier, caplog):
+def test_the_message_is_sent_again_after_the_requested_wait(channel, notifier, caplog):
     channel.answers = [wait(0.3), TAKEN]
     started = time.monotonic()
     assert notifier.send(MESSAGE) is True
@@ -183,7 +183,7 @@ def test_after_the_wait_that_is_asked_for_the_message_is_sent_again(channel, not
     assert warnings_in(caplog) == []
 
 
-def test_it_is_sent_again_only_once(channel, notifier, caplog):
+def test_the_message_is_sent_again_only_once(channel, notifier, caplog):
     channel.answers = [wait(0.05)]
     assert notifier.send(MESSAGE) is False
     assert len(channel.requests) == 2
@@ -195,7 +195,7 @@ def test_it_is_sent_again_only_once(channel, notifier, caplog):
     [wait(600), wait(2.5), wait(-1), wait("soon"), wait(float("nan")), answer(429, {}), answer(429, b"[]"),
      answer(429, b"<html>error code: 1015")],
 )  # fmt: skip
-def test_a_wait_that_is_too_long_or_not_told_is_not_waited_for(channel, notifier, caplog, reply):
+def test_the_message_is_not_sent_again_after_a_wait_that_is_too_long_or_unknown(channel, notifier, caplog, reply):
     channel.answers = [reply, TAKEN]
     started = time.monotonic()
     assert notifier.send(MESSAGE) is False
@@ -205,7 +205,7 @@ def test_a_wait_that_is_too_long_or_not_told_is_not_waited_for(channel, notifier
 
 
 @pytest.mark.parametrize("answers", [[be_slow], [drip], [wait(1.9), be_slow], [wait(1.9), drip]])
-def test_a_slow_answer_is_given_up(channel, notifier, caplog, answers):
+def test_a_slow_answer_is_abandoned(channel, notifier, caplog, answers):
     channel.answers = answers
     started = time.monotonic()
     assert notifier.send(MESSAGE) is False
@@ -217,7 +217,7 @@ def test_a_slow_answer_is_given_up(channel, notifier, caplog, answers):
 @pytest.mark.parametrize(
     "address", [None, "http://no-such-host.invalid", "http://127.0.0.1:99999", "http://[x", "http://a..b"]
 )
-def test_an_address_where_nobody_is_harms_nobody(deaf_address, caplog, address):
+def test_an_unreachable_address_is_one_warning(deaf_address, caplog, address):
     notifier = Notifier(SecretStr((address or deaf_address) + PATH), TIMEOUT)
     started = time.monotonic()
     assert notifier.send(MESSAGE) is False
@@ -226,7 +226,7 @@ def test_an_address_where_nobody_is_harms_nobody(deaf_address, caplog, address):
     assert "failed with" in line
 
 
-def test_a_machine_without_room_for_a_thread_is_one_warning(channel, notifier, caplog, monkeypatch):
+def test_a_thread_that_cannot_start_is_one_warning(channel, notifier, caplog, monkeypatch):
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
@@ -243,14 +243,14 @@ def test_without_a_webhook_the_message_is_a_line_of_the_log(caplog):
         assert part in record.getMessage()
 
 
-def test_a_bare_message_without_a_webhook_is_a_whole_line(caplog):
+def test_a_message_without_fields_is_a_complete_line(caplog):
     Notifier(None, TIMEOUT).send(Message("100% done", "It runs.", Severity.INFO))
     assert [(record.levelno, record.getMessage()) for record in caplog.records] == [
         (logging.INFO, "100% done. It runs.")
     ]
 
 
-def test_the_lines_of_others_stay_as_they_are(channel, notifier, caplog):
+def test_log_lines_of_other_threads_stay(channel, notifier, caplog):
     """What is dropped belongs to the message: a request of anybody else is logged as before."""
     notifier.send(MESSAGE)
     assert not [record for record in caplog.records if record.name.startswith("urllib3")]

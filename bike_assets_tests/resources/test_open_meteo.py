@@ -34,7 +34,7 @@ LASTING = {
     "malformed_json": "answer is not JSON",
     "html": "answer is not JSON",
 }
-"""What people are told when a fault does not pass."""
+"""The error message of each lasting fault."""
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def as_published(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def observed(first: date, last: date) -> pd.DataFrame:
-    """What the service should say of some days."""
+    """The weather that the service should return for some days."""
     return as_published(TRUTH.hours(first - DAY, last))
 
 
@@ -57,31 +57,31 @@ def client(archive: str, forecast: str | None = None, **changes: float) -> OpenM
     return OpenMeteo(archive, forecast or archive, latitude=48.8566, longitude=2.3522, **options)
 
 
-def test_what_was_is_every_hour_of_the_days_in_our_words(portal):
+def test_observed_weather_has_every_hour_of_the_days_in_our_columns(portal):
     rows = client(portal.url).observed(TODAY - 10 * DAY, TODAY - 4 * DAY)
     assert list(rows.columns) == ["at", *COLUMNS]
     assert str(rows["at"].dtype) == "datetime64[us, UTC]"
     pd.testing.assert_frame_equal(rows, observed(TODAY - 10 * DAY, TODAY - 4 * DAY))
 
 
-def test_what_is_not_known_yet_is_missing_and_still_a_number(portal):
+def test_unknown_values_are_missing_numbers(portal):
     rows = client(portal.url).observed(TODAY - DAY, TODAY)
     assert len(rows) == 48
     assert rows[COLUMNS].isna().all(axis=None)
     assert set(rows[COLUMNS].dtypes.astype(str)) == {"float64"}
 
 
-def test_a_forecast_has_the_same_form_and_the_newest_days_too(portal):
+def test_a_forecast_has_the_same_form_and_the_newest_days(portal):
     rows = client(portal.url).forecast(TODAY - DAY, TODAY + 3 * DAY)
     pd.testing.assert_frame_equal(rows, as_published(TRUTH.forecast(TODAY - 2 * DAY, TODAY + 3 * DAY, TODAY)))
 
 
-def test_the_two_have_addresses_of_their_own(portal, deaf_address):
+def test_archive_and_forecast_have_their_own_addresses(portal, deaf_address):
     assert len(client(portal.url, deaf_address).observed(TODAY - 5 * DAY, TODAY - 5 * DAY)) == 24
     assert len(client(deaf_address, portal.url).forecast(TODAY, TODAY)) == 24
 
 
-def test_the_request_is_that_of_the_documented_protocol(portal):
+def test_the_request_follows_the_documented_protocol(portal):
     client(portal.url).observed(TODAY - 5 * DAY, TODAY - 4 * DAY)
     path, parameters, _ = portal.requests[-1]
     assert path == "/v1/archive"
@@ -97,7 +97,7 @@ def test_the_request_is_that_of_the_documented_protocol(portal):
 
 
 @pytest.mark.parametrize(("days", "requests"), [(1, 1), (92, 1), (93, 2), (184, 2), (400, 5)])
-def test_a_long_range_is_asked_for_in_parts_of_92_days_without_seams(portal, days, requests):
+def test_a_long_range_is_requested_in_parts_of_92_days_without_gaps(portal, days, requests):
     first = TODAY - 500 * DAY
     last = first + (days - 1) * DAY
     rows = client(portal.url).observed(first, last)
@@ -109,13 +109,13 @@ def test_a_long_range_is_asked_for_in_parts_of_92_days_without_seams(portal, day
     assert all((end - start).days < 92 for start, end in asked)
 
 
-def test_a_range_without_days_is_a_mistake(portal):
+def test_a_range_without_days_is_an_error(portal):
     with pytest.raises(ValueError, match="weather from"):
         client(portal.url).observed(TODAY, TODAY - DAY)
 
 
 @pytest.mark.parametrize("fault", sorted(set(LASTING) - {"quota"}))
-def test_a_fault_that_passes_leaves_the_weather_whole(portal, fault):
+def test_the_weather_is_complete_after_a_passing_fault(portal, fault):
     portal.fail(fault, times=1)
     rows = client(portal.url, timeout_seconds=0.3).observed(TODAY - 5 * DAY, TODAY - 5 * DAY)
     pd.testing.assert_frame_equal(rows, observed(TODAY - 5 * DAY, TODAY - 5 * DAY))
@@ -123,23 +123,25 @@ def test_a_fault_that_passes_leaves_the_weather_whole(portal, fault):
 
 
 @pytest.mark.parametrize("fault", sorted(name for name, fault in BY_NAME.items() if "weather" in fault.endpoints))
-def test_a_fault_that_does_not_pass_is_an_error_in_one_plain_sentence_after_bounded_tries(portal, fault):
+def test_a_lasting_fault_is_an_error_of_one_sentence_after_limited_attempts(portal, fault):
     portal.fail(fault, times=None)
-    with pytest.raises((SourceUnavailableError, UnreliableAnswerError), match=LASTING[fault]) as told:
+    with pytest.raises((SourceUnavailableError, UnreliableAnswerError), match=LASTING[fault]) as failure:
         client(portal.url, timeout_seconds=0.3).forecast(TODAY, TODAY)
-    assert portal.url in str(told.value)
-    assert "\n" not in str(told.value)
+    assert portal.url in str(failure.value)
+    assert "\n" not in str(failure.value)
     assert len(portal.requests) == (1 if fault == "quota" else 3)
 
 
-def test_a_refusal_is_told_with_its_reason_and_never_asked_again(portal):
-    with pytest.raises(SourceUnavailableError, match=r"HTTP 400: Parameter 'end_date' is out of allowed range") as told:
+def test_a_refusal_is_reported_with_its_reason_and_not_retried(portal):
+    with pytest.raises(
+        SourceUnavailableError, match=r"HTTP 400: Parameter 'end_date' is out of allowed range"
+    ) as failure:
         client(portal.url).forecast(TODAY, TODAY + 40 * DAY)
-    assert portal.url in str(told.value)
+    assert portal.url in str(failure.value)
     assert len(portal.requests) == 1
 
 
-def test_a_service_that_is_not_there_is_named(deaf_address):
+def test_an_unreachable_service_is_named(deaf_address):
     with pytest.raises(SourceUnavailableError, match=f"{deaf_address} cannot be reached"):
         client(deaf_address).observed(TODAY, TODAY)
     with pytest.raises(SourceUnavailableError, match=r"http://weather\.invalid cannot be reached: the name does not"):
@@ -165,7 +167,7 @@ def test_whole_numbers_and_nulls_are_numbers(serve_answer):
     assert rows["cloud"].dtype == rows["rain"].dtype == "float64"
 
 
-def test_an_answer_that_drips_for_ever_is_given_up(serve_answer):
+def test_an_endless_slow_answer_fails(serve_answer):
     dripping = client(serve_answer(sound_answer(), seconds=0.01), timeout_seconds=0.05, attempts=1)
     began = time.monotonic()
     with pytest.raises(SourceUnavailableError, match="did not answer in time"):
@@ -196,10 +198,10 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("content", "told"), BAD)
-def test_an_answer_that_is_not_what_was_asked_for_is_refused_in_one_plain_sentence(serve_answer, content, told):
+@pytest.mark.parametrize(("content", "message"), BAD)
+def test_an_answer_that_does_not_match_the_request_is_refused_in_one_sentence(serve_answer, content, message):
     address = serve_answer(content)
-    with pytest.raises(UnreliableAnswerError, match=told) as refused:
+    with pytest.raises(UnreliableAnswerError, match=message) as refused:
         client(address, attempts=2).observed(TODAY, TODAY)
     assert isinstance(refused.value, BikeError)
     assert str(refused.value).startswith(address)

@@ -1,4 +1,4 @@
-"""Every question of the platform that names a partitioned table says which partitions it is about.
+"""Every query of the platform over a partitioned table has a bound on the partitions.
 
 BigQuery refuses any other, as it bills for all that a statement reads.
 """
@@ -55,19 +55,19 @@ def _bounded(table: exp.Table, name: str) -> bool:
 ASKED = [(place, sql) for place, sql in statements() if any(name in sql for name in PARTITIONED)]
 
 
-def test_the_questions_are_found():
+def test_the_queries_are_found():
     assert len(ASKED) > 15
     assert {place.split("/")[0] for place, _ in ASKED} == {"bike_assets"}
 
 
 @pytest.mark.parametrize(("place", "sql"), ASKED, ids=[place for place, _ in ASKED])
-def test_a_question_says_which_days_it_is_about(place, sql):
+def test_a_query_has_a_bound_on_the_partitions(place, sql):
     assert unbounded(sql) == [], place
 
 
 @pytest.mark.parametrize("whole", [(), (date(2025, 1, 2),)], ids=["some rows", "whole days"])
 @pytest.mark.parametrize("table", [table for table in TABLES if table.partition], ids=lambda table: table.full_name)
-def test_a_write_says_which_days_it_is_about(table, whole):
+def test_a_merge_has_a_bound_on_the_partitions(table, whole):
     made = MergeStatements(table, table.full_name, "staging.rows", (date(2025, 1, 1), date(2025, 1, 3)), whole)
     assert unbounded(made.statuses) == []
     assert unbounded(made.withdrawn) == []
@@ -91,5 +91,5 @@ def test_a_write_says_which_days_it_is_about(table, whole):
         "SELECT * FROM (SELECT * FROM bike_traffic_raw.weather) WHERE day = @day",
     ],
 )
-def test_what_does_not_bound_is_told(sql):
+def test_a_missing_bound_is_found(sql):
     assert unbounded(sql) == ["bike_traffic_raw.weather"]

@@ -37,7 +37,7 @@ LASTING = {
     "wrong_total_count": "its export ended after",
     "missing_field": "lacks coordinates",
 }
-"""What people are told when a fault does not pass."""
+"""The error message of each lasting fault."""
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def as_published(answer, fields: PortalFields) -> pd.DataFrame:
     return rows.sort_values(["counted_at", "counter_id"]).reset_index(drop=True)
 
 
-def test_a_range_is_read_whole_in_two_requests(settings, portal):
+def test_a_range_is_read_completely_in_two_requests(settings, portal):
     answer = client(settings, portal).rows(START, END)
     published = city_rows()
     assert answer.total == answer.table.num_rows == len(published)
@@ -73,7 +73,7 @@ def test_a_range_is_read_whole_in_two_requests(settings, portal):
     assert [path.rpartition("/")[2] for path, _, _ in portal.requests] == ["records", "parquet"]
 
 
-def test_only_the_fields_that_are_needed_are_asked_for_and_in_utc(settings, portal):
+def test_only_the_needed_fields_are_requested_in_utc(settings, portal):
     client(settings, portal).rows(START, END)
     _, parameters, _ = portal.requests[-1]
     assert set(parameters["select"].split(",")) == set(settings.portal_fields.by_column.values())
@@ -90,13 +90,13 @@ def test_a_range_without_rows_is_empty_and_no_error(settings, portal):
     assert (answer.total, answer.table.num_rows) == (0, 0)
 
 
-def test_the_time_of_reading_is_the_portals_own(settings, portal):
+def test_the_portals_clock_gives_the_time_of_reading(settings, portal):
     read_at = client(settings, portal).rows(START, END).read_at
     assert abs(read_at - NOW) < timedelta(minutes=5)
 
 
 @pytest.mark.parametrize(("fault", "on"), PASSING)
-def test_a_fault_that_passes_leaves_the_answer_whole(settings, portal, fault, on):
+def test_the_answer_is_complete_after_a_passing_fault(settings, portal, fault, on):
     portal.fail(fault, times=1, on=on)
     answer = client(settings, portal, portal_timeout_seconds=0.3).rows(START, END)
     distinct = answer.table.group_by(answer.table.column_names).aggregate([]).num_rows
@@ -104,14 +104,14 @@ def test_a_fault_that_passes_leaves_the_answer_whole(settings, portal, fault, on
 
 
 @pytest.mark.parametrize("fault", sorted(LASTING))
-def test_a_fault_that_does_not_pass_is_an_error_in_plain_words(settings, portal, fault):
+def test_a_lasting_fault_is_an_error_with_a_clear_message(settings, portal, fault):
     portal.fail(fault, times=None)
     patient = client(settings, portal, portal_timeout_seconds=0.3, portal_attempts=2, portal_quota_wait_seconds=0)
     with pytest.raises((SourceUnavailableError, UnreliableAnswerError), match=LASTING[fault]):
         patient.rows(START, END)
 
 
-def test_rows_in_the_place_of_others_are_never_taken_for_all(settings, portal):
+def test_an_export_with_replaced_rows_is_refused(settings, portal):
     portal.fail("replaced_rows", times=1, on="exports")
     assert client(settings, portal).rows(START, END).table.num_rows == len(city_rows())
     portal.fail("replaced_rows", times=None, on="exports")
@@ -120,7 +120,7 @@ def test_rows_in_the_place_of_others_are_never_taken_for_all(settings, portal):
 
 
 @pytest.mark.parametrize("change", [{}, {"counter_id": None, "counter_name": 'rue de "l\'Orme"'}, {"counter_id": None}])
-def test_rows_that_are_really_published_twice_are_believed(settings, change):
+def test_rows_that_the_portal_has_twice_are_accepted(settings, change):
     rows = city_rows()
     twice = rows.iloc[:3].assign(**change)
     with serving(pd.concat([rows, twice, twice]), settings) as (portal, _):
@@ -128,7 +128,7 @@ def test_rows_that_are_really_published_twice_are_believed(settings, change):
     assert answer.table.num_rows == answer.total == len(rows) + 6
 
 
-def test_rows_of_hours_that_were_not_asked_for_are_refused(settings, portal):
+def test_rows_of_other_hours_are_refused(settings, portal):
     """A server that does not heed the condition gives everything."""
     heedless = client(settings, portal)
     get = heedless._get
@@ -137,27 +137,27 @@ def test_rows_of_hours_that_were_not_asked_for_are_refused(settings, portal):
         heedless.rows(START, START + timedelta(hours=5))
 
 
-def test_a_wrong_total_count_that_is_too_low_loses_nothing(settings, portal):
+def test_a_too_low_total_count_loses_no_row(settings, portal):
     portal.fail("low_total_count", times=None)
     assert client(settings, portal).rows(START, END).table.num_rows == len(city_rows())
 
 
-def test_no_more_is_asked_than_the_attempts_allow(settings, portal):
+def test_the_number_of_requests_is_limited_by_the_attempts(settings, portal):
     portal.fail("error_500", times=None)
     with pytest.raises(SourceUnavailableError):
         client(settings, portal, portal_attempts=4).rows(START, END)
     assert len(portal.requests) == 4
 
 
-def test_each_try_is_told_with_its_cause(settings, portal, caplog):
+def test_each_retry_is_logged_with_its_cause(settings, portal, caplog):
     portal.fail("error_503", times=1)
     with caplog.at_level(logging.WARNING):
         client(settings, portal).rows(START, END)
     assert "failed with HTTP 503" in caplog.text
-    assert "Another try follows" in caplog.text
+    assert "The next attempt follows" in caplog.text
 
 
-def test_a_quota_that_is_reset_soon_is_waited_for(settings):
+def test_the_client_waits_for_a_quota_that_is_reset_soon(settings):
     almost_midnight = datetime(2025, 4, 2, 23, 59, 59, tzinfo=UTC)
     with serving(city_rows(), settings, now=almost_midnight, daily_quota=2) as (portal, _):
         httpx.get(portal.url, timeout=60)
@@ -166,7 +166,7 @@ def test_a_quota_that_is_reset_soon_is_waited_for(settings):
         assert [status for _, _, status in portal.requests] == [404, 200, 429, 200, 200]
 
 
-def test_a_quota_that_is_reset_tomorrow_stops_at_once_and_says_when(settings, portal):
+def test_a_quota_that_is_reset_tomorrow_fails_at_once_with_the_time(settings, portal):
     portal.fail("quota", times=None)
     with pytest.raises(SourceUnavailableError, match=r"Too many requests.*it is reset in [\d,]+ s"):
         client(settings, portal).rows(START, END)
@@ -184,19 +184,19 @@ def test_another_dataset_is_named(settings, portal):
         client(settings, portal, portal_dataset="elsewhere").rows(START, END)
 
 
-def test_the_second_address_is_asked_where_the_first_does_not_resolve(settings, portal):
+def test_the_second_address_is_used_if_the_first_does_not_resolve(settings, portal):
     both = f"http://nowhere.invalid {portal.url}"
     assert client(settings, portal, portal_url=both).rows(START, END).total == len(city_rows())
 
 
-def test_an_address_that_resolves_and_fails_is_not_given_up_for_another(settings, portal):
+def test_a_failing_address_that_resolves_is_not_replaced_by_another(settings, portal):
     portal.fail("error_500", times=None)
     both = f"{portal.url} http://nowhere.invalid"
     with pytest.raises(SourceUnavailableError, match="HTTP 500"):
         client(settings, portal, portal_url=both).rows(START, END)
 
 
-def test_a_portal_that_is_not_there_is_named(settings):
+def test_an_unreachable_portal_is_named(settings):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
@@ -204,20 +204,20 @@ def test_a_portal_that_is_not_there_is_named(settings):
             Portal(settings.model_copy(update={"portal_url": url})).rows(START, END)
 
 
-def test_all_addresses_are_named_where_the_last_cannot_be_reached_either(settings, deaf_address):
+def test_all_addresses_are_named_if_none_can_be_reached(settings, deaf_address):
     both = settings.model_copy(update={"portal_url": f"http://nowhere.invalid {deaf_address}"})
     with pytest.raises(SourceUnavailableError, match=rf"nowhere\.invalid and {deaf_address} cannot be reached"):
         Portal(both).rows(START, END)
 
 
-def test_the_key_is_sent_and_never_told(settings, portal, caplog):
+def test_the_key_is_sent_and_never_logged(settings, portal, caplog):
     from pydantic import SecretStr
 
     portal.fail("error_500", times=None)
     keyed = client(settings, portal, portal_api_key=SecretStr("s3cret"))
-    with caplog.at_level(logging.DEBUG), pytest.raises(SourceUnavailableError) as told:
+    with caplog.at_level(logging.DEBUG), pytest.raises(SourceUnavailableError) as failure:
         keyed.rows(START, END)
-    assert "s3cret" not in caplog.text + str(told.value)
+    assert "s3cret" not in caplog.text + str(failure.value)
     assert keyed._client().headers["authorization"] == "Apikey s3cret"
 
 
@@ -225,19 +225,19 @@ def test_the_newest_hour_is_the_last_that_is_published(settings, portal):
     assert client(settings, portal).newest_hour() == END - timedelta(hours=1)
 
 
-def test_there_is_no_newest_hour_where_nothing_is_published(settings):
+def test_there_is_no_newest_hour_if_nothing_is_published(settings):
     with PortalSimulator(PublishedTable(settings.portal_fields, "Europe/Paris"), settings.portal_dataset) as portal:
         assert client(settings, portal).newest_hour() is None
 
 
-def test_a_quick_question_is_put_once(settings, portal):
+def test_a_quick_request_is_sent_once(settings, portal):
     portal.fail("error_503", times=None)
     with pytest.raises(SourceUnavailableError):
         client(settings, portal).newest_hour(quickly=True)
     assert len(portal.requests) == 1
 
 
-def test_a_range_far_beyond_ten_thousand_rows_is_whole(settings):
+def test_a_range_far_beyond_ten_thousand_rows_is_complete(settings):
     rows = city_rows(LAST - timedelta(days=40), LAST, counters=20)
     with serving(rows, settings) as (portal, _):
         answer = client(settings, portal).rows(START - timedelta(days=60), END)
@@ -245,7 +245,7 @@ def test_a_range_far_beyond_ten_thousand_rows_is_whole(settings):
     assert answer.table.num_rows == len(rows)
 
 
-def test_the_server_that_is_asked_speaks_as_the_portal_does(portal):
+def test_the_simulator_answers_as_the_portal_does(portal):
     """The client is only as good as the server it is tried against: the documented envelope and refusal."""
     path = "/api/explore/v2.1/catalog/datasets/comptage-velo-donnees-compteurs/records"
     assert httpx.get(portal.url + path, params={"limit": 0}, timeout=60).json() == {

@@ -49,7 +49,7 @@ def test_a_share_of_the_hours_is_drawn_by_their_digest(filled):
     assert hours_of(drawn) < hours_of(read_features(filled, [JANUARY], [], share=0.5))
 
 
-def test_what_is_drawn_does_not_depend_on_what_else_is_asked(filled):
+def test_the_drawn_hours_do_not_depend_on_the_rest_of_the_query(filled):
     first, last = JANUARY.chunks(3)
     parts = read_features(filled, [first, last], [], share=0.5)
     assert hours_of(parts) == hours_of(read_features(filled, [JANUARY], [], share=0.5))

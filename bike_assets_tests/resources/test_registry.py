@@ -47,7 +47,7 @@ def with_versions(registry: Registry, count: int) -> Registry:
     return registry
 
 
-def test_before_the_first_training_it_is_empty_and_reading_writes_nothing(place, registry):
+def test_a_new_registry_is_empty_and_reading_writes_nothing(place, registry):
     summary = registry.read()
     assert (summary.models, summary.champion, summary.first_champion) == ([], None, None)
     assert registry.state() == ()
@@ -134,7 +134,7 @@ def test_an_unknown_version_is_refused_and_the_champion_stays(registry):
 
 @given(versions=st.lists(st.integers(1, 4), min_size=1, max_size=8))
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_is_promoted_there_is_one_champion_and_nothing_is_lost(make_place, versions):
+def test_any_sequence_of_promotions_has_one_champion_and_loses_nothing(make_place, versions):
     registry = with_versions(make_place().registry(), 4)
     for day, version in enumerate(versions, start=1):
         registry.promote(version, f"2025-03-{day:02}")
@@ -146,8 +146,8 @@ def test_whatever_is_promoted_there_is_one_champion_and_nothing_is_lost(make_pla
         assert kept == added
 
 
-def read_all_the_time(place: Place, ready, stop, seen) -> None:
-    """Read summary.json until told to stop; send how often, or what was wrong."""
+def read_until_stopped(place: Place, ready, stop, seen) -> None:
+    """Read summary.json until it is stopped; send how often, or what was wrong."""
     champions: list[int] = []
     try:
         while not stop.is_set():
@@ -174,7 +174,7 @@ def test_a_reader_never_sees_a_broken_summary_while_it_is_replaced(place, regist
     with_versions(registry, 5).promote(1, "2025-03-31")
     spawn = multiprocessing.get_context("spawn")
     ready, stop, seen = spawn.Event(), spawn.Event(), spawn.Queue()
-    reader = spawn.Process(target=read_all_the_time, args=(place, ready, stop, seen))
+    reader = spawn.Process(target=read_until_stopped, args=(place, ready, stop, seen))
     reader.start()
     try:
         assert ready.wait(DEADLINE_SECONDS)
@@ -191,7 +191,7 @@ def test_a_reader_never_sees_a_broken_summary_while_it_is_replaced(place, regist
     assert place.names() == [SUMMARY]
 
 
-def test_of_two_hundred_versions_that_four_processes_add_none_is_lost(place, registry):
+def test_four_processes_add_two_hundred_versions_and_lose_none(place, registry):
     spawn = multiprocessing.get_context("spawn")
     workers = [spawn.Process(target=add_and_promote, args=(place, first)) for first in (1, 101, 201, 301)]
     for worker in workers:
@@ -213,7 +213,7 @@ def test_of_two_hundred_versions_that_four_processes_add_none_is_lost(place, reg
     [b"", b'{"models": [', b"\xff\xfe", b'{"models": [{"version": 1}]}', b'{"models": [], "champion": 1}'],
     ids=["empty", "cut", "no text", "fields missing", "fields of another program"],
 )
-def test_a_summary_that_is_none_is_named_and_never_replaced(place, registry, content):
+def test_an_invalid_summary_is_named_and_never_replaced(place, registry, content):
     with_versions(registry, 1)
     place.write(SUMMARY, content)
     for act in (registry.read, lambda: registry.add(entry(2)), lambda: registry.promote(1, "2025-03-31")):
@@ -224,7 +224,7 @@ def test_a_summary_that_is_none_is_named_and_never_replaced(place, registry, con
     assert place.read(SUMMARY) == content
 
 
-def test_people_can_read_the_summary(place, registry):
+def test_the_summary_is_readable_json(place, registry):
     with_versions(registry, 1).promote(1, "2025-03-31")
     text = place.read(SUMMARY).decode()
     assert text.count("\n") > 10
@@ -248,26 +248,26 @@ def test_the_loaded_model_is_the_registered_one(place, registry, trained, rows, 
 def test_the_same_file_is_stored_once(place, registry, trained):
     first = registry.write_model("gradient_boosting", trained.onnx, trained.sha256)
     assert place.read(first) == trained.onnx
-    place.write(first, b"told apart")
+    place.write(first, b"changed")
     assert registry.write_model("gradient_boosting", trained.onnx, trained.sha256) == first
-    assert place.read(first) == b"told apart"
+    assert place.read(first) == b"changed"
 
 
-def test_a_file_that_was_changed_is_not_served(place, registry, trained):
+def test_a_changed_model_file_is_not_served(place, registry, trained):
     made = registered(registry, trained)
     place.write(made.model_file, place.read(made.model_file)[:-1] + b"!")
     with pytest.raises(BikeError, match=r"version 1 cannot be served from .*not what was registered"):
         registry.load(made)
 
 
-def test_a_file_that_is_gone_is_named(place, registry, trained):
+def test_a_missing_file_is_named(place, registry, trained):
     made = registered(registry, trained)
     place.remove(made.model_file)
     with pytest.raises(BikeError, match=r"version 1 cannot be served from .*\.onnx"):
         registry.load(made)
 
 
-def test_the_champions_card_has_what_status_and_api_tell():
+def test_the_champions_card_has_what_status_and_api_show():
     assert champion_card(entry(3, is_champion=True, promoted_on="2025-03-31")) == {
         "family": "gradient_boosting",
         "version": 3,

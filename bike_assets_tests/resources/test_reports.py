@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from bike_assets.resources.reports import KEPT, DriftReports, report_name
+from bike_assets.resources.reports import MAX_REPORTS, DriftReports, report_name
 from bike_assets_tests.resources.places import Place
 
 API = "http://127.0.0.1:8000"
@@ -33,7 +33,7 @@ def fill(place: Place, days: int) -> None:
         place.write(report_name(FIRST + timedelta(days=number)), b"report")
 
 
-def test_a_report_whose_answer_got_lost_is_there(place, reports, monkeypatch):
+def test_a_report_is_stored_once_although_the_answer_got_lost(place, reports, monkeypatch):
     write_one(reports, FIRST)
     # What a client finds that repeats a write: the report that it stored itself, with another generation.
     monkeypatch.setattr("bike_assets.resources.gcs.BucketFolder.generation", lambda *_: None)
@@ -48,28 +48,28 @@ def test_a_day_has_one_report(place, reports):
     assert reports.read("drift-2025-01-01.html") == b"again"
 
 
-def test_the_oldest_make_room_for_the_newest(place, reports):
-    for number in range(KEPT + 3):
+def test_the_oldest_reports_are_deleted_for_the_newest(place, reports):
+    for number in range(MAX_REPORTS + 3):
         write_one(reports, FIRST + timedelta(days=number))
-    assert place.names() == [report_name(FIRST + timedelta(days=number)) for number in range(3, KEPT + 3)]
+    assert place.names() == [report_name(FIRST + timedelta(days=number)) for number in range(3, MAX_REPORTS + 3)]
 
 
-def test_the_first_thirty_all_stay(place, reports):
-    fill(place, KEPT)
+def test_the_first_thirty_reports_stay(place, reports):
+    fill(place, MAX_REPORTS)
     write_one(reports, FIRST, "again")
-    assert len(place.names()) == KEPT == 30
+    assert len(place.names()) == MAX_REPORTS == 30
     assert reports.read(report_name(FIRST)) == b"again"
 
 
-def test_an_old_day_that_is_made_again_has_its_report(place, reports):
-    fill(place, KEPT + 15)
+def test_a_new_report_of_an_old_day_stays(place, reports):
+    fill(place, MAX_REPORTS + 15)
     place.remove(report_name(FIRST))
     write_one(reports, FIRST, "made again")
     assert reports.metadata(FIRST, API)
-    assert len(place.names()) == KEPT
+    assert len(place.names()) == MAX_REPORTS
 
 
-def test_a_report_that_could_not_be_finished_leaves_the_one_before(place, reports):
+def test_an_unfinished_report_leaves_the_old_one(place, reports):
     write_one(reports, FIRST)
     with pytest.raises(ZeroDivisionError):
         write_half_of(reports, FIRST)
@@ -84,16 +84,16 @@ def test_a_day_without_enough_rows_leaves_no_report(place, reports):
     assert reports.metadata(FIRST, API) == {}
 
 
-def test_what_else_lies_there_is_left_alone_and_not_given_out(place, reports):
+def test_other_files_are_neither_deleted_nor_returned(place, reports):
     place.write("a-note.html", b"mine")
-    fill(place, KEPT + 5)
+    fill(place, MAX_REPORTS + 5)
     write_one(reports, FIRST + timedelta(days=60))
     assert place.read("a-note.html") == b"mine"
     assert reports.read("a-note.html") is None
     assert reports.read("../summary.json") is None
 
 
-def test_metadata_lead_to_a_report_that_is_there(place, reports):
+def test_metadata_link_to_an_existing_report(place, reports):
     write_one(reports, FIRST)
     metadata = reports.metadata(FIRST, API)
     assert metadata["report"].value == f"{API}/reports/drift-2025-01-01.html"
@@ -101,9 +101,9 @@ def test_metadata_lead_to_a_report_that_is_there(place, reports):
     assert reports.metadata(FIRST + timedelta(days=1), API) == {}
 
 
-def test_asking_for_the_metadata_of_a_day_without_a_report_removes_none(place, reports):
+def test_reading_the_metadata_of_a_day_without_a_report_deletes_none(place, reports):
     assert reports.metadata(FIRST, API) == {}
     assert place.names() == []
-    fill(place, KEPT)
-    assert reports.metadata(FIRST + timedelta(days=KEPT + 1), API) == {}
-    assert len(place.names()) == KEPT
+    fill(place, MAX_REPORTS)
+    assert reports.metadata(FIRST + timedelta(days=MAX_REPORTS + 1), API) == {}
+    assert len(place.names()) == MAX_REPORTS

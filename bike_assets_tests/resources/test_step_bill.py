@@ -16,7 +16,7 @@ class Billed:
 
     def ask(self, bytes_billed: int) -> None:
         before, self.billed = self.billed, self.billed + bytes_billed
-        self.step_bill.tell(before, self.billed)
+        self.step_bill.record(before, self.billed)
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def warehouse() -> Billed:
     return Billed()
 
 
-def test_each_asset_says_what_its_own_step_was_billed_also_by_threads_of_it(warehouse):
+def test_each_asset_records_the_bill_of_its_own_step_and_its_threads(warehouse):
     @dg.asset
     def first() -> None:
         warehouse.ask(10)
@@ -44,18 +44,18 @@ def test_each_asset_says_what_its_own_step_was_billed_also_by_threads_of_it(ware
     warehouse.ask(1000)
     for _ in range(2):
         result = dg.materialize([first, second, asks_nothing])
-        told = {
+        metadata = {
             event.asset_key.to_user_string(): {
                 name: value.value for name, value in event.materialization.metadata.items()
             }
             for event in result.get_asset_materialization_events()
         }
-        assert told["first"] == {BYTES_BILLED: 35}
-        assert told["second"] == {BYTES_BILLED: 7, "rows": 3}
-        assert BYTES_BILLED not in told["asks_nothing"]
+        assert metadata["first"] == {BYTES_BILLED: 35}
+        assert metadata["second"] == {BYTES_BILLED: 7, "rows": 3}
+        assert BYTES_BILLED not in metadata["asks_nothing"]
 
 
-def test_checks_and_plain_jobs_may_ask_as_well(warehouse):
+def test_checks_and_plain_jobs_may_query_as_well(warehouse):
     @dg.asset
     def counted() -> None: ...
 

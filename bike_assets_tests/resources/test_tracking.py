@@ -121,7 +121,7 @@ def test_every_family_and_every_training_is_a_version_of_the_one_model(tracking,
     assert client.get_model_version(MODEL, "2").tags["family"] == "blend"
 
 
-def test_a_run_that_was_begun_and_not_finished_is_taken_up(tracking, client, trained):
+def test_an_unfinished_run_is_continued(tracking, client, trained):
     experiment = client.create_experiment(EXPERIMENT, tracking.artifacts)
     begun = client.create_run(experiment, tags={FINGERPRINT: "first"})
     client.log_param(begun.info.run_id, "iterations", "8")
@@ -134,7 +134,7 @@ def test_a_run_that_was_begun_and_not_finished_is_taken_up(tracking, client, tra
     assert client.get_model_version(MODEL, str(version)).run_id == run_id
 
 
-def test_another_trainings_begun_run_is_left_alone(tracking, client, trained):
+def test_another_trainings_unfinished_run_stays_unchanged(tracking, client, trained):
     experiment = client.create_experiment(EXPERIMENT, tracking.artifacts)
     begun = client.create_run(experiment, tags={FINGERPRINT: "another"})
     run_id, _ = record(tracking, trained)
@@ -142,10 +142,10 @@ def test_another_trainings_begun_run_is_left_alone(tracking, client, trained):
     assert client.get_run(begun.info.run_id).info.status == "RUNNING"
 
 
-def test_the_alias_follows_and_says_whether_it_moved(tracking, client, trained):
+def test_setting_the_alias_returns_whether_it_changed(tracking, client, trained):
     for fingerprint in ("first", "second"):
         record(tracking, trained, identity(fingerprint))
-    assert [tracking.let_alias_name(CHAMPION, version) for version in (1, 1, 2, 2, 1)] == [
+    assert [tracking.set_alias(CHAMPION, version) for version in (1, 1, 2, 2, 1)] == [
         True,
         False,
         True,
@@ -155,25 +155,25 @@ def test_the_alias_follows_and_says_whether_it_moved(tracking, client, trained):
     assert int(client.get_model_version_by_alias(MODEL, CHAMPION).version) == 1
 
 
-def test_an_alias_that_somebody_removed_is_set_again(tracking, client, trained):
+def test_a_removed_alias_is_set_again(tracking, client, trained):
     record(tracking, trained)
-    tracking.let_alias_name(CHAMPION, 1)
+    tracking.set_alias(CHAMPION, 1)
     client.delete_registered_model_alias(MODEL, CHAMPION)
-    assert tracking.let_alias_name(CHAMPION, 1)
+    assert tracking.set_alias(CHAMPION, 1)
     assert int(client.get_model_version_by_alias(MODEL, CHAMPION).version) == 1
 
 
 def test_the_alias_cannot_follow_a_version_that_mlflow_does_not_have(tracking, client, trained):
     record(tracking, trained)
-    tracking.let_alias_name(CHAMPION, 1)
+    tracking.set_alias(CHAMPION, 1)
     with pytest.raises(MlflowException, match="not found"):
-        tracking.let_alias_name(CHAMPION, 9)
+        tracking.set_alias(CHAMPION, 9)
     assert int(client.get_model_version_by_alias(MODEL, CHAMPION).version) == 1
 
 
 def test_the_logged_model_predicts_what_the_served_file_predicts(tracking, trained, served, rows):
     record(tracking, trained)
-    tracking.let_alias_name(CHAMPION, 1)
+    tracking.set_alias(CHAMPION, 1)
     mlflow.set_tracking_uri(tracking.uri)
     loaded = mlflow.pyfunc.load_model(f"models:/{MODEL}@{CHAMPION}")
     base = rows[SEASONAL].to_numpy(dtype=np.float32)[:, None]
@@ -193,7 +193,7 @@ def test_the_logged_model_refuses_inputs_of_another_width(tracking, trained, row
         loaded.predict({"features": features[:, 1:], "base": features[:, :1]})
 
 
-def test_everything_that_is_kept_lies_below_the_folder(tracking, client, trained, tmp_path, monkeypatch):
+def test_everything_is_stored_below_the_folder(tracking, client, trained, tmp_path, monkeypatch):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
@@ -205,7 +205,7 @@ def test_everything_that_is_kept_lies_below_the_folder(tracking, client, trained
     assert not list(elsewhere.iterdir())
 
 
-def test_a_run_is_open_while_it_is_trained_and_a_failure_is_written_down(tracking, client, trained):
+def test_a_run_is_open_during_the_training_and_a_failure_is_recorded(tracking, client, trained):
     run_id = tracking.begin(identity())
     assert client.get_run(run_id).info.status == "RUNNING"
     tracking.end_run("FAILED")
@@ -216,9 +216,9 @@ def test_a_run_is_open_while_it_is_trained_and_a_failure_is_written_down(trackin
     assert client.get_run(run_id).info.status == "FINISHED"
 
 
-def test_an_alias_that_names_nothing_any_more_is_removed_once(tracking, client, trained):
+def test_an_alias_without_a_version_is_removed_once(tracking, client, trained):
     record(tracking, trained)
-    assert [tracking.let_alias_name(CHALLENGER, version) for version in (None, 1, None, None)] == [
+    assert [tracking.set_alias(CHALLENGER, version) for version in (None, 1, None, None)] == [
         False,
         True,
         True,
@@ -227,7 +227,7 @@ def test_an_alias_that_names_nothing_any_more_is_removed_once(tracking, client, 
     assert client.get_registered_model(MODEL).aliases == {}
 
 
-def test_a_version_says_what_it_needs_and_what_its_inputs_are(tracking, client, trained):
+def test_a_version_records_its_requirements_and_inputs(tracking, client, trained):
     _, version = record(tracking, trained)
     mlflow.set_tracking_uri(tracking.uri)
     model = mlflow.models.get_model_info(f"models:/{MODEL}/{version}")
@@ -239,8 +239,8 @@ def test_a_version_says_what_it_needs_and_what_its_inputs_are(tracking, client, 
     assert all("==" in line or line.startswith("mlflow") for line in lines)
 
 
-def test_the_page_of_a_run_is_where_mlflow_shows_it(tracking, client, trained):
+def test_the_url_of_a_run_is_its_page_in_mlflow(tracking, client, trained):
     run_id, _ = record(tracking, trained)
     experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
-    found = tracking.page_of(run_id, "http://127.0.0.1:5000")
+    found = tracking.run_url(run_id, "http://127.0.0.1:5000")
     assert found == f"http://127.0.0.1:5000/#/experiments/{experiment}/runs/{run_id}"

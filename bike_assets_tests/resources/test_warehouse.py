@@ -46,7 +46,7 @@ def test_rows_come_back_as_they_were_merged(warehouse):
     pd.testing.assert_frame_equal(stored, expected, check_dtype=False, check_like=True)
 
 
-def test_a_merge_adds_changes_and_leaves(warehouse):
+def test_a_merge_adds_changes_and_keeps_rows(warehouse):
     first = counts(days=DAYS[:2])
     warehouse.merge(COMPTAGE_VELO, first)
     later = counts(days=DAYS[1:])
@@ -77,7 +77,7 @@ def test_the_same_rows_again_write_nothing(warehouse):
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_a_row_without_a_key_or_a_partition_is_refused_with_nothing_written(warehouse, table):
+def test_a_row_without_a_key_or_a_partition_is_refused_and_nothing_is_written(warehouse, table):
     before = states(warehouse)
     for name in {*table.key, table.partition} - {None}:
         rows = frame(table, [identifying(table, 1), identifying(table, 2) | {name: None}])
@@ -87,7 +87,7 @@ def test_a_row_without_a_key_or_a_partition_is_refused_with_nothing_written(ware
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_what_a_row_leaves_out_is_null_in_every_type(warehouse, table):
+def test_a_missing_value_is_null_in_every_type(warehouse, table):
     rows = frame(table, [identifying(table, number) for number in (1, 2, 3)])
     assert figures(warehouse.merge(table, rows)) == (3, 0, 0)
     assert figures(warehouse.merge(table, rows)) == (0, 0, 3)
@@ -99,7 +99,7 @@ def test_what_a_row_leaves_out_is_null_in_every_type(warehouse, table):
     assert all(pd.api.types.is_datetime64_any_dtype(stored[name]) for name in kinds)
 
 
-def test_a_column_that_was_all_null_takes_values_later_and_the_other_way_round(warehouse):
+def test_a_column_of_nulls_accepts_values_later_and_vice_versa(warehouse):
     first = {"day": DAYS[0], "run_id": "run", "decision": "NONE"}
     warehouse.merge(RETRAIN_DECISIONS, frame(RETRAIN_DECISIONS, [first]))
     full = first | {"held_until": DAYS[1], "r2": 0.5, "rows": 7, "acts": True}
@@ -176,7 +176,7 @@ def test_no_rows_are_no_change(warehouse):
     assert states(warehouse) == before
 
 
-def test_two_rows_of_one_key_are_refused_with_nothing_written(warehouse):
+def test_two_rows_of_one_key_are_refused_and_nothing_is_written(warehouse):
     warehouse.merge(COMPTAGE_VELO, counts(days=DAYS[:1]))
     before = states(warehouse)
     twice = pd.concat([counts(), counts().iloc[-1:].assign(bike_count=1)])
@@ -192,7 +192,7 @@ def test_missing_columns_are_named_and_nothing_is_written(warehouse):
     assert states(warehouse) == before
 
 
-def test_rows_of_another_type_are_refused_with_the_old_ones_kept(warehouse):
+def test_rows_of_another_type_are_refused_and_the_old_ones_stay(warehouse):
     warehouse.merge(COMPTAGE_VELO, counts())
     before = states(warehouse)
     with pytest.raises((ValueError, TypeError)):
@@ -212,7 +212,7 @@ def test_the_state_changes_with_the_rows_of_its_table_alone(engine, warehouse):
     assert engine.warehouse().state(COMPTAGE_VELO) == seen[-1]
 
 
-def test_a_warehouse_that_was_closed_opens_again(warehouse):
+def test_a_closed_warehouse_opens_again(warehouse):
     warehouse.merge(COMPTAGE_VELO, counts())
     for _ in range(2):
         warehouse.close()
@@ -236,7 +236,7 @@ MERGED = pytest.mark.parametrize("table", [COMPTAGE_VELO, PREDICTIONS], ids=["la
 @MERGED
 @given(batches=BATCHES)
 @settings(max_examples=25, deadline=None)
-def test_a_sequence_of_merges_is_a_dict_by_key(table: Table, batches):
+def test_a_sequence_of_merges_equals_a_dict_by_key(table: Table, batches):
     with tempfile.TemporaryDirectory() as folder:
         merge_as_a_dict(LocalWarehouse(Path(folder)), table, batches)
 
@@ -244,7 +244,7 @@ def test_a_sequence_of_merges_is_a_dict_by_key(table: Table, batches):
 @MERGED
 @given(batches=BATCHES)
 @settings(max_examples=4, deadline=None)
-def test_a_sequence_of_merges_is_a_dict_by_key_on_bigquery_too(bigquery, table: Table, batches):
+def test_a_sequence_of_merges_equals_a_dict_by_key_on_bigquery(bigquery, table: Table, batches):
     merge_as_a_dict(bigquery.new_warehouse(), table, batches)
 
 
@@ -252,7 +252,7 @@ def merge_as_a_dict(warehouse: Warehouse, table: Table, batches: list[dict]) -> 
     start = pd.Timestamp("2025-03-29T00:00Z")
     expected: dict = {}
     for batch in batches:
-        told = [
+        statuses = [
             "added" if key not in expected else "changed" if expected[key] != value else "unchanged"
             for key, value in batch.items()
         ]
@@ -260,7 +260,7 @@ def merge_as_a_dict(warehouse: Warehouse, table: Table, batches: list[dict]) -> 
             _row(table, counter, start + pd.Timedelta(hours=hour), value) for (counter, hour), value in batch.items()
         ]
         result = warehouse.merge(table, frame(table, rows))
-        assert list(result.status) == [("unchanged" if table.write_once and t == "changed" else t) for t in told]
+        assert list(result.status) == [("unchanged" if table.write_once and t == "changed" else t) for t in statuses]
         expected = {**expected, **batch} if not table.write_once else {**batch, **expected}
     number, text = ("bike_count", "site_name") if table is COMPTAGE_VELO else ("predicted_count", "family")
     stored = warehouse.query(f"SELECT counter_id, counted_at, {number} AS n, {text} AS t FROM {table.full_name}")

@@ -38,10 +38,12 @@ def test_only_the_partitions_that_change_are_rewritten(warehouse):
 
 
 def test_only_the_days_that_lost_rows_are_rewritten(warehouse):
-    warehouse.merge(COMPTAGE_VELO, counts(), whole=DAYS)
+    warehouse.merge(COMPTAGE_VELO, counts(), complete_days=DAYS)
     before = files(warehouse)
     rows = counts()
-    warehouse.merge(COMPTAGE_VELO, rows[(rows["day"] != pd.Timestamp(DAYS[1])) | (rows["hour"] != 5)], whole=DAYS)
+    warehouse.merge(
+        COMPTAGE_VELO, rows[(rows["day"] != pd.Timestamp(DAYS[1])) | (rows["hour"] != 5)], complete_days=DAYS
+    )
     after = files(warehouse)
     assert [path.parent.name for path in after.keys() - before.keys()] == [f"day={DAYS[1]}"]
     assert {path: after[path] for path in before} == before
@@ -71,7 +73,7 @@ def test_each_change_is_the_next_file_and_readers_take_the_highest(warehouse):
 
 
 @pytest.mark.parametrize("highest", [9, 99, 999_999])
-def test_the_highest_is_a_number_and_no_text(warehouse, highest):
+def test_the_highest_file_is_found_by_number_not_by_text(warehouse, highest):
     warehouse.merge(COMPTAGE_VELO, one_count(1))
     [path] = files(warehouse)
     path.rename(path.with_name(f"rows-{highest:06d}.parquet"))
@@ -81,7 +83,7 @@ def test_the_highest_is_a_number_and_no_text(warehouse, highest):
     assert warehouse.merge(COMPTAGE_VELO, one_count(500)).count("unchanged") == 24
 
 
-def test_a_superseded_file_stays_for_those_who_read_it_and_goes_at_a_later_write(warehouse):
+def test_a_superseded_file_stays_for_its_readers_and_a_later_write_removes_it(warehouse):
     for number in (1, 2, 3):
         warehouse.merge(COMPTAGE_VELO, one_count(number))
         age(warehouse, f"rows-{number:06d}.parquet", KEPT_FOR_READERS_SECONDS - 20)
@@ -120,7 +122,7 @@ def test_a_write_removes_nothing_of_other_partitions_and_tables(warehouse):
     assert left == ["counters"] * 2 + [f"day={DAYS[0]}"] * 2 + [f"day={DAYS[1]}"] * 2
 
 
-class OvertakenWarehouse(LocalWarehouse):
+class SupersededWarehouse(LocalWarehouse):
     """Between the listing of the files and the reading of them, these are superseded and removed."""
 
     def __init__(self, folder: Path, times: int) -> None:
@@ -139,10 +141,10 @@ class OvertakenWarehouse(LocalWarehouse):
 
 def test_a_query_whose_files_were_removed_meanwhile_reads_the_newer_ones(warehouse):
     warehouse.merge(COMPTAGE_VELO, counts())
-    found = OvertakenWarehouse(warehouse.folder, READ_ATTEMPTS - 1).query(ALL_COUNTS)
+    found = SupersededWarehouse(warehouse.folder, READ_ATTEMPTS - 1).query(ALL_COUNTS)
     assert len(found) == len(counts())
     with pytest.raises(duckdb.IOException, match=r"rows-00000\d\.parquet"):
-        OvertakenWarehouse(warehouse.folder, READ_ATTEMPTS).query(ALL_COUNTS)
+        SupersededWarehouse(warehouse.folder, READ_ATTEMPTS).query(ALL_COUNTS)
 
 
 def test_the_state_is_the_files_of_the_table(warehouse):
@@ -156,7 +158,7 @@ def test_the_state_is_the_files_of_the_table(warehouse):
 @pytest.mark.parametrize(
     "name", ["it's", "''", "[draft]", "[a-z]", "a]b", "what?", "*", "{a,b}", "ü 100%20", "a;b", "$x", 'quo"te', "-- x"]
 )
-def test_the_path_of_a_home_may_have_any_of_these(tmp_path, name):
+def test_the_path_of_a_home_may_have_special_characters(tmp_path, name):
     (tmp_path / "a").mkdir()
     warehouse = LocalWarehouse(tmp_path / name / "warehouse")
     for bikes, expected in ((7, (142, 0, 0)), (7, (0, 0, 142)), (8, (0, 142, 0))):
@@ -168,7 +170,7 @@ def test_the_path_of_a_home_may_have_any_of_these(tmp_path, name):
     assert warehouse.query("SELECT hours FROM bike_traffic_raw.counters")["hours"].tolist() == [2]
 
 
-def test_the_order_of_the_rows_does_not_show_in_the_files(tmp_path):
+def test_the_order_of_the_rows_does_not_change_the_files(tmp_path):
     contents = []
     for seed in (1, 2):
         warehouse = LocalWarehouse(tmp_path / str(seed))

@@ -31,8 +31,8 @@ def write_overlapping(engine: Engine, writer: int) -> None:
         warehouse.merge(COMPTAGE_VELO, pd.concat([own, shared], ignore_index=True))
 
 
-def read_all_the_time(engine: Engine, ready, stop, seen) -> None:
-    """Count rows and keys until told to stop, then send what was seen."""
+def read_until_stopped(engine: Engine, ready, stop, seen) -> None:
+    """Count rows and keys until it is stopped, then send what was seen."""
     warehouse = engine.warehouse()
     found: list[tuple[int, int]] = []
     try:
@@ -50,7 +50,7 @@ def read_all_the_time(engine: Engine, ready, stop, seen) -> None:
 def test_four_writers_and_a_reader_lose_no_row(engine):
     spawn = multiprocessing.get_context("spawn")
     ready, stop, seen = spawn.Event(), spawn.Event(), spawn.Queue()
-    reader = spawn.Process(target=read_all_the_time, args=(engine, ready, stop, seen))
+    reader = spawn.Process(target=read_until_stopped, args=(engine, ready, stop, seen))
     writers = [spawn.Process(target=write_overlapping, args=(engine, each)) for each in range(WRITERS)]
     reader.start()
     try:
@@ -102,7 +102,7 @@ while True:
 MANY = tuple(f"counter-{number:04}" for number in range(400))
 
 
-def test_a_killed_writer_leaves_old_or_new_and_the_next_merge_mends(tmp_path):
+def test_a_killed_writer_leaves_old_or_new_rows_and_the_next_merge_repairs_them(tmp_path):
     """Stops the writer where a temporary file lies about, and kills it there."""
     warehouse, root = LocalWarehouse(tmp_path / "warehouse"), str(Path(__file__).parents[2])
     writer = subprocess.Popen(

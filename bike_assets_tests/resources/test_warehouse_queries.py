@@ -65,7 +65,7 @@ def test_parameters_are_values_and_never_sql(filled):
     assert some["n"].tolist() == [24 + 23 + 24]
 
 
-def test_local_days_in_sql_know_the_change_of_clocks(filled):
+def test_local_days_in_sql_follow_the_change_of_clocks(filled):
     hours = filled.query(
         "SELECT TIMESTAMP_TRUNC(counted_at, DAY, 'Europe/Paris') AS start, COUNT(*) AS hours "
         "FROM bike_traffic_raw.comptage_velo WHERE counter_id = 'a' GROUP BY start ORDER BY start"
@@ -114,7 +114,7 @@ print(rows["first"].dt.tz, rows["first"][0].isoformat(), rows["text"][0][:13], r
 
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kolkata"])
-def test_times_come_back_in_utc_whatever_the_machine_thinks(engine, filled, zone):
+def test_times_are_returned_in_utc_in_every_zone_of_the_machine(engine, filled, zone):
     root = str(Path(__file__).parents[2])
     printed = subprocess.run(
         [sys.executable, "-c", PRINT_TIMES, pickle.dumps(engine).hex()],
@@ -126,7 +126,7 @@ def test_times_come_back_in_utc_whatever_the_machine_thinks(engine, filled, zone
     assert printed.stdout.split() == ["UTC", "2025-03-28T23:00:00+00:00", "2025-03-28", "23", "23", "2025-03-29"]
 
 
-def test_one_row_turns_what_is_missing_into_none(warehouse):
+def test_one_row_turns_missing_values_into_none(warehouse):
     nothing_scored = recorded({"day": DAYS[0], "role": "champion", "horizon_days": 1, "n": 0})
     warehouse.merge(PERFORMANCE, frame(PERFORMANCE, [nothing_scored]))
     row = one_row(warehouse.query("SELECT day, r2, n, model_version FROM monitoring_audit.performance_metrics"))
@@ -134,7 +134,7 @@ def test_one_row_turns_what_is_missing_into_none(warehouse):
     assert one_row(pd.DataFrame({"r2": []})) is None
 
 
-def test_of_what_was_recorded_twice_the_view_has_the_newest_row_of_each_key(warehouse):
+def test_the_view_has_the_newest_row_of_each_key(warehouse):
     rows = [
         {"day": DAYS[0], "decision": "WAIT"},
         {"day": DAYS[1], "decision": "WAIT"},

@@ -85,7 +85,7 @@ def test_every_hour_of_local_days_has_its_own_weather_and_its_own_rain(service, 
     assert (rows["implausible"] == 0).all()
 
 
-def test_a_year_is_a_few_requests_and_the_newest_days_are_asked_of_the_forecast_first(service, portal):
+def test_a_year_takes_a_few_requests_and_the_newest_days_come_from_the_forecast_first(service, portal):
     span = Span(date(2025, 5, 10), YESTERDAY)
     assert together(service.observed(span))[list(WEATHER_COLUMNS)].notna().all(axis=None)
     paths = [path for path, _, _ in portal.requests]
@@ -94,7 +94,7 @@ def test_a_year_is_a_few_requests_and_the_newest_days_are_asked_of_the_forecast_
     assert portal.requests[1][1]["end_date"] == "2026-06-03"
 
 
-def test_old_days_are_asked_of_the_archive_alone_and_one_day_in_one_request(service, portal):
+def test_old_days_come_from_the_archive_alone_and_one_day_in_one_request(service, portal):
     day = date(2026, 2, 1)
     assert len(together(service.observed(Span(day, day)))) == 24
     assert [path for path, _, _ in portal.requests] == ["/v1/archive"]
@@ -110,7 +110,7 @@ def test_the_days_ahead_are_a_forecast(service, portal):
     assert [path for path, _, _ in portal.requests] == ["/v1/forecast"]
 
 
-def test_an_archive_that_fails_comes_after_the_newest_days(service, portal):
+def test_the_newest_days_are_read_before_a_failing_archive(service, portal):
     days = service.observed(Span(date(2026, 5, 1), YESTERDAY))
     assert len(next(days)) == 6 * 24
     portal.fail("error_503", times=None)
@@ -130,13 +130,13 @@ def test_auto_follows_the_source_of_the_counts(tmp_path, settings, file):
     assert isinstance(open_weather(home(tmp_path, "file"), named), FileWeather)
 
 
-def test_the_simulators_weather_is_that_of_the_homes_city(tmp_path, settings):
+def test_the_simulators_weather_belongs_to_the_homes_city(tmp_path, settings):
     source = open_weather(home(tmp_path, "simulator", seed=7, counters=4, country="FR"), settings)
     span = Span(date(2026, 2, 1), date(2026, 2, 3))
     assert together(source.observed(span))["temperature"].tolist() == truth(span)["temperature"].tolist()
 
 
-def test_weather_may_be_named_apart_from_the_counts(tmp_path, settings):
+def test_weather_may_have_another_source_than_the_counts(tmp_path, settings):
     for source in ("simulator", "file"):
         named = settings.model_copy(update={"weather": "open_meteo"})
         assert open_weather(home(tmp_path, source), named).description.startswith("Open-Meteo")
@@ -150,13 +150,13 @@ def test_weather_may_be_named_apart_from_the_counts(tmp_path, settings):
         ({"weather_latitude": None, "weather_longitude": None}, "BIKE_WEATHER_LATITUDE and .* are not set"),
     ],
 )
-def test_a_home_without_weather_says_why(tmp_path, settings, changes, why):
+def test_a_home_without_weather_has_the_reason(tmp_path, settings, changes, why):
     source = open_weather(home(tmp_path, "portal"), settings.model_copy(update=changes))
     assert isinstance(source, NoWeather)
     assert pd.Series([source.why]).str.fullmatch(why).all()
 
 
-def test_a_file_gives_its_hours_of_local_days_and_forecasts_nothing(file):
+def test_a_file_returns_its_hours_of_local_days_and_no_forecast(file):
     source = FileWeather(file, ZONE)
     rows = together(source.observed(Span(date(2026, 6, 2), date(2026, 6, 2))))
     assert rows["at"].tolist() == list(pd.date_range("2026-06-01T22:00Z", "2026-06-02T21:00Z", freq="h"))
@@ -165,7 +165,7 @@ def test_a_file_gives_its_hours_of_local_days_and_forecasts_nothing(file):
     assert source.forecast(Span(date(2026, 6, 2), date(2026, 6, 2))).empty
 
 
-def test_a_bad_file_is_told_when_it_is_read(file):
+def test_an_invalid_file_is_reported_when_it_is_read(file):
     file.write_text(file.read_text() + "\n2026-06-04T00:00Z,cold,0,1,5\n")
     with pytest.raises(BikeError, match="line 74: temperature_c is 'cold'"):
         list(FileWeather(file, ZONE).observed(Span(date(2026, 6, 2), date(2026, 6, 2))))

@@ -18,7 +18,7 @@ SWAP_SECONDS = 10
 def settings(city: City, gcs, monkeypatch) -> Settings:
     """Settings of a home whose registry was carried to a bucket; its counts are still in files."""
     monkeypatch.setattr("serving.keeper.open_warehouse", lambda _: LocalWarehouse(city.home.warehouse))
-    monkeypatch.setattr(client, "RETRY_FOR_SECONDS", 1.0)
+    monkeypatch.setattr(client, "RETRY_SECONDS", 1.0)
     gcp = GcpSettings(project="bikes", bucket=gcs.make_bucket(), storage_endpoint=gcs.endpoint)
     settings = city.settings.model_copy(update={"profile": "gcp", "gcp": gcp})
     here, there = city.resource("registry"), open_registry(settings)

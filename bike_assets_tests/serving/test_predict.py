@@ -279,7 +279,7 @@ def test_a_counter_silent_for_four_weeks_has_no_forecast(city: City, serve, coun
     gone, since = counters["counter_id"][0], LAST_DAY - timedelta(days=40)
     rows = city.query("SELECT * FROM bike_traffic_raw.comptage_velo WHERE day > @since", since=since)
     days = {day.date() for day in rows["day"]}
-    city.resource("warehouse").merge(COMPTAGE_VELO, rows[rows["counter_id"] != gone], whole=days)
+    city.resource("warehouse").merge(COMPTAGE_VELO, rows[rows["counter_id"] != gone], complete_days=days)
     api = serve(city.settings)
     refused = ask(api, {"counter_id": gone, "at": NOON})
     assert refused.status_code == 422

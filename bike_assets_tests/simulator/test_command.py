@@ -44,8 +44,8 @@ def simulator():
         process.communicate()
 
 
-def told(process: subprocess.Popen[str]) -> str:
-    """What it says until it serves."""
+def output_until_ready(process: subprocess.Popen[str]) -> str:
+    """Its output until it serves."""
     lines = []
     for line in process.stdout:
         lines.append(line)
@@ -54,22 +54,22 @@ def told(process: subprocess.Popen[str]) -> str:
     raise AssertionError(process.stderr.read())
 
 
-def address(said: str) -> str:
-    return re.search(r"http://127\.0\.0\.1:\d+", said)[0]
+def address(output: str) -> str:
+    return re.search(r"http://127\.0\.0\.1:\d+", output)[0]
 
 
-def test_it_serves_a_city_by_its_clock_with_scenarios_and_faults_until_it_is_ended(simulator):
+def test_it_serves_a_city_by_its_clock_with_scenarios_and_faults_until_it_is_stopped(simulator):
     process = simulator(
         *("--clock", "2026-06-10T08:00:00Z", "--months", "1", "--quota", "3", "--fault", "error_500"),
         BIKE_SIMULATOR_SCENARIOS="late_rows,level_shift@2026-06-01",
         BIKE_SIMULATOR_COUNTERS="4",
     )
-    said = told(process)
-    assert "4 invented counters, 2026-05-10 to 2026-06-09" in said
-    assert "late_rows, level_shift from 2026-06-01 on" in said
-    assert f"BIKE_SOURCE=paris BIKE_PORTAL_URL={address(said)} make run" in said
-    assert f"{address(said)}/v1/archive and /v1/forecast, that of the invented counts" in said
-    answers = [httpx.get(address(said) + RECORDS, timeout=60) for _ in range(4)]
+    output = output_until_ready(process)
+    assert "4 invented counters, 2026-05-10 to 2026-06-09" in output
+    assert "late_rows, level_shift from 2026-06-01 on" in output
+    assert f"BIKE_SOURCE=paris BIKE_PORTAL_URL={address(output)} make run" in output
+    assert f"{address(output)}/v1/archive and /v1/forecast, that of the invented counts" in output
+    answers = [httpx.get(address(output) + RECORDS, timeout=60) for _ in range(4)]
     assert [answer.status_code for answer in answers] == [500, 500, 500, 429]
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 130
@@ -79,10 +79,10 @@ def test_it_serves_a_city_by_its_clock_with_scenarios_and_faults_until_it_is_end
 def test_it_replays_an_export_until_ctrl_c(simulator, counts, tmp_path):
     export = write_export(tmp_path / "export.csv", counts)
     process = simulator("--counts", str(export))
-    said = told(process)
-    assert f"{export}, 2026-06-01 to 2026-06-03" in said
-    assert "/v1/archive and /v1/forecast, invented, and unrelated to the counts of the file" in said
-    assert httpx.get(address(said) + RECORDS, params={"limit": 0}, timeout=60).json()["total_count"] == len(counts)
+    output = output_until_ready(process)
+    assert f"{export}, 2026-06-01 to 2026-06-03" in output
+    assert "/v1/archive and /v1/forecast, invented, and unrelated to the counts of the file" in output
+    assert httpx.get(address(output) + RECORDS, params={"limit": 0}, timeout=60).json()["total_count"] == len(counts)
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 130
 
@@ -98,7 +98,7 @@ def test_it_replays_an_export_until_ctrl_c(simulator, counts, tmp_path):
     ],
     ids=["scenario", "fault", "file", "file with scenarios", "file with months"],
 )
-def test_what_cannot_be_is_refused(asked, parts):
+def test_an_invalid_option_is_refused(asked, parts):
     nothing = SimulatorOptions("127.0.0.1", 0, None, None, None, None, [], None)
     with pytest.raises(BikeError) as refusal:
         run_simulator(Settings(), replace(nothing, **asked))

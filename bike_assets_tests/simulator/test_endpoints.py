@@ -47,7 +47,7 @@ def test_the_dataset_lists_its_fields(client):
     assert fields["id_compteur"]["label"] == "Identifiant du compteur"
 
 
-def test_a_record_has_the_shape_of_the_portals(client, counts):
+def test_a_record_has_the_form_of_the_portals(client, counts):
     record = client.get("/records", limit=1, order_by="date,id_compteur").json()["results"][0]
     first = counts.sort_values(["counted_at", "counter_id"]).iloc[0]
     assert record["id_compteur"] == first["counter_id"]
@@ -62,14 +62,14 @@ def test_a_record_has_the_shape_of_the_portals(client, counts):
     assert set(record) >= {"installation_date", "url_photos_n1", "photos", "id_photo_1", "url_sites", "type_dimage"}
 
 
-def test_times_are_written_in_the_zone_asked_for(client):
+def test_times_are_written_in_the_requested_zone(client):
     asked = {"limit": 1, "order_by": "date", "select": "date", "timezone": ZONE}
     assert client.get("/records", **asked).json()["results"] == [{"date": "2026-06-01T00:00:00+02:00"}]
     assert client.get("/exports/csv", **asked).text == "date\r\n2026-06-01T00:00:00+02:00\r\n"
     assert client.get("/exports/json", **asked).json() == [{"date": "2026-06-01T00:00:00+02:00"}]
 
 
-def test_records_come_ten_at_a_time_unless_asked_otherwise(client, counts):
+def test_records_come_ten_at_a_time_by_default(client, counts):
     envelope = client.get("/records").json()
     assert set(envelope) == {"total_count", "results"}
     assert (envelope["total_count"], len(envelope["results"])) == (len(counts), 10)
@@ -105,7 +105,7 @@ def test_records_reach_the_ten_thousandth_row(many, limit, offset):
     ],
     ids=str,
 )
-def test_a_parameter_that_cannot_be_is_refused(client, params, named):
+def test_an_invalid_parameter_is_refused(client, params, named):
     response = client.get("/records", **params)
     assert response.status_code == 400
     assert response.json()["error_code"] == "InvalidRESTParameterError"
@@ -148,7 +148,7 @@ def test_exports_are_streamed_and_records_are_not(client):
     assert "Content-Length" in client.get("/records").headers
 
 
-def test_a_csv_export_with_labels_is_an_export_that_we_read(client, counts, tmp_path):
+def test_a_csv_export_with_labels_can_be_read_as_an_export(client, counts, tmp_path):
     response = client.get("/exports/csv", use_labels="true", timezone=ZONE)
     assert response.headers["Content-Type"] == "text/csv; charset=utf-8"
     assert response.text.splitlines()[0] == LABELLED
@@ -176,7 +176,7 @@ def test_a_parquet_export_has_utc_times_and_points_as_text(client, counts):
     assert rows["coordinates"].iloc[0] == f"{counts['latitude'].iloc[0]},{counts['longitude'].iloc[0]}"
 
 
-def test_all_formats_say_the_same(client):
+def test_all_formats_have_the_same_rows(client):
     asked = {"select": "id_compteur,sum_counts,date", "order_by": "sum_counts desc,date,id_compteur", "limit": 50}
     listed = client.get("/exports/json", **asked).json()
     assert client.get("/records", **asked).json()["results"] == listed
@@ -186,7 +186,7 @@ def test_all_formats_say_the_same(client):
     assert [{**row, "sum_counts": int(row["sum_counts"])} for row in lines] == listed
 
 
-def test_an_export_of_no_rows_is_whole(client):
+def test_an_export_without_rows_is_valid(client):
     nothing = {"where": "sum_counts < 0", "select": "date,sum_counts"}
     assert client.get("/exports/csv", **nothing).text == "date;sum_counts\r\n"
     assert client.get("/exports/json", **nothing).json() == []
@@ -196,14 +196,14 @@ def test_an_export_of_no_rows_is_whole(client):
 
 @pytest.mark.parametrize("form", ["csv", "json", "parquet"])
 @pytest.mark.parametrize(("offset", "limit"), [(10_000, -1), (10_000, 5), (9_990, 11), (1, -1)])
-def test_an_export_beyond_the_rule_fails_inside_the_stream(many, form, offset, limit):
+def test_an_export_beyond_the_limit_fails_inside_the_stream(many, form, offset, limit):
     response = many.get(f"/exports/{form}", offset=offset, limit=limit)
     assert response.status_code == 200
     assert response.text.startswith("Streaming interrupted due to the following error: ")
     assert response.text.endswith("(error_code: InvalidRESTParameterError)")
 
 
-def test_an_export_within_the_rule_may_have_an_offset(many):
+def test_an_export_within_the_limit_may_have_an_offset(many):
     all_rows = many.get("/exports/json", limit=20).json()
     assert many.get("/exports/json", offset=15, limit=5).json() == all_rows[15:]
 
@@ -232,7 +232,7 @@ def test_another_mapping_has_its_own_fields_alone(serve, counts):
     assert serve(published).count(where=f"stunde = date'{midnight}'") == counts["counter_id"].nunique()
 
 
-def test_every_answer_tells_time_and_quota(client):
+def test_every_answer_has_the_time_and_the_quota(client):
     for path in ("", "/records", "/exports/csv", "/nowhere", "/records?limit=1000"):
         headers = client.get(path).headers
         assert headers["Date"].startswith(f"{NOW:%a, %d %b %Y %H:%M:}")

@@ -46,7 +46,7 @@ def exported(request, client):
     return exported
 
 
-def test_quota_tells_when_it_is_reset(client, counts):
+def test_quota_has_the_time_of_its_reset(client, counts):
     client.portal.fail("quota")
     response = client.get("/records")
     assert response.status_code == 429
@@ -57,7 +57,7 @@ def test_quota_tells_when_it_is_reset(client, counts):
     assert client.count() == len(counts)
 
 
-def test_quota_without_headers_tells_no_time(client):
+def test_quota_without_headers_has_no_time_of_reset(client):
     client.portal.fail("quota_without_headers")
     response = client.get("/records")
     assert response.status_code == 429
@@ -74,14 +74,14 @@ def test_an_error_has_its_status_and_a_json_body(client, fault, status):
     assert response.json()["error_code"]
 
 
-def test_html_is_a_page_with_success(client):
+def test_html_is_a_page_with_status_200(client):
     client.portal.fail("html")
     response = client.get("/exports/csv")
     assert (response.status_code, response.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     assert response.text.startswith("<!DOCTYPE html>")
 
 
-def test_a_timeout_answers_nothing_and_does_not_hold_up_the_others(client, counts):
+def test_a_timeout_answers_nothing_and_does_not_delay_other_requests(client, counts):
     client.portal.fail("timeout")
     with pytest.raises(httpx.ReadTimeout):
         client.http.get("counts/records", timeout=0.2)
@@ -89,7 +89,7 @@ def test_a_timeout_answers_nothing_and_does_not_hold_up_the_others(client, count
     assert [status for _, _, status in client.portal.requests] == [0, 200]
 
 
-def test_a_timeout_does_not_hold_up_the_end(client):
+def test_a_timeout_does_not_delay_the_stop(client):
     client.portal.fail("timeout")
     ended = threading.Event()
 
@@ -106,7 +106,7 @@ def test_a_timeout_does_not_hold_up_the_end(client):
     assert time.monotonic() - begun < 20
 
 
-def test_a_reset_is_one(client):
+def test_a_reset_breaks_the_connection(client):
     client.portal.fail("reset")
     with pytest.raises(httpx.ReadError) as broken:
         client.get("/records")
@@ -114,7 +114,7 @@ def test_a_reset_is_one(client):
 
 
 @pytest.mark.parametrize("path", ["", "/records", *(f"/exports/{form}" for form in FORMATS)])
-def test_a_truncated_answer_ends_before_http_says_so(client, path):
+def test_a_truncated_answer_ends_in_the_middle_of_the_body(client, path):
     client.portal.fail("truncated")
     received: list[bytes] = []
     with client.http.stream("GET", f"counts{path}") as response:
@@ -124,7 +124,7 @@ def test_a_truncated_answer_ends_before_http_says_so(client, path):
     assert len(b"".join(received)) < len(client.get(path).content)
 
 
-def test_a_clean_truncation_of_text_is_seen_in_the_number_of_rows_alone(client):
+def test_a_clean_truncation_of_text_shows_only_in_the_number_of_rows(client):
     for form in ("csv", "json"):
         whole = rows_of(client.get(f"/exports/{form}", **SELECTED))
         client.portal.fail("truncated_clean")
@@ -141,7 +141,7 @@ def test_a_clean_truncation_of_other_answers_cannot_be_read(client):
         client.get("/records").json()
 
 
-def test_an_error_in_the_stream_follows_a_good_beginning(exported):
+def test_an_error_in_the_stream_follows_valid_rows(exported):
     whole, broken = exported("in_stream_error")
     assert broken.status_code == 200
     good, _, error = broken.content.partition(b"Streaming interrupted due to the following error: ")
@@ -150,7 +150,7 @@ def test_an_error_in_the_stream_follows_a_good_beginning(exported):
     assert b"(error_code: " in error
 
 
-def test_what_cannot_be_parsed_comes_with_success(client):
+def test_an_answer_that_cannot_be_parsed_has_status_200(client):
     client.portal.fail("malformed_json", times=None)
     for path in ("", "/records", "/exports/json"):
         response = client.get(path)
@@ -162,7 +162,7 @@ def test_what_cannot_be_parsed_comes_with_success(client):
     assert b"id_compteur" not in client.get("/exports/csv").content
 
 
-def test_duplicate_rows_come_twice_and_none_is_missing(exported):
+def test_duplicate_rows_appear_twice_and_none_is_missing(exported):
     whole, doubled = map(rows_of, exported("duplicate_rows"))
     assert len(doubled) > len(whole)
     assert set(doubled) == set(whole)
@@ -174,32 +174,32 @@ def test_replaced_rows_leave_the_number_right(exported):
     assert set(replaced) < set(whole)
 
 
-def test_a_missing_field_is_the_last_asked_for(exported):
+def test_the_missing_field_is_the_last_requested_one(exported):
     whole, lacking = map(rows_of, exported("missing_field"))
     assert lacking == [row[:-1] for row in whole]
 
 
 @pytest.mark.parametrize(("fault", "sign"), [("wrong_total_count", 1), ("low_total_count", -1)])
-def test_a_total_count_is_off_and_the_rows_are_not(client, counts, fault, sign):
+def test_a_total_count_is_wrong_and_the_rows_are_right(client, counts, fault, sign):
     client.portal.fail(fault, times=2)
     assert (client.count() - len(counts)) * sign > 0
     assert len(client.get("/records", limit=100).json()["results"]) == 100
 
 
-def test_a_fault_befalls_as_many_requests_as_said_and_only_its_endpoint(client):
+def test_a_fault_affects_the_given_number_of_requests_of_its_endpoint(client):
     client.portal.fail("error_500", times=2, on="exports")
     paths = ["/records", "/exports/csv", "", "/exports/json", "/exports/csv"]
     assert [client.get(path).status_code for path in paths] == [200, 500, 200, 500, 200]
 
 
-def test_a_fault_waits_for_a_request_that_it_fits(client):
+def test_a_fault_waits_for_a_request_of_its_endpoint(client):
     client.portal.fail("missing_field")
     client.portal.fail("error_503")
     assert client.get("/records").status_code == 503
     assert client.get("/exports/csv", select="id,date").text.startswith("id\r\n")
 
 
-def test_faults_come_one_after_the_other_and_those_for_ever_take_turns(client):
+def test_faults_occur_in_order_and_permanent_ones_take_turns(client):
     client.portal.fail("error_500")
     client.portal.fail("error_503", times=None)
     client.portal.fail("quota", times=None)
@@ -249,15 +249,15 @@ def test_the_clock_decides_what_is_published_and_runs_on(client, counts):
     clock = client.portal.clock
     clock.set(datetime(2026, 6, 2, 3, tzinfo=UTC))
     assert client.count() == len(counts) / 3
-    told = parsedate_to_datetime(client.get("/records").headers["Date"])
-    assert (told - datetime(2026, 6, 2, 3, tzinfo=UTC)).total_seconds() < 60
+    answered_at = parsedate_to_datetime(client.get("/records").headers["Date"])
+    assert (answered_at - datetime(2026, 6, 2, 3, tzinfo=UTC)).total_seconds() < 60
     first = clock.now()
     poll(lambda: clock.now() > first, 10, "a later time")
     with pytest.raises(ValueError, match="names no zone"):
         clock.set(datetime(2026, 6, 2))
 
 
-def test_requests_are_remembered(client):
+def test_requests_are_recorded(client):
     client.get("/records", limit=3, where="date is null")
     client.get("/exports/csv", limit="all")
     path = "/api/explore/v2.1/catalog/datasets/counts/"
@@ -267,7 +267,7 @@ def test_requests_are_remembered(client):
     ]
 
 
-def test_a_portal_can_go_down_and_come_back_at_the_same_address(client, counts):
+def test_a_portal_can_stop_and_start_at_the_same_address(client, counts):
     url = client.portal.url
     assert client.count() == len(counts)
     client.portal.stop()
@@ -285,7 +285,7 @@ def test_a_busy_port_is_named(serve, table, client):
         serve(table, port=port)
 
 
-def test_many_ask_at_once(client, counts):
+def test_concurrent_requests_are_answered(client, counts):
     answers: list[int] = []
     ask = [threading.Thread(target=lambda: answers.append(client.count())) for _ in range(16)]
     for each in ask:

@@ -37,7 +37,7 @@ def expected(counts: pd.DataFrame) -> list[tuple]:
 
 
 @pytest.mark.parametrize("kind", ["simulated", "replayed", "table"])
-def test_every_publication_gives_the_rows_of_a_range(request, counts, kind):
+def test_every_publication_returns_the_rows_of_a_range(request, counts, kind):
     publication = request.getfixturevalue(kind)
     assert counted(publication.published(START, END, NOW)) == expected(counts)
     middle = counts[counts["counted_at"].between(START + 5 * HOUR, START + 9 * HOUR)]
@@ -115,7 +115,7 @@ def test_a_replay_keeps_rows_without_a_counter(tmp_path, counts):
     assert (table.num_rows, table["id_compteur"].null_count) == (len(counts), 7)
 
 
-def test_a_table_takes_doubles_and_gives_rows_back(counts):
+def test_a_table_accepts_duplicates_and_withdraws_rows(counts):
     table = PublishedTable(FIELDS, ZONE)
     assert table.span(NOW) is None
     assert table.published(START, END, NOW).num_rows == 0

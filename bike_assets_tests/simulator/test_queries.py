@@ -62,13 +62,13 @@ def test_a_date_without_a_zone_is_in_the_zone_of_the_request(client):
         ),
     ],
 )
-def test_conditions_choose_what_they_say(client, counts, where, condition):
+def test_conditions_select_matching_rows(client, counts, where, condition):
     chosen = int(condition(counts).sum())
     assert 0 < chosen < len(counts)
     assert client.count(where=where.format(id=counts["counter_id"].iloc[0])) == chosen
 
 
-def test_null_counters_can_be_asked_for(serve, counts):
+def test_null_counters_can_be_selected(serve, counts):
     published = PublishedTable(FIELDS, ZONE)
     published.put(counts.assign(counter_id=counts["counter_id"].mask(counts.index < 25, None)))
     client = serve(published)
@@ -77,14 +77,14 @@ def test_null_counters_can_be_asked_for(serve, counts):
     assert client.count(where="id_compteur != 'nobody'") == len(counts) - 25
 
 
-def test_a_text_may_hold_what_looks_like_a_query(serve, counts):
+def test_a_text_may_contain_a_query(serve, counts):
     published = PublishedTable(FIELDS, ZONE)
     name = "rue AND date'2026' > 3"
     published.put(counts.head(3).assign(site_name=[name, "other", None]))
     assert serve(published).count(where=f'name = "{name}"') == 1
 
 
-def test_rows_come_in_the_order_asked_for(client, counts):
+def test_rows_come_in_the_requested_order(client, counts):
     asked = "sum_counts desc, id_compteur ASC,date"
     listed = client.get("/exports/json", order_by=asked, select="id_compteur,date").json()
     ordered = counts.sort_values(["bike_count", "counter_id", "counted_at"], ascending=[False, True, True])
@@ -136,5 +136,5 @@ def test_a_malformed_order_is_refused(client):
 @pytest.mark.parametrize(
     "text", ["yesterday", "2026-13-01", "2026-6-1", "2026-06-01T25:00", "01/06/2026", "2026-06-01T22:00:00 02:00", ""]
 )
-def test_a_date_that_is_none_breaks_the_portal(client, text):
+def test_an_invalid_date_is_answered_with_503(client, text):
     assert client.get("/records", where=f"date >= date'{text}'").status_code == 503

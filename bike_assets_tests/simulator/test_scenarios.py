@@ -97,7 +97,7 @@ def test_new_counters_are_further_ones_with_places_and_days_of_their_own(play, u
     pd.testing.assert_frame_equal(rows.drop(new.index).reset_index(drop=True), usual, check_dtype=False)
 
 
-def test_vanished_counters_are_gone_and_nothing_else(play, usual):
+def test_only_the_vanished_counters_are_missing(play, usual):
     rows = play("vanished_counters")
     gone = set(usual["counter_id"]) - set(rows["counter_id"])
     assert len(gone) == 3
@@ -119,7 +119,7 @@ def test_outages_silence_whole_sites_for_days_and_single_hours_everywhere(play, 
     assert silent[usual["counted_at"].isin(hours)].all()
 
 
-def test_outliers_are_rare_and_of_the_size_that_was_seen(play, usual):
+def test_outliers_are_rare_and_of_the_documented_size(play, usual):
     rows = play("outliers")
     changed = rows["bike_count"] != usual["bike_count"]
     assert 1 <= changed.sum() < len(rows) / 1000
@@ -215,6 +215,6 @@ def test_an_unknown_scenario_is_refused_with_the_known_ones():
 
 
 @pytest.mark.parametrize("text", ["late_rows@tomorrow", "late_rows@", "late_rows@2026-02-30"])
-def test_a_day_that_is_none_is_refused(text):
+def test_an_invalid_day_is_refused(text):
     with pytest.raises(BikeError, match="such as 2026-09-01"):
         parse_scenarios(text)

@@ -54,7 +54,7 @@ def rows_of(response: httpx.Response) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("endpoint", BOTH)
-def test_what_was_is_the_weather_of_the_city_by_the_protocol(portal, town, endpoint):
+def test_past_weather_is_that_of_the_city_in_the_protocol(portal, town, endpoint):
     first, last = TODAY - 20 * DAY, TODAY - 2 * DAY
     response = ask(portal, endpoint, first, last)
     assert response.headers["Content-Type"].startswith("application/json")
@@ -64,15 +64,15 @@ def test_what_was_is_the_weather_of_the_city_by_the_protocol(portal, town, endpo
     pd.testing.assert_frame_equal(rows_of(response), truth)
 
 
-def test_rain_is_that_of_the_hour_before_as_the_service_has_it(portal, town):
+def test_rain_is_that_of_the_hour_before_as_the_service_reports_it(portal, town):
     first, last = TODAY - 60 * DAY, TODAY - 5 * DAY
     drawn = SimulatedWeather(town.seed, ZONE).hours(first, last)
-    told = rows_of(ask(portal, "archive", first, last))
-    begins = [rows["at"][rows["rain"] > 0].iloc[0] for rows in (drawn, told)]
+    answered = rows_of(ask(portal, "archive", first, last))
+    begins = [rows["at"][rows["rain"] > 0].iloc[0] for rows in (drawn, answered)]
     assert begins[1] - begins[0] == pd.Timedelta(hours=1)
 
 
-def test_only_the_variables_that_are_asked_for_are_there(portal):
+def test_only_the_requested_variables_are_returned(portal):
     body = ask(portal, "archive", TODAY - 9 * DAY, TODAY - 9 * DAY, hourly="cloud_cover,rain").json()
     assert list(body["hourly"]) == ["time", "cloud_cover", "rain"]
     assert body["hourly_units"] == {name: UNITS[name] for name in ("time", "cloud_cover", "rain")}
@@ -86,7 +86,7 @@ def test_the_place_is_ignored(portal):
     assert here == there
 
 
-def test_the_archive_knows_nothing_of_yesterday_and_today(portal):
+def test_the_archive_lacks_yesterday_and_today(portal):
     rows = rows_of(ask(portal, "archive", TODAY - 3 * DAY, TODAY))
     known = rows["at"] < pd.Timestamp(TODAY - DAY, tz="UTC")
     assert (known.sum(), len(rows)) == (48, 96)
@@ -102,7 +102,7 @@ def test_the_archive_fills_up_as_the_clock_goes_on(portal):
     assert after["rain"].notna().all()
 
 
-def test_the_forecast_tells_today_as_it_is_and_errs_about_tomorrow_until_it_is_there(portal, town):
+def test_the_forecast_is_exact_for_today_and_errs_about_tomorrow(portal, town):
     truth = as_published(SimulatedWeather(town.seed, ZONE).hours(TODAY - DAY, TODAY + DAY))
     foretold = rows_of(ask(portal, "forecast", TODAY, TODAY + DAY))
     pd.testing.assert_frame_equal(foretold.head(24), truth.head(24))
@@ -112,7 +112,7 @@ def test_the_forecast_tells_today_as_it_is_and_errs_about_tomorrow_until_it_is_t
     pd.testing.assert_frame_equal(rows_of(ask(portal, "forecast", TODAY, TODAY + DAY)), truth)
 
 
-def test_today_is_that_of_utc(serve, town):
+def test_today_is_the_utc_day(serve, town):
     portal = serve(SimulatedPublication(town, FIELDS), now=datetime(2026, 6, 9, 22, 30, tzinfo=UTC)).portal
     assert ask(portal, "archive", date(2026, 6, 10), date(2026, 6, 10)).status_code == 400
     assert ask(portal, "archive", date(2026, 6, 9), date(2026, 6, 9)).status_code == 200
@@ -128,8 +128,8 @@ def test_days_beyond_its_range_are_refused_with_the_range(portal, endpoint, earl
     for first, last, name in ((earliest - DAY, earliest, "start_date"), (latest, latest + DAY, "end_date")):
         refused = ask(portal, endpoint, first, last)
         assert refused.status_code == 400
-        told = f"Parameter '{name}' is out of allowed range from {earliest} to {latest}"
-        assert refused.json() == {"error": True, "reason": told}
+        message = f"Parameter '{name}' is out of allowed range from {earliest} to {latest}"
+        assert refused.json() == {"error": True, "reason": message}
 
 
 REFUSED = [
@@ -146,7 +146,7 @@ REFUSED = [
 
 @pytest.mark.parametrize("endpoint", BOTH)
 @pytest.mark.parametrize(("changes", "reason"), REFUSED)
-def test_what_it_does_not_understand_is_refused_with_the_reason(portal, endpoint, changes, reason):
+def test_an_invalid_request_is_refused_with_the_reason(portal, endpoint, changes, reason):
     asked = {"start_date": TODAY - 5 * DAY, "end_date": TODAY - 5 * DAY, **changes}
     refused = ask(portal, endpoint, asked.pop("start_date"), asked.pop("end_date"), **asked)
     assert refused.status_code == 400
@@ -164,7 +164,7 @@ def test_counts_that_are_not_synthetic_have_weather_beside_them(serve, counts, t
 
 
 @pytest.mark.parametrize("fault", sorted(name for name, fault in BY_NAME.items() if "weather" in fault.endpoints))
-def test_a_fault_befalls_the_weather_too_and_passes(portal, fault):
+def test_a_fault_affects_the_weather_and_passes(portal, fault):
     day = TODAY - 5 * DAY
     sound = ask(portal, "archive", day, day).content
     portal.fail(fault, on="weather")

@@ -4,17 +4,17 @@ from fastapi import FastAPI
 from fastapi.responses import Response
 from fastapi.staticfiles import StaticFiles
 
-from bike_assets.resources.reports import SERVED_AT, DriftReports, LocalReports
+from bike_assets.resources.reports import REPORTS_PATH, DriftReports, LocalReports
 from serving.wire import Refusal
 
 
 def add_reports(app: FastAPI, reports: DriftReports) -> None:
     """Serve the reports by file name."""
     if isinstance(reports, LocalReports):
-        app.mount(f"/{SERVED_AT}", StaticFiles(directory=reports.folder, check_dir=False), name=SERVED_AT)
+        app.mount(f"/{REPORTS_PATH}", StaticFiles(directory=reports.folder, check_dir=False), name=REPORTS_PATH)
         return
 
-    @app.api_route(f"/{SERVED_AT}/{{name}}", methods=["GET", "HEAD"], include_in_schema=False)
+    @app.api_route(f"/{REPORTS_PATH}/{{name}}", methods=["GET", "HEAD"], include_in_schema=False)
     def report(name: str) -> Response:
         content = reports.read(name)
         if content is None:

@@ -113,14 +113,14 @@ def _copy_files(
 
 def _versions(settings: Settings, summary: Summary, registry: GcsRegistry, send: bool) -> list[str]:
     tracking = CloudTracking(settings.home_folder / "mlflow", settings.gcp.bucket)
-    if not tracking.is_elsewhere:
+    if not tracking.is_external:
         return [
             "MLFLOW_TRACKING_URI is not set: MLflow stays in the home. To go on with another MLflow, set it and copy "
             "again before the first training there, so that the numbers of versions go on."
         ]
     if not send:
         return []
-    registered = tracking.carry(summary.models, str(registry.objects))
+    registered = tracking.register_versions(summary.models, str(registry.objects))
     return [f"MLflow: {registered} of {len(summary.models)} versions were registered now, without their runs."]
 
 

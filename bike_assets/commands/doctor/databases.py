@@ -16,7 +16,7 @@ def database_checks(settings: Settings) -> list[Check]:
     """Return the checks of the databases. Without their settings, both are files in the home and not needed."""
     return [
         Check("Dagster's database", partial(_dagster, settings), needed=settings.postgres_host is not None),
-        Check("MLflow", partial(_mlflow, settings), needed=open_tracking(settings).is_elsewhere),
+        Check("MLflow", partial(_mlflow, settings), needed=open_tracking(settings).is_external),
     ]
 
 
@@ -56,7 +56,7 @@ def _dagster(settings: Settings) -> str:
 
 def _mlflow(settings: Settings) -> str:
     tracking = open_tracking(settings)
-    if not tracking.is_elsewhere:
+    if not tracking.is_external:
         raise BikeError("MLFLOW_TRACKING_URI is not set: MLflow's runs stay in BIKE_HOME.")
     return _server(tracking.uri) if tracking.uri.startswith(("http://", "https://")) else _database(tracking.uri)
 

@@ -15,7 +15,7 @@ from bike_assets.commands.doctor.checks import Check
 from bike_assets.core.gcp_settings import GcpSettings
 from bike_assets.core.schemas import COUNTERS, TABLES, Table
 from bike_assets.errors import BikeError, StepFailedError
-from bike_assets.resources.bigquery_errors import REQUEST_TIMEOUT_SECONDS, request_retry, told_plainly
+from bike_assets.resources.bigquery_errors import REQUEST_TIMEOUT_SECONDS, request_retry, translate_errors
 from bike_assets.resources.bigquery_jobs import BigQueryJobs
 from bike_assets.resources.bigquery_lease import LEASES
 from bike_assets.resources.bigquery_tables import DATASETS, BigQueryTables
@@ -42,7 +42,7 @@ def google_checks(gcp: GcpSettings) -> list[Check]:
 def _credentials(gcp: GcpSettings) -> str:
     if gcp.bigquery_endpoint and gcp.storage_endpoint:
         return "none are needed: emulators stand in the place of BigQuery and Cloud Storage"
-    with told_plainly("asking for credentials"):
+    with translate_errors("asking for credentials"):
         credentials, project = google.auth.default(scopes=EVERYTHING)
         credentials.refresh(google.auth.transport.requests.Request())
     who = getattr(credentials, "service_account_email", None) or type(credentials).__name__
@@ -62,7 +62,7 @@ class _Project:
 
     def has_dataset(self, name: str) -> str:
         full_name = self._tables.dataset(name)
-        with told_plainly(f"looking at {full_name}"), self._jobs.connection.get_client() as client:
+        with translate_errors(f"looking at {full_name}"), self._jobs.connection.get_client() as client:
             location = client.get_dataset(full_name, retry=request_retry(), timeout=REQUEST_TIMEOUT_SECONDS).location
         if location.upper() != self._gcp.location.upper():
             raise BikeError(f"{full_name} is in {location}, and BIKE_GCP__LOCATION is {self._gcp.location}.")
@@ -74,7 +74,7 @@ class _Project:
 
     def _has_table(self, table: Table) -> bool:
         try:
-            self._tables.refuse_older(table)
+            self._tables.validate_table(table)
         except StepFailedError as failure:
             if isinstance(failure.__cause__, NotFound):
                 return False
@@ -98,7 +98,7 @@ class _Project:
         wanted = types.ReadSession(
             table=f"projects/{self._gcp.project}/datasets/{dataset}/tables/{table}", data_format=types.DataFormat.ARROW
         )
-        with told_plainly(f"opening a session to read {self._tables.name(COUNTERS)}"):
+        with translate_errors(f"opening a session to read {self._tables.name(COUNTERS)}"):
             client.create_read_session(
                 parent=f"projects/{self._gcp.project}",
                 read_session=wanted,
@@ -110,7 +110,7 @@ class _Project:
 
 
 def _bucket(gcp: GcpSettings) -> str:
-    folder_of(gcp, "").refuse_missing_permissions()
+    folder_of(gcp, "").validate_permissions()
     return f"gs://{gcp.bucket} lets this account list, read, create and delete objects"
 
 

@@ -61,7 +61,7 @@ def services(home: Home, settings: Settings) -> list[Service]:
         Service("mlflow", (*mlflow, *stores), settings.mlflow_port, "/health", "BIKE_MLFLOW_PORT", "MLflow"),
         Service("exporter", exporter, settings.exporter_port, "/metrics", "BIKE_EXPORTER_PORT", "Exporter"),
     ]
-    return [service for service in running if service.name != "mlflow" or not tracking.is_elsewhere]
+    return [service for service in running if service.name != "mlflow" or not tracking.is_external]
 
 
 def run_everything(settings: Settings) -> None:

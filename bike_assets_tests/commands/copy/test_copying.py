@@ -126,7 +126,7 @@ def test_a_changed_row_there_is_found_by_the_digest_and_mended_by_the_next_copy(
 def test_what_the_home_adds_changes_and_withdraws_later_is_so_there_after_the_next_copy(settings, here, there):
     run_copy(settings)
     later = counts(counters=("a",), days=DAYS[:1], bikes=9, ingested="2025-04-02")
-    here.merge(COMPTAGE_VELO, later, whole=DAYS[:1])
+    here.merge(COMPTAGE_VELO, later, complete_days=DAYS[:1])
     reading = {"day": DAYS[0], "ingested_at": READ_AT + pd.Timedelta(days=1), "rows_read": 24}
     here.merge(INGESTIONS, frame(INGESTIONS, [reading]))
     run_copy(settings)

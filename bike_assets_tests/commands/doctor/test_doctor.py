@@ -47,7 +47,7 @@ def local(tmp_path, ports) -> Settings:
 def cloud(local, bigquery, gcs, postgres, monkeypatch) -> Settings:
     """The profile gcp with all that it needs."""
     monkeypatch.setattr(bigquery_errors, "RETRY_SECONDS", 0.5)
-    monkeypatch.setattr(storage, "RETRY_FOR_SECONDS", 0.5)
+    monkeypatch.setattr(storage, "RETRY_SECONDS", 0.5)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     gcp = bigquery.new_warehouse(bucket=gcs.make_bucket(), storage_endpoint=gcs.endpoint).settings
     of_postgres = {
