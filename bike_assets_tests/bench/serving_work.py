@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-    from serving.city import City
+    from serving.city import CityData
 
 API, MLFLOW = "API", "mlflow"
 CHAMPION = "champion"
@@ -74,14 +74,14 @@ def make_bodies(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _records(city: "City", hours: "np.ndarray", columns: "np.ndarray") -> list[dict[str, str]]:
+def _records(city: "CityData", hours: "np.ndarray", columns: "np.ndarray") -> list[dict[str, str]]:
     ids = list(city.columns)
     pairs = zip(columns.tolist(), hours.tolist(), strict=True)
     return [{"counter_id": ids[column], "at": city.local_hour(hour).isoformat()} for column, hour in pairs]
 
 
 def _inputs(
-    city: "City", codes: "np.ndarray", hours: "np.ndarray", columns: "np.ndarray"
+    city: "CityData", codes: "np.ndarray", hours: "np.ndarray", columns: "np.ndarray"
 ) -> dict[str, list[list[float]]]:
     features = city.inputs[hours, columns]
     features[:, 0] = codes[columns]
