@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import Metric
 
-from bike_assets.exporter.names import Sample, families_of
+from bike_assets.exporter.names import Sample, metric_families
 from bike_assets_tests.conftest import poll
 from bike_assets_tests.dashboards.rules import ALERTS
 from bike_assets_tests.dashboards.servers import alertmanager, hurried_prometheus, prometheus, target
@@ -88,7 +88,7 @@ class Exporter:
     def collect(self) -> Iterator[Metric]:
         now = time.time()
         figures = self.figures.items()
-        yield from families_of(
+        yield from metric_families(
             Sample(name, now - value if isinstance(value, Ago) else value, labels) for (name, labels), value in figures
         )
 

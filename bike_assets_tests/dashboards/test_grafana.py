@@ -25,8 +25,8 @@ from bike_assets_tests.dashboards.promql_names import (
 )
 from dashboards import annotation_queries, may_be_empty, queries
 from dashboards.committed import FOLDER, committed_dashboards, panels_of
-from dashboards.frame import COLUMNS, Event
 from dashboards.generate import COMMAND, dashboards_of, files_of, stale_files, write
+from dashboards.layout import COLUMNS, Event
 
 UIDS = ["bike-drift", "bike-model-performance", "bike-overview", "bike-training"]
 OF_GRAFANA = {"__range", "__interval", "__rate_interval", "__value"}
@@ -245,7 +245,7 @@ def test_it_leads_to_the_others_to_dagster_to_mlflow_and_to_the_api(dashboard: d
 @each_dashboard
 def test_promotions_evaluations_and_retrains_are_marked(dashboard: dict[str, Any]) -> None:
     marks = {note["name"]: note for note in dashboard["annotations"]["list"]}
-    assert marks.keys() == {"New champion", "Evaluation", "Retrain asked for"}
+    assert marks.keys() == {"New champion", "Evaluation", "Retrain requested"}
     for note in marks.values():
         assert note["useValueForTime"] == note["expr"].endswith("* 1000"), "Grafana's times are milliseconds"
 

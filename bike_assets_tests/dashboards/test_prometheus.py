@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from bike_assets.exporter.names import Sample, families_of
+from bike_assets.exporter.names import Sample, metric_families
 from bike_assets.exporter.server import metrics_of
 from bike_assets.settings import Settings
 from bike_assets_tests.conftest import claim, poll
@@ -25,7 +25,7 @@ class Figures:
         self._samples = samples
 
     def collect(self) -> list:
-        return families_of(self._samples)
+        return metric_families(self._samples)
 
 
 def telling(*samples: Sample) -> CollectorRegistry:

@@ -171,7 +171,7 @@ def grouping_labels_in(expression: str) -> set[str]:
 
 
 def expressions_of(rule: dict) -> list[str]:
-    """What a rule asks, in its expression and in its texts."""
+    """What a rule series, in its expression and in its texts."""
     texts = " ".join(rule.get("annotations", {}).values())
     asked = re.findall(r'query "([^"]*)"', texts) + re.findall(r'query \(printf "([^"]*)"', texts)
     assert len(asked) == texts.count("query ")
