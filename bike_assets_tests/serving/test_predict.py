@@ -88,8 +88,8 @@ def test_a_version_that_cannot_be_loaded_is_a_503_and_the_champion_answers(city:
 
 def test_any_minute_means_its_hour_in_any_offset(api, counters):
     counter = counters["counter_id"][0]
-    asked = [NOON, NOON.replace("12:00", "12:59"), "2021-10-08T10:30:00Z", "2021-10-08 06:00:00-04:00"]
-    predictions = predict(api, *({"counter_id": counter, "at": at} for at in asked)).json()["predictions"]
+    requested = [NOON, NOON.replace("12:00", "12:59"), "2021-10-08T10:30:00Z", "2021-10-08 06:00:00-04:00"]
+    predictions = predict(api, *({"counter_id": counter, "at": at} for at in requested)).json()["predictions"]
     assert len(set(predictions)) == 1
 
 
@@ -157,8 +157,8 @@ def test_a_day_that_the_model_learned_from_has_a_warning(city: City, serve, coun
     late = [entry.model_copy(update={"trained_until": "2021-10-03"}) for entry in summary.models]
     (registry.folder / "summary.json").write_text(summary.model_copy(update={"models": late}).model_dump_json())
     counter = counters["counter_id"][0]
-    asked = ({"counter_id": counter, "at": f"2021-10-0{day}T12:00:00+02:00"} for day in (3, 4))
-    learned, unseen = predict(serve(city.settings), *asked).json()["details"]
+    requested = ({"counter_id": counter, "at": f"2021-10-0{day}T12:00:00+02:00"} for day in (3, 4))
+    learned, unseen = predict(serve(city.settings), *requested).json()["details"]
     assert "learned from this day" in learned["warnings"][0]
     assert unseen["warnings"] == []
 

@@ -166,14 +166,14 @@ def test_metrics_are_sums_over_two_workers_and_survive_the_death_of_one(city: Ci
         assert len(before) == 2
         for _ in range(40):
             assert httpx.get(f"{served.address}/champion", timeout=60).is_success
-        asked = 'fastapi_requests_total{endpoint="/champion",method="GET",status_code="200"} 40.0'
-        assert asked in metrics_of(served, lambda text: text.count("bike_api_champion_version{") == 2)
+        requests = 'fastapi_requests_total{endpoint="/champion",method="GET",status_code="200"} 40.0'
+        assert requests in metrics_of(served, lambda text: text.count("bike_api_champion_version{") == 2)
         dead = min(before)
         os.kill(dead, signal.SIGKILL)
         [new] = poll(lambda: workers_of(served) - before, 30, "a worker in its place")
         text = metrics_of(served, lambda text: f'pid="{new}"' in text)
         assert f'pid="{dead}"' not in text
-        assert asked in text
+        assert requests in text
 
 
 def workers_of(served: ServedApi) -> set[int]:

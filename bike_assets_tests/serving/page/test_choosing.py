@@ -129,9 +129,9 @@ def test_a_bookmark_of_an_unknown_counter_is_reported_and_another_can_be_chosen(
 
 
 def test_the_chart_is_read_by_pointer_and_by_keyboard(visitor, api, counters):
-    asked = quote(counters[0]["counter_id"])
-    page = visitor.open(f"/#counter={asked}")
-    counts, forecast = api.get(f"/counts/{asked}?days=7").json(), api.get(f"/forecast/{asked}?days=3").json()
+    counter_id = quote(counters[0]["counter_id"])
+    page = visitor.open(f"/#counter={counter_id}")
+    counts, forecast = api.get(f"/counts/{counter_id}?days=7").json(), api.get(f"/forecast/{counter_id}?days=3").json()
     expect(page.locator("#table tbody")).to_have_count(10)
     chart = page.get_by_role("img", name=re.compile("Last week and the next days"))
     box = chart.bounding_box()

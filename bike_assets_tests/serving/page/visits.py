@@ -104,14 +104,14 @@ def day_sentence(forecast: dict, day: date) -> str:
 
 def expect_shown(page: Page, api: httpx.Client, counter: dict) -> None:
     """Everything on the page is about this counter, with the very numbers of the API."""
-    name, asked = counter["counter_name"], quote(counter["counter_id"])
+    name, counter_id = counter["counter_name"], quote(counter["counter_id"])
     expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
     expect(page).to_have_title(f"{name} {NONE} Bike traffic")
     assert page.get_by_role("combobox").input_value() == name
     assert [pressed.get_attribute("data-counter") for pressed in points(page).all() if _pressed(pressed)] == [
         counter["counter_id"]
     ]
-    counts, forecast = api.get(f"/counts/{asked}?days=7").json(), api.get(f"/forecast/{asked}?days=3").json()
+    counts, forecast = api.get(f"/counts/{counter_id}?days=7").json(), api.get(f"/forecast/{counter_id}?days=3").json()
     tomorrow = LAST_DAY + timedelta(days=2)
     expect(page.locator("#summary")).to_have_text(
         f"Tomorrow, Saturday 9 October: about {day_sentence(forecast, tomorrow)}"
