@@ -85,9 +85,9 @@ def build_defs(
             [module], group_name=module.__name__.rpartition(".")[2], include_specs=True
         )
     ]
-    assets = dg.with_source_code_references(_with_partitions(assets, home))
+    linked = dg.with_source_code_references(_with_partitions(assets, home))
     return dg.Definitions(
-        assets=dg.map_asset_specs(_policy(home, settings), assets),
+        assets=dg.map_asset_specs(_policy(home, settings), linked),
         asset_checks=dg.load_asset_checks_from_modules(list(CHECKS)),
         jobs=[*JOBS, try_training],
         schedules=schedules(home.timezone),
@@ -148,7 +148,7 @@ def _policy(home: Home, settings: Settings) -> Callable[[dg.AssetSpec], dg.Asset
     engine = {"local": FILES, "gcp": "bigquery"}[settings.profile]
     made_daily = daily_freshness(home.timezone) if home.last_day is None else None  # A file gets no new days.
     freshness = {**dict.fromkeys(DAILY_GROUPS, made_daily), **dict.fromkeys(TRAINING_GROUPS, MONTHLY_FRESHNESS)}
-    pages = {
+    pages: dict[str, dict[str, Any]] = {
         "published_counts": {"source": describe_source(home)},
         "published_weather": {"source": settings.weather},
         "models": {"mlflow": dg.MetadataValue.url(settings.mlflow_address)},

@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 FOLDER = Path(__file__).parent / "grafana"
-CHOSEN = re.compile(r'(=~?)"\$\w+"')
+CHOICE = re.compile(r'(=~?)"\$\w+"')
 DURATIONS = {"$__range": "1h", "$__rate_interval": "1m", "$__interval": "5s"}
-
-
-NOT_YET = ("bike_gain_r2", "bike_gain_residual_share", 'role="issued"', "bike_drift_column_drifted")
+EMPTY_AT_FIRST = ("bike_gain_r2", "bike_gain_residual_share", 'role="issued"', "bike_drift_column_drifted")
 """Parts of queries that are empty in a healthy young home: a gain, a week of issued forecasts, drifted columns."""
 
 
@@ -32,9 +30,9 @@ def panels_of(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
     return [panel for panel in dashboard["panels"] if panel.get("targets")]
 
 
-def for_prometheus(expr: str) -> str:
+def without_variables(expr: str) -> str:
     """Replace Grafana's variables in an expression: choices by any value, durations by short ones."""
-    plain = CHOSEN.sub('=~".+"', expr)
+    plain = CHOICE.sub('=~".+"', expr)
     for name, duration in DURATIONS.items():
         plain = plain.replace(name, duration)
     return plain
@@ -43,7 +41,7 @@ def for_prometheus(expr: str) -> str:
 def queries() -> list[Query]:
     """Return every query of every panel, in the order of the dashboards."""
     return [
-        Query(dashboard["title"], panel["title"], for_prometheus(target["expr"]))
+        Query(dashboard["title"], panel["title"], without_variables(target["expr"]))
         for dashboard in committed_dashboards()
         for panel in panels_of(dashboard)
         for target in panel["targets"]
@@ -52,13 +50,13 @@ def queries() -> list[Query]:
 
 def may_be_empty(expr: str) -> bool:
     """Whether a query may return nothing in a healthy home: one with its first champion and no drift."""
-    return any(part in expr for part in NOT_YET)
+    return any(part in expr for part in EMPTY_AT_FIRST)
 
 
 def annotation_queries() -> list[Query]:
     """Return the queries of all annotations, with the annotation's name as the panel."""
     return [
-        Query(dashboard["title"], annotation["name"], for_prometheus(annotation["expr"]))
+        Query(dashboard["title"], annotation["name"], without_variables(annotation["expr"]))
         for dashboard in committed_dashboards()
         for annotation in dashboard["annotations"]["list"]
     ]

@@ -14,7 +14,7 @@ SOURCE = grafana.DataSourceRef(type_val="prometheus", uid="${datasource}")
 Override = grafana.DashboardFieldConfigSourceOverrides
 
 
-class Ask(NamedTuple):
+class Series(NamedTuple):
     """An expression, and the name of its series."""
 
     expr: str
@@ -36,17 +36,19 @@ class Link(NamedTuple):
     url: str
 
 
-def asked_now(asks: Sequence[Ask]) -> list[Dataquery]:
+def instant_queries(series: Sequence[Series]) -> list[Dataquery]:
     """Return queries of the newest figures."""
-    return _targets([ask.expr for ask in asks], PromQueryFormat.TIME_SERIES, True, [ask.legend for ask in asks])
+    return _targets([each.expr for each in series], PromQueryFormat.TIME_SERIES, True, [each.legend for each in series])
 
 
-def asked_over_time(asks: Sequence[Ask]) -> list[Dataquery]:
+def range_queries(series: Sequence[Series]) -> list[Dataquery]:
     """Return queries of figures over the chosen time range."""
-    return _targets([ask.expr for ask in asks], PromQueryFormat.TIME_SERIES, False, [ask.legend for ask in asks])
+    return _targets(
+        [each.expr for each in series], PromQueryFormat.TIME_SERIES, False, [each.legend for each in series]
+    )
 
 
-def asked_as_table(values: Sequence[Value]) -> list[Dataquery]:
+def table_queries(values: Sequence[Value]) -> list[Dataquery]:
     """Return queries of the newest figures, with labels as columns."""
     return _targets([value.expr for value in values], PromQueryFormat.TABLE, True, [None] * len(values))
 
@@ -57,11 +59,11 @@ def thresholds(steps: Steps) -> grafana.ThresholdsConfig:
     return grafana.ThresholdsConfig(mode=grafana.ThresholdsMode.ABSOLUTE, steps=colours)
 
 
-def words(look: Look, colour: str | None = None) -> list[grafana.ValueMapping]:
+def value_mappings(look: Look, colour: str | None = None) -> list[grafana.ValueMapping]:
     """Return the value mappings of a look. `colour`, if given, replaces the colour of all values but 0."""
     results = {
         str(value): grafana.ValueMappingResult(text=text, color=colour if value and colour else own)
-        for value, (text, own) in look.words.items()
+        for value, (text, own) in look.texts.items()
     }
     return [grafana.ValueMap(options=results)] if results else []
 
@@ -75,34 +77,34 @@ def legend(shown: bool = True) -> common.VizLegendOptions:
 def fixed_colours(names: Mapping[str, str]) -> list[Override]:
     """Return the overrides that give each named series its colour."""
     return [
-        of_name(name, color=grafana.FieldColor(grafana.FieldColorModeId.FIXED, colour))
+        override(name, color=grafana.FieldColor(grafana.FieldColorModeId.FIXED, colour))
         for name, colour in names.items()
     ]
 
 
-def dashed(names: Sequence[str]) -> list[Override]:
+def dashed_lines(names: Sequence[str]) -> list[Override]:
     """Return the overrides that draw the named lines dashed."""
-    return [of_name(name, **{"custom.lineStyle": common.LineStyle("dash", [8, 6])}) for name in names]
+    return [override(name, **{"custom.lineStyle": common.LineStyle("dash", [8, 6])}) for name in names]
 
 
-def column(value: Value) -> Override:
+def column_override(value: Value) -> Override:
     """Return the override with the look of a table's column."""
     shown: dict[str, object] = {
         "unit": value.look.unit,
         "thresholds": thresholds(value.look.steps),
-        "mappings": words(value.look),
+        "mappings": value_mappings(value.look),
         "custom.cellOptions": {"type": "color-text"},
     }
-    return of_name(value.heading, **shown | ({} if value.look.decimals is None else {"decimals": value.look.decimals}))
+    return override(value.heading, **shown | ({} if value.look.decimals is None else {"decimals": value.look.decimals}))
 
 
-def of_name(name: str, **properties: object) -> Override:
+def override(name: str, **properties: object) -> Override:
     """Return the override with properties of a named series or column."""
     values = [grafana.DynamicConfigValue(of, value) for of, value in properties.items()]
     return Override(grafana.MatcherConfig("byName", name), values)
 
 
-def page(link: Link) -> grafana.DashboardLink:
+def panel_link(link: Link) -> grafana.DashboardLink:
     """Return a panel's link, which opens in a new tab."""
     link_type = grafana.DashboardLinkType.LINK
     return grafana.DashboardLink(link.title, link_type, icon="external link", url=link.url, target_blank=True)

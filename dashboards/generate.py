@@ -51,9 +51,9 @@ def write(settings: Settings, folder: Path = FOLDER) -> list[str]:
 
 
 def main() -> int:
-    """Write or check, as the command line says."""
+    """Write the files, or check them with --check."""
     parser = argparse.ArgumentParser(prog=COMMAND, description="Write the JSON of the Grafana dashboards.")
-    parser.add_argument("--check", action="store_true", help="write nothing; fail where a file is not up to date")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if a file is not up to date")
     if parser.parse_args().check:
         stale = stale_files(load_settings())
         if stale:

@@ -22,8 +22,8 @@ ROLES = {
     "counted": GREEN,
 }
 """A role has the same colour on every panel."""
-YARDSTICKS = ("seasonal_naive", "first_champion", "naive")
-"""References of the champion; their lines are dashed."""
+REFERENCES = ("seasonal_naive", "first_champion", "naive")
+"""Forecasts that the champion is compared with; their lines are dashed."""
 DECISIONS = {
     "ALL_GOOD": GREEN,
     "WAIT": BLUE,
@@ -48,7 +48,7 @@ class Look:
         unit: unit, by Grafana's name.
         decimals: number of decimals; None lets Grafana choose.
         steps: colours, each from its value on; the first one is for all lower values.
-        words: text and colour that replace a value.
+        texts: text and colour that replace a value.
         low: start of the scale.
         high: end of the scale.
         empty: text if there is no figure.
@@ -57,7 +57,7 @@ class Look:
     unit: str
     decimals: int | None = None
     steps: Steps = PLAIN
-    words: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+    texts: Mapping[int, tuple[str, str]] = field(default_factory=dict)
     low: float | None = None
     high: float | None = None
     empty: str = "none yet"
@@ -73,15 +73,15 @@ LATENCY = Look("s", 3, low=0)
 RATE = Look("reqps", low=0)
 DIFFERENCE = Look("none", 3, ((None, RED), (0, GREEN)))
 SHARE_OFF = Look("percentunit", 1, ((None, ORANGE), (-0.1, GREEN), (0.1, ORANGE)))
-NONE_IS_GOOD = Look("none", 0, ((None, GREEN), (1, RED)), low=0)
-ANY_IS_NEWS = Look("none", 0, ((None, GREEN), (1, ORANGE)), low=0)
-YES_IS_GOOD = Look("bool_yes_no", words={1: ("yes", GREEN), 0: ("no", RED)})
-YES_IS_BAD = Look("bool_yes_no", words={1: ("yes", RED), 0: ("no", GREEN)})
-IS_SO = Look("bool_yes_no", words={1: ("yes", BLUE), 0: ("no", BLUE)})
-MET = Look("bool_yes_no", words={1: ("met", GREEN), 0: ("missed", RED)})
-IN_FORCE = Look("bool_yes_no", words={1: ("in force", BLUE), 0: (" ", TRANSPARENT)})
-DRIFTED = Look("bool_yes_no", words={1: ("yes", ORANGE), 0: (" ", TRANSPARENT)})
-FAILED_SHARE = Look("percentunit", 1, ((None, GREEN), (0.01, ORANGE), (0.1, RED)), low=0)
+ZERO_IS_GOOD = Look("none", 0, ((None, GREEN), (1, RED)), low=0)
+ANY_IS_NOTABLE = Look("none", 0, ((None, GREEN), (1, ORANGE)), low=0)
+YES_IS_GOOD = Look("bool_yes_no", texts={1: ("yes", GREEN), 0: ("no", RED)})
+YES_IS_BAD = Look("bool_yes_no", texts={1: ("yes", RED), 0: ("no", GREEN)})
+IS_SO = Look("bool_yes_no", texts={1: ("yes", BLUE), 0: ("no", BLUE)})
+MET = Look("bool_yes_no", texts={1: ("met", GREEN), 0: ("missed", RED)})
+IN_FORCE = Look("bool_yes_no", texts={1: ("in force", BLUE), 0: (" ", TRANSPARENT)})
+DRIFTED = Look("bool_yes_no", texts={1: ("yes", ORANGE), 0: (" ", TRANSPARENT)})
+ERROR_SHARE = Look("percentunit", 1, ((None, GREEN), (0.01, ORANGE), (0.1, RED)), low=0)
 HEARTBEAT = Look("s", 0, ((None, GREEN), (120, ORANGE), (600, RED)), low=0)
 KEPT = Look("percentunit", 2, low=0, high=1)
 

@@ -4,14 +4,14 @@ from grafana_foundation_sdk.models import dashboard as grafana
 
 from bike_assets.settings import Settings
 from dashboards import looks
-from dashboards.fields import Ask, Link, Value
-from dashboards.frame import COUNTERS, FAMILIES, Section, dashboard
+from dashboards.fields import Link, Series, Value
+from dashboards.layout import COUNTERS, FAMILIES, Section, dashboard
 from dashboards.looks import Look
 from dashboards.panels import bars_panel, figures_panel, lines_panel, linked, table_panel
 from dashboards.promql import figure, lead, live
 
-COMPARED = ("champion", "issued", "seasonal_naive", "first_champion")
-BESIDE = "Beside it: what was really issued, the seasonal naive, and the first champion never retrained."
+COMPARED_ROLES = ("champion", "issued", "seasonal_naive", "first_champion")
+COMPARISON = "Beside it: the issued forecasts, the seasonal naive, and the first champion, never retrained."
 ROLE_AND_HORIZON = {"role": "Forecast by", "horizon_days": "Days ahead"}
 
 
@@ -24,7 +24,7 @@ def model_performance(settings: Settings) -> grafana.Dashboard:
         Section("Families", _families(settings)),
         Section("Counters", _counters()),
     ]
-    question = "How right is the champion, and would a plain rule or an older model have been as right?"
+    question = "How good is the champion, and would a simple rule or an older model have been as good?"
     choices = (FAMILIES, COUNTERS)
     return dashboard("bike-model-performance", "Bikes: Model Performance", question, sections, settings, choices)
 
@@ -35,53 +35,53 @@ def _live(settings: Settings) -> list[grafana.Panel]:
     return [
         figures_panel(
             "R² of the week",
-            f"How much of the ups and downs did the champion foresee? {BESIDE}",
-            *(Ask(live("r2", role), role) for role in COMPARED),
+            f"How much of the variation did the champion predict? {COMPARISON}",
+            *(Series(live("r2", role), role) for role in COMPARED_ROLES),
             look=looks.r2_look(settings),
             width=10,
         ),
         figures_panel(
             "RMSE of the week",
-            f"By how many bikes an hour is the champion off, large misses weighing more? {BESIDE}",
-            *(Ask(live("rmse", role), role) for role in COMPARED),
+            f"How many bikes an hour is the champion off? Large errors weigh more. {COMPARISON}",
+            *(Series(live("rmse", role), role) for role in COMPARED_ROLES),
             look=looks.rmse_look(settings),
             width=10,
         ),
         figures_panel(
             "Days behind the naive",
-            "For how many days in a row was the champion worse than the seasonal naive? As many as the setting says "
-            "are an alarm.",
-            Ask(f"max({figure('bike_behind_naive_streak')})", "days"),
+            "For how many days in a row was the champion worse than the seasonal naive? Red from the number in the "
+            "settings on.",
+            Series(f"max({figure('bike_behind_naive_streak')})", "days"),
             look=looks.streak_look(settings),
             width=4,
         ),
         linked(
             lines_panel(
                 "R² over time",
-                f"Does the champion stay right as the city changes? {BESIDE}",
-                Ask(figure("bike_model_r2", **a_day_ahead), "{{role}}"),
+                f"Does the champion stay good as the city changes? {COMPARISON}",
+                Series(figure("bike_model_r2", **a_day_ahead), "{{role}}"),
                 look=looks.r2_look(settings),
             ),
             asset,
         ),
         lines_panel(
             "RMSE over time",
-            f"Does the error stay below its limit? {BESIDE}",
-            Ask(figure("bike_model_rmse", **a_day_ahead), "{{role}}"),
+            f"Does the error stay below its limit? {COMPARISON}",
+            Series(figure("bike_model_rmse", **a_day_ahead), "{{role}}"),
             look=looks.rmse_look(settings),
         ),
         lines_panel(
-            "Lead over the yardsticks",
-            "Is the model, and is retraining it, worth anything? R² of the champion less that of the seasonal naive, "
-            "and less that of the first champion. Around zero: nothing gained; below: harm done.",
-            *(Ask(lead(role), role) for role in ("seasonal_naive", "first_champion")),
-            Ask(lead("seasonal_naive", 3), "seasonal_naive, 3 days ahead"),
+            "Lead over the references",
+            "Is the model worth having, and is retraining it? R² of the champion minus that of the seasonal naive, and "
+            "minus that of the first champion. Around zero nothing was gained; below zero forecasts got worse.",
+            *(Series(lead(role), role) for role in ("seasonal_naive", "first_champion")),
+            Series(lead("seasonal_naive", 3), "seasonal_naive, 3 days ahead"),
             look=looks.DIFFERENCE,
         ),
         lines_panel(
             "Rows scored",
-            "Are there enough forecasts with counts to judge? With fewer than the setting says, nothing is decided.",
-            Ask(figure("bike_model_scored_rows", role="champion", dataset="live"), "{{horizon_days}} days ahead"),
+            "Are there enough forecasts with counts? Below the minimum in the settings, nothing is decided.",
+            Series(figure("bike_model_scored_rows", role="champion", dataset="live"), "{{horizon_days}} days ahead"),
             look=Look("short", steps=((None, looks.RED), (settings.min_scored_rows, looks.GREEN)), low=0),
         ),
     ]
@@ -109,9 +109,9 @@ def _by_horizon(settings: Settings) -> list[grafana.Panel]:
         ),
         lines_panel(
             "Error growing with the horizon",
-            "What does looking further cost? RMSE two and three days ahead, as a multiple of that for tomorrow.",
+            "What does a longer horizon cost? RMSE two and three days ahead, as a multiple of that for tomorrow.",
             *(
-                Ask(f"{live('rmse', role, days)} / {live('rmse', role)}", f"{role}, {days} days")
+                Series(f"{live('rmse', role, days)} / {live('rmse', role)}", f"{role}, {days} days")
                 for role in ("champion", "seasonal_naive", "first_champion")
                 for days in (2, 3)
             ),
@@ -128,8 +128,8 @@ def _evaluated(settings: Settings) -> list[grafana.Panel]:
         linked(
             bars_panel(
                 "R² on the frozen test set",
-                "Has a challenger forgotten what was known? R² on test_baseline; below the floor it is rejected.",
-                Ask(figure("bike_model_r2", dataset="baseline"), "{{role}}"),
+                "Is a challenger worse on older data? R² on test_baseline; below the floor a challenger is rejected.",
+                Series(figure("bike_model_r2", dataset="baseline"), "{{role}}"),
                 look=looks.baseline_look(settings),
                 width=12,
             ),
@@ -137,9 +137,9 @@ def _evaluated(settings: Settings) -> list[grafana.Panel]:
         ),
         bars_panel(
             "R² on the fresh test set",
-            "Who is best on the newest weeks? R² on test_current. The first champion is not there: it was scored on "
-            "other rows, and its line over the newest 7 days is the fair one.",
-            Ask(figure("bike_model_r2", dataset="current"), "{{role}}"),
+            "Which model is best on the newest weeks? R² on test_current, without the first champion: its score was "
+            "measured on other rows. Compare it over the newest 7 days.",
+            Series(figure("bike_model_r2", dataset="current"), "{{role}}"),
             look=Look("none", 3, low=0, high=1),
             coloured=True,
             width=12,
@@ -149,7 +149,7 @@ def _evaluated(settings: Settings) -> list[grafana.Panel]:
 
 def _families(settings: Settings) -> list[grafana.Panel]:
     models = Link("All versions in MLflow", "${mlflow}/#/models/bike-traffic")
-    yardsticks = figure("bike_model_r2", role="=~seasonal_naive|first_champion", dataset="baseline")
+    references = figure("bike_model_r2", role="=~seasonal_naive|first_champion", dataset="baseline")
     naive = figure("bike_model_r2", role="seasonal_naive", dataset="current")
 
     def of_family(metric: str, dataset: str) -> str:
@@ -159,26 +159,26 @@ def _families(settings: Settings) -> list[grafana.Panel]:
         linked(
             bars_panel(
                 "Families on the frozen test set",
-                "Which kind of model keeps what was known? The newest version of each, beside the "
+                "Which kind of model is best on older data? The newest version of each, beside the "
                 "naive and the first champion.",
-                Ask(of_family("bike_model_family_r2", "baseline"), "{{family}}"),
-                Ask(yardsticks, "{{role}}"),
+                Series(of_family("bike_model_family_r2", "baseline"), "{{family}}"),
+                Series(references, "{{role}}"),
                 look=looks.baseline_look(settings),
             ),
             models,
         ),
         bars_panel(
             "Families on the fresh test set",
-            "Which kind of model is best now? The newest version of each when it was trained, beside the naive.",
-            Ask(of_family("bike_model_family_r2", "current"), "{{family}}"),
-            Ask(naive, "{{role}}"),
+            "Which kind of model is best now? The newest version of each, measured at its training, beside the naive.",
+            Series(of_family("bike_model_family_r2", "current"), "{{family}}"),
+            Series(naive, "{{role}}"),
             look=looks.r2_look(settings),
         ),
         lines_panel(
             "RMSE of the families over time",
             "Do the families get better from training to training? RMSE on the fresh test set, beside the naive's.",
-            Ask(of_family("bike_model_family_rmse", "current"), "{{family}}"),
-            Ask(figure("bike_model_rmse", role="seasonal_naive", dataset="current"), "{{role}}"),
+            Series(of_family("bike_model_family_rmse", "current"), "{{family}}"),
+            Series(figure("bike_model_rmse", role="seasonal_naive", dataset="current"), "{{role}}"),
             look=looks.ERROR,
             width=8,
         ),
@@ -191,22 +191,22 @@ def _counters() -> list[grafana.Panel]:
     }
     every = {kind: figure("bike_day_bikes", kind=kind) for kind in chosen}
 
-    def off(of: dict[str, str], kind: str) -> str:
+    def deviation(of: dict[str, str], kind: str) -> str:
         both = f"sum({of['counted']} and on (counter_id) {of[kind]})"
         return f"sum({of[kind]}) / {both} - 1"
 
     return [
         lines_panel(
             "All counters: too high or too low",
-            "Are the forecasts of whole days too high or too low for the city? Bikes forecast against bikes counted.",
-            *(Ask(off(every, kind), kind) for kind in ("forecast", "naive")),
+            "Are the forecasts of whole days too high or too low for the city? Forecast bikes against counted bikes.",
+            *(Series(deviation(every, kind), kind) for kind in ("forecast", "naive")),
             look=looks.SHARE_OFF,
         ),
         lines_panel(
             "$counter: too high or too low",
-            "Is one counter always missed to one side? Then something changed there: a lane, a building site, the "
-            "counter itself.",
-            *(Ask(off(chosen, kind), kind) for kind in ("forecast", "naive")),
+            "Are the forecasts of this counter always too high or always too low? Then something changed there: a "
+            "lane, a building site, the counter itself.",
+            *(Series(deviation(chosen, kind), kind) for kind in ("forecast", "naive")),
             look=looks.SHARE_OFF,
         ),
     ]

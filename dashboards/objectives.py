@@ -10,7 +10,7 @@ from dashboards.promql import HOUR, age, errors_of_api, figure, live, of_api, re
 FRESH_HOURS = 36
 FORECAST_HOURS = 72
 QUICK_SECONDS = "0.1"
-TOOK = "fastapi_request_duration_seconds"
+DURATION_METRIC = "fastapi_request_duration_seconds"
 LAST_HOUR, CHOSEN_TIME = "1h", "$__range"
 
 
@@ -35,11 +35,11 @@ def _in_time(name: str, target: float, met: str) -> Objective:
     return Objective(name, target, met, f"avg_over_time(({met})[{CHOSEN_TIME}:$__interval])")
 
 
-def _of_requests(name: str, target: float, good: dict[str, str], asked: dict[str, str]) -> Objective:
+def _of_requests(name: str, target: float, good: dict[str, str], requests: dict[str, str]) -> Objective:
     """Return a service level of requests. Without requests, it is met."""
-    met = f"{good[LAST_HOUR]} >= bool {target:g} * {asked[LAST_HOUR]}"
-    nobody = f"{asked[CHOSEN_TIME]} == bool 0"
-    return Objective(name, target, met, f"{good[CHOSEN_TIME]} / ({asked[CHOSEN_TIME]} > 0) or ({nobody})")
+    met = f"{good[LAST_HOUR]} >= bool {target:g} * {requests[LAST_HOUR]}"
+    no_requests = f"{requests[CHOSEN_TIME]} == bool 0"
+    return Objective(name, target, met, f"{good[CHOSEN_TIME]} / ({requests[CHOSEN_TIME]} > 0) or ({no_requests})")
 
 
 def _end_of(data: str) -> str:
@@ -52,7 +52,7 @@ def _predictions(metric: str, **labels: str) -> dict[str, str]:
 
 
 _REQUESTS = {window: requests_of_api(window) for window in (LAST_HOUR, CHOSEN_TIME)}
-_ANSWERED = {window: f"({asked} - {errors_of_api(window)})" for window, asked in _REQUESTS.items()}
+_ANSWERED = {window: f"({requests} - {errors_of_api(window)})" for window, requests in _REQUESTS.items()}
 _WARNING = f"max({figure('bike_threshold', name='r2_warning')})"
 
 OBJECTIVES = (
@@ -62,8 +62,8 @@ OBJECTIVES = (
     _of_requests(
         f"API predicts within {QUICK_SECONDS} s",
         0.99,
-        _predictions(f"{TOOK}_bucket", le=QUICK_SECONDS),
-        _predictions(f"{TOOK}_count"),
+        _predictions(f"{DURATION_METRIC}_bucket", le=QUICK_SECONDS),
+        _predictions(f"{DURATION_METRIC}_count"),
     ),
     _in_time("R² above the warning", 0.95, f"{live('r2', 'champion')} >= bool {_WARNING}"),
 )

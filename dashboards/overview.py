@@ -4,8 +4,8 @@ from grafana_foundation_sdk.models import dashboard as grafana
 
 from bike_assets.settings import Settings
 from dashboards import looks
-from dashboards.fields import Ask, Link, Value
-from dashboards.frame import APIS, COUNTERS, Section, dashboard
+from dashboards.fields import Link, Series, Value
+from dashboards.layout import APIS, COUNTERS, Section, dashboard
 from dashboards.objectives import FRESH_HOURS, OBJECTIVES
 from dashboards.panels import bars_panel, figures_panel, lines_panel, linked, states_panel, table_panel
 from dashboards.promql import age, errors_of_api, figure, latency, lead, live, of_api, or_zero, requests_of_api
@@ -21,7 +21,7 @@ def overview(settings: Settings) -> grafana.Dashboard:
         Section("Forecasts and counts", _forecasts()),
         Section("The API", _api()),
     ]
-    question = "Is the platform all right, and what does it say about the next day?"
+    question = "Is the platform all right, and what does it forecast for the next day?"
     return dashboard("bike-overview", "Bikes: Overview", question, sections, settings, (COUNTERS, APIS))
 
 
@@ -31,39 +31,39 @@ def _at_a_glance(settings: Settings) -> list[grafana.Panel]:
         figures_panel(
             "Champion",
             "Which model serves? Family and version of the champion; its history is under Training & Deployment.",
-            Ask(figure("bike_model_info", role="champion"), "{{family}} {{version}}"),
+            Series(figure("bike_model_info", role="champion"), "{{family}} {{version}}"),
             look=looks.NUMBER,
             named=True,
             width=4,
         ),
         figures_panel(
             "R² over 7 days",
-            "Are the forecasts right? R² of the champion a day ahead. Below the warning it is watched, below the "
-            "critical bound a retrain starts by itself.",
-            Ask(live("r2", "champion"), "champion"),
+            "Are the forecasts good? R² of the champion a day ahead. Below the warning the platform watches it; below "
+            "the critical bound a retrain starts by itself.",
+            Series(live("r2", "champion"), "champion"),
             look=looks.r2_look(settings),
             width=4,
         ),
         figures_panel(
             "Lead in R²",
-            "Is the model worth having? Its R² less that of the seasonal naive, and less that of the first champion "
-            "never retrained. Red: the plain rule, or the old model, would have been better this week.",
-            Ask(lead("seasonal_naive"), "naive"),
-            Ask(lead("first_champion"), "first"),
+            "Is the model worth having? Its R² minus that of the seasonal naive, and minus that of the first champion, "
+            "never retrained. Red: the naive, or the first champion, would have been better this week.",
+            Series(lead("seasonal_naive"), "naive"),
+            Series(lead("first_champion"), "first"),
             look=looks.DIFFERENCE,
             width=6,
         ),
         figures_panel(
             "Share of drifted columns",
-            "Have the data moved? Share of the compared columns in which this week differs from its reference.",
-            Ask(f"max({figure('bike_drift_share')})", "drift"),
+            "Have the data drifted? Share of the compared columns in which this week differs from its reference.",
+            Series(f"max({figure('bike_drift_share')})", "drift"),
             look=looks.drift_look(settings),
             width=4,
         ),
         figures_panel(
             "Decision of the newest day",
-            "What did the retrain matrix say? ALL_GOOD and WAIT need nobody; RETRAIN starts a training by itself.",
-            Ask(f"{figure('bike_retrain_decision')} == 1", "{{decision}}"),
+            "What did the retrain matrix decide? ALL_GOOD and WAIT need no action; RETRAIN starts a training.",
+            Series(f"{figure('bike_retrain_decision')} == 1", "{{decision}}"),
             look=looks.NUMBER,
             named=True,
             width=6,
@@ -71,34 +71,34 @@ def _at_a_glance(settings: Settings) -> list[grafana.Panel]:
         figures_panel(
             "Age of the counts",
             "How old is the newest whole day of counts? The publisher is a day late, so up to 35 hours are normal.",
-            Ask(age(f"max({figure('bike_data_end_timestamp_seconds', data='counts')})"), "counts"),
+            Series(age(f"max({figure('bike_data_end_timestamp_seconds', data='counts')})"), "counts"),
             look=looks.age_look(FRESH_HOURS, 48),
             width=6,
         ),
         linked(
             figures_panel(
                 "Failing checks",
-                "How many asset checks do not hold? They are named under Training & Deployment.",
-                Ask(or_zero(f"count({figure('bike_asset_check_passed')} == 0)"), "checks"),
-                look=looks.ANY_IS_NEWS,
+                "How many asset checks fail? Training & Deployment lists them.",
+                Series(or_zero(f"count({figure('bike_asset_check_passed')} == 0)"), "checks"),
+                look=looks.ANY_IS_NOTABLE,
                 width=4,
             ),
             checks,
         ),
         figures_panel(
             "Firing alerts",
-            "Does an alert fire now? Alertmanager says which, and has sent it to the channel.",
+            "Does an alert fire now? Alertmanager shows which, and sent it to the channel.",
             *(
-                Ask(f'count(ALERTS{{alertstate="firing",severity="{severity}"}}) or vector(0)', severity)
+                Series(f'count(ALERTS{{alertstate="firing",severity="{severity}"}}) or vector(0)', severity)
                 for severity in ("critical", "warning")
             ),
-            look=looks.NONE_IS_GOOD,
+            look=looks.ZERO_IS_GOOD,
             width=4,
         ),
         figures_panel(
             "Services that answer",
-            "Can exporter and API be scraped? Without the exporter every other panel is empty or old.",
-            Ask('min by (job) (up{job=~"bike_exporter|bike_api"})', "{{job}}"),
+            "Can Prometheus scrape exporter and API? Without the exporter every other panel is empty or old.",
+            Series('min by (job) (up{job=~"bike_exporter|bike_api"})', "{{job}}"),
             look=looks.YES_IS_GOOD,
             width=10,
         ),
@@ -109,9 +109,9 @@ def _service_levels() -> list[grafana.Panel]:
     return [
         bars_panel(
             "Service levels kept",
-            "Was each service level kept? Its share of the chosen time, or of the requests in it; red where that is "
-            "less than the share it aims at.",
-            *(Ask(objective.kept, objective.name) for objective in OBJECTIVES),
+            "Was each service level kept? The share of the chosen time, or of its requests, that kept the level; red "
+            "below its aim.",
+            *(Series(objective.kept, objective.name) for objective in OBJECTIVES),
             look=looks.KEPT,
             width=12,
             bounds={objective.name: looks.kept_steps(objective.target) for objective in OBJECTIVES},
@@ -119,7 +119,7 @@ def _service_levels() -> list[grafana.Panel]:
         states_panel(
             "Service levels over time",
             "When was a service level missed, and were several missed at once? The API's are judged by the last hour.",
-            *(Ask(objective.met, objective.name) for objective in OBJECTIVES),
+            *(Series(objective.met, objective.name) for objective in OBJECTIVES),
             look=looks.MET,
         ),
     ]
@@ -127,38 +127,38 @@ def _service_levels() -> list[grafana.Panel]:
 
 def _forecasts() -> list[grafana.Panel]:
     counted, forecast, naive = (figure("bike_day_bikes", kind=kind) for kind in ("counted", "forecast", "naive"))
-    off = f"topk(10, abs({OF_COUNTER} ({forecast}) - {OF_COUNTER} ({counted})))"
+    worst = f"topk(10, abs({OF_COUNTER} ({forecast}) - {OF_COUNTER} ({counted})))"
     return [
         lines_panel(
             "All bikes of the newest day",
-            "Did the city ride as forecast? Bikes of all counters on the newest day: counted, as forecast the day "
+            "Was the forecast of the city right? Bikes of all counters on the newest day: counted, forecast the day "
             "before, and by the seasonal naive.",
-            Ask(f"sum by (kind) ({figure('bike_day_bikes')})", "{{kind}}"),
+            Series(f"sum by (kind) ({figure('bike_day_bikes')})", "{{kind}}"),
             look=looks.DAY_OF_BIKES,
         ),
         lines_panel(
             "The chosen counter: $counter",
-            "Did people pass the chosen counter as forecast? Its bikes on the newest day, beside forecast and naive.",
-            Ask(f"sum by (kind) ({figure('bike_day_bikes', counter_name='$counter')})", "{{kind}}"),
+            "Was the forecast of the chosen counter right? Its bikes on the newest day, beside forecast and naive.",
+            Series(f"sum by (kind) ({figure('bike_day_bikes', counter_name='$counter')})", "{{kind}}"),
             look=looks.DAY_OF_BIKES,
         ),
         bars_panel(
             "Busiest counters tomorrow",
             "Where will most bikes pass? The ten highest forecasts for the day after the newest counts.",
-            Ask(f"topk(10, {OF_COUNTER} ({figure('bike_next_day_bikes')}))", "{{counter_name}}"),
+            Series(f"topk(10, {OF_COUNTER} ({figure('bike_next_day_bikes')}))", "{{counter_name}}"),
             look=looks.DAY_OF_BIKES,
             width=12,
             height=10,
         ),
         linked(
             table_panel(
-                "Largest misses",
-                "At which ten counters was the newest day's forecast furthest off, and was the naive better there?",
+                "Largest errors",
+                "At which ten counters was the newest day's forecast worst, and was the naive better there?",
                 {"counter_name": "Counter", "counter_id": "Id"},
-                Value("Counted", f"{OF_COUNTER} ({counted}) and {off}", looks.DAY_OF_BIKES),
-                Value("Forecast", f"{OF_COUNTER} ({forecast}) and {off}", looks.DAY_OF_BIKES),
-                Value("Naive", f"{OF_COUNTER} ({naive}) and {off}", looks.DAY_OF_BIKES),
-                Value("Off by", off, looks.DAY_OF_BIKES),
+                Value("Counted", f"{OF_COUNTER} ({counted}) and {worst}", looks.DAY_OF_BIKES),
+                Value("Forecast", f"{OF_COUNTER} ({forecast}) and {worst}", looks.DAY_OF_BIKES),
+                Value("Naive", f"{OF_COUNTER} ({naive}) and {worst}", looks.DAY_OF_BIKES),
+                Value("Off by", worst, looks.DAY_OF_BIKES),
                 sort="Off by",
                 descending=True,
                 height=10,
@@ -177,8 +177,8 @@ def _api() -> list[grafana.Panel]:
         linked(
             lines_panel(
                 "Requests",
-                "How much is the API asked, and for what? Requests a second by endpoint.",
-                Ask(by_endpoint, "{{endpoint}}"),
+                "How many requests does the API get, and for what? Requests a second by endpoint.",
+                Series(by_endpoint, "{{endpoint}}"),
                 look=looks.RATE,
                 stacked=True,
                 smooth=True,
@@ -187,25 +187,25 @@ def _api() -> list[grafana.Panel]:
         ),
         lines_panel(
             "Latency of forecasts",
-            "How long does somebody wait for a forecast? Half, 95 % and 99 % of requests take no longer.",
-            *(Ask(latency(quantile), f"{quantile:.0%}") for quantile in (0.5, 0.95, 0.99)),
+            "How long does a forecast take? 50, 95 and 99 % of requests take no longer.",
+            *(Series(latency(quantile), f"{quantile:.0%}") for quantile in (0.5, 0.95, 0.99)),
             look=looks.LATENCY,
             smooth=True,
         ),
         lines_panel(
             "Share of errors",
-            "What share of requests ends in a 5xx? Above 10 % is an alert; a refusal (4xx) is no error.",
-            Ask(f"{errors} / {requests}", "errors"),
-            look=looks.FAILED_SHARE,
+            "Which share of requests is answered with 5xx? Above 10 % there is an alert; a refusal (4xx) is no error.",
+            Series(f"{errors} / {requests}", "errors"),
+            look=looks.ERROR_SHARE,
             smooth=True,
         ),
         lines_panel(
             "Predictions answered",
-            "Which version answers how many predictions a second, and how many are of counters it never learned from?",
-            Ask(f"sum by (family, version) (rate({predictions}[$__rate_interval]))", "{{family}} {{version}}"),
-            Ask(
+            "How many predictions a second does each version make, and how many for counters unknown to it?",
+            Series(f"sum by (family, version) (rate({predictions}[$__rate_interval]))", "{{family}} {{version}}"),
+            Series(
                 f"sum(rate({of_api('bike_api_unknown_counter_predictions_total')}[$__rate_interval]))",
-                "of unknown counters",
+                "for unknown counters",
             ),
             look=looks.RATE,
             smooth=True,

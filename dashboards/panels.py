@@ -8,33 +8,35 @@ from grafana_foundation_sdk.models import dashboard as grafana
 from grafana_foundation_sdk.models.prometheus import Dataquery
 
 from dashboards import fields
-from dashboards.fields import Ask, Link, Override, Value
-from dashboards.looks import DECISIONS, ROLES, YARDSTICKS, Look, Steps
+from dashboards.fields import Link, Override, Series, Value
+from dashboards.looks import DECISIONS, REFERENCES, ROLES, Look, Steps
 
-LEAST_STEP = "1m"
+MIN_STEP = "1m"
 NEWEST = common.ReduceDataOptions(calcs=["lastNotNull"], fields="", values=False)
 
 
 def figures_panel(
-    title: str, question: str, *asks: Ask, look: Look, width: int = 4, height: int = 4, named: bool = False
+    title: str, question: str, *series: Series, look: Look, width: int = 4, height: int = 4, named: bool = False
 ) -> grafana.Panel:
     """Return a panel of big current figures; with `named`, of the series' names instead."""
-    several = len(asks) > 1 or "{{" in asks[0].legend
-    words = common.BigValueTextMode.VALUE_AND_NAME if several else common.BigValueTextMode.VALUE
+    several = len(series) > 1 or "{{" in series[0].legend
+    shown = common.BigValueTextMode.VALUE_AND_NAME if several else common.BigValueTextMode.VALUE
     options = stat.Options(
         graph_mode=common.BigValueGraphMode.NONE,
-        text_mode=common.BigValueTextMode.NAME if named else words,
+        text_mode=common.BigValueTextMode.NAME if named else shown,
         justify_mode=common.BigValueJustifyMode.CENTER,
         reduce_options=NEWEST,
     )
     overrides = fields.fixed_colours(DECISIONS) if named else []
-    return _panel("stat", title, question, fields.asked_now(asks), look, options, (width, height), overrides=overrides)
+    return _panel(
+        "stat", title, question, fields.instant_queries(series), look, options, (width, height), overrides=overrides
+    )
 
 
 def lines_panel(
     title: str,
     question: str,
-    *asks: Ask,
+    *series: Series,
     look: Look,
     width: int = 12,
     height: int = 8,
@@ -42,7 +44,7 @@ def lines_panel(
     smooth: bool = False,
 ) -> grafana.Panel:
     """Return a panel of lines over time. Daily figures are steps; use `smooth` for others."""
-    roles = _roles_in(asks)
+    roles = _roles_in(series)
     bounds = common.GraphThresholdsStyleMode.DASHED if len(look.steps) > 1 else common.GraphThresholdsStyleMode.OFF
     style = timeseries.FieldConfig(
         draw_style=common.GraphDrawStyle.LINE,
@@ -62,20 +64,20 @@ def lines_panel(
         "timeseries",
         title,
         question,
-        fields.asked_over_time(asks),
+        fields.range_queries(series),
         look,
         options,
         (width, height),
         custom=style,
         colours=grafana.FieldColorModeId.PALETTE_CLASSIC_BY_NAME,
-        overrides=fields.fixed_colours(roles) + fields.dashed([role for role in YARDSTICKS if role in roles]),
+        overrides=fields.fixed_colours(roles) + fields.dashed_lines([role for role in REFERENCES if role in roles]),
     )
 
 
 def bars_panel(
     title: str,
     question: str,
-    *asks: Ask,
+    *series: Series,
     look: Look,
     width: int = 8,
     height: int = 8,
@@ -87,7 +89,7 @@ def bars_panel(
     Args:
         title: title of the panel.
         question: question that it answers.
-        asks: its queries.
+        series: its series.
         look: look of the bars.
         width: width in columns of the grid, of 24.
         height: height in rows of the grid.
@@ -102,33 +104,35 @@ def bars_panel(
         legend=fields.legend(shown=False),
     )
     overrides = fields.fixed_colours(ROLES | DECISIONS) if coloured else []
-    overrides += [fields.of_name(name, thresholds=fields.thresholds(steps)) for name, steps in (bounds or {}).items()]
+    overrides += [fields.override(name, thresholds=fields.thresholds(steps)) for name, steps in (bounds or {}).items()]
     return _panel(
-        "bargauge", title, question, fields.asked_now(asks), look, options, (width, height), overrides=overrides
+        "bargauge", title, question, fields.instant_queries(series), look, options, (width, height), overrides=overrides
     )
 
 
 def states_panel(
     title: str,
     question: str,
-    *asks: Ask,
+    *series: Series,
     look: Look,
     width: int = 12,
     height: int = 8,
     colours: Mapping[str, str] | None = None,
 ) -> grafana.Panel:
-    """Return a panel with one band per series, in the colours of the look's words, or in `colours` by name."""
+    """Return a panel with one band per series, in the colours of the look's texts, or in `colours` by name."""
     options = statetimeline.Options(
         show_value=common.VisibilityMode.NEVER,
         legend=fields.legend(shown=False),
         tooltip=common.VizTooltipOptions(mode=common.TooltipDisplayMode.SINGLE, sort=common.SortOrder.NONE),
     )
-    by_name = [fields.of_name(name, mappings=fields.words(look, colour)) for name, colour in (colours or {}).items()]
+    by_name = [
+        fields.override(name, mappings=fields.value_mappings(look, colour)) for name, colour in (colours or {}).items()
+    ]
     return _panel(
         "state-timeline",
         title,
         question,
-        fields.asked_over_time(asks),
+        fields.range_queries(series),
         look,
         options,
         (width, height),
@@ -167,13 +171,13 @@ def table_panel(
         "table",
         title,
         question,
-        fields.asked_as_table(values),
+        fields.table_queries(values),
         values[0].look,
         table.Options(sort_by=[common.TableSortByFieldState(sort, descending)]),
         (width, height),
         custom=table.FieldConfig(),
-        overrides=[fields.column(value) for value in values]
-        + [fields.of_name(heading, links=[fields.cell_link(link)]) for heading, link in (links or {}).items()],
+        overrides=[fields.column_override(value) for value in values]
+        + [fields.override(heading, links=[fields.cell_link(link)]) for heading, link in (links or {}).items()],
     )
     panel.transformations = [
         grafana.DataTransformerConfig("merge", options={}),
@@ -191,13 +195,13 @@ def table_panel(
 
 def linked(panel: grafana.Panel, *links: Link) -> grafana.Panel:
     """Add links to the title of a panel, and return the panel."""
-    panel.links = [fields.page(link) for link in links]
+    panel.links = [fields.panel_link(link) for link in links]
     return panel
 
 
-def _roles_in(asks: Sequence[Ask]) -> dict[str, str]:
+def _roles_in(series: Sequence[Series]) -> dict[str, str]:
     """Return the colours of the roles that occur in the queries."""
-    legends = {ask.legend for ask in asks}
+    legends = {each.legend for each in series}
     return {role: colour for role, colour in ROLES.items() if role in legends or legends & {"{{role}}", "{{kind}}"}}
 
 
@@ -219,7 +223,7 @@ def _panel(
         decimals=look.decimals,
         min_val=look.low,
         max_val=look.high,
-        mappings=fields.words(look),
+        mappings=fields.value_mappings(look),
         thresholds=fields.thresholds(look.steps),
         color=grafana.FieldColor(colours),
         no_value=look.empty,
@@ -231,7 +235,7 @@ def _panel(
         description=question,
         targets=list(targets),
         datasource=fields.SOURCE,
-        interval=LEAST_STEP,
+        interval=MIN_STEP,
         grid_pos=grafana.GridPos(w=size[0], h=size[1]),
         options=options,
         field_config=grafana.FieldConfigSource(defaults=defaults, overrides=list(overrides)),

@@ -4,8 +4,8 @@ from grafana_foundation_sdk.models import dashboard as grafana
 
 from bike_assets.settings import Settings
 from dashboards import looks
-from dashboards.fields import Ask, Link, Value
-from dashboards.frame import APIS, FAMILIES, Section, dashboard
+from dashboards.fields import Link, Series, Value
+from dashboards.layout import APIS, FAMILIES, Section, dashboard
 from dashboards.looks import Look
 from dashboards.panels import bars_panel, figures_panel, lines_panel, linked, states_panel, table_panel
 from dashboards.promql import age, figure, of_api, or_zero
@@ -22,9 +22,9 @@ def training_deployment(settings: Settings) -> grafana.Dashboard:
         Section("Trainings and versions", _trainings()),
         Section("Runs", _runs()),
         Section("Assets and checks", _assets()),
-        Section("What watches", _watchers()),
+        Section("Automation and monitoring", _automation()),
     ]
-    question = "What was trained, judged and promoted, and does the machinery behind it run?"
+    question = "What was trained, evaluated and promoted, and do the processes behind it run?"
     choices = (FAMILIES, APIS)
     return dashboard("bike-training", "Bikes: Training & Deployment", question, sections, settings, choices)
 
@@ -37,7 +37,7 @@ def _champion() -> list[grafana.Panel]:
             figures_panel(
                 "Roles",
                 "Which versions are champion, challenger and first champion?",
-                Ask(figure("bike_model_info"), "{{role}}: {{family}} {{version}}"),
+                Series(figure("bike_model_info"), "{{role}}: {{family}} {{version}}"),
                 look=looks.NUMBER,
                 width=9,
                 named=True,
@@ -46,25 +46,25 @@ def _champion() -> list[grafana.Panel]:
         ),
         figures_panel(
             "Age of the champion",
-            "Since which day has the champion served, and until which has it learned? A long time is no fault while R² "
-            "is good; the monthly challenge keeps challengers young.",
-            Ask(age(f"max({figure('bike_champion_promoted_timestamp_seconds')})"), "promoted"),
-            Ask(age(f"max({figure('bike_champion_trained_until_timestamp_seconds')})"), "learned until"),
+            "Since which day has the champion served, and until which day did it learn? A great age is no fault while "
+            "R² is good: the monthly challenge trains new challengers.",
+            Series(age(f"max({figure('bike_champion_promoted_timestamp_seconds')})"), "promoted"),
+            Series(age(f"max({figure('bike_champion_trained_until_timestamp_seconds')})"), "learned until"),
             look=looks.DURATION,
             width=6,
         ),
         figures_panel(
-            "Retrain held back for",
-            "For how long does a cooldown still hold an automatic retrain back? 0 where nothing is held.",
-            Ask(or_zero(f"clamp_min({held} - time(), 0)"), "held"),
+            "Retrain delayed for",
+            "For how long does a cooldown still delay an automatic retrain? 0 if none is delayed.",
+            Series(or_zero(f"clamp_min({held} - time(), 0)"), "held"),
             look=Look("s", 1, ((None, looks.GREEN), (1, looks.ORANGE)), low=0),
             width=5,
         ),
         figures_panel(
             "Failed trainings",
-            "Has a training of a family failed? Since the home began; their runs say why.",
-            Ask(or_zero(f"sum({figure('bike_training_runs_total', status='failed')})"), "failed"),
-            look=looks.ANY_IS_NEWS,
+            "How many trainings have failed since the home began? Their runs show the cause.",
+            Series(or_zero(f"sum({figure('bike_training_runs_total', status='failed')})"), "failed"),
+            look=looks.ANY_IS_NOTABLE,
         ),
     ]
 
@@ -76,36 +76,36 @@ def _evaluations(settings: Settings) -> list[grafana.Panel]:
             bars_panel(
                 "Gain of the newest challenger",
                 "Was the challenger better by enough, and is that certain? Its gain in R² on the fresh test set with "
-                "its 95 % interval, and what is required. An interval around zero may be luck.",
-                Ask(figure("bike_gain_r2"), "{{bound}}"),
-                Ask(figure("bike_gain_required_r2"), "required"),
+                "its 95 % interval, and the required gain. With an interval around zero, the gain may be luck.",
+                Series(figure("bike_gain_r2"), "{{bound}}"),
+                Series(figure("bike_gain_required_r2"), "required"),
                 look=looks.gain_look(settings),
                 width=7,
             ),
             asset,
         ),
         figures_panel(
-            "Gain as a share of what is left",
-            "What part of what the champion leaves unexplained does the challenger explain? 0.02 of R² is little at "
-            "0.70 and much at 0.91.",
-            Ask(f"max({figure('bike_gain_residual_share')})", "share"),
+            "Gain as a share of the residual",
+            "Which share of the champion's residual (1 - R²) does the challenger explain? A gain of 0.02 is small at "
+            "0.70 and large at 0.91.",
+            Series(f"max({figure('bike_gain_residual_share')})", "share"),
             look=Look("percentunit", 1, ((None, looks.RED), (0, looks.BLUE))),
             width=4,
             height=8,
         ),
         bars_panel(
             "Evaluations and promotions",
-            "How do challenges end, and who changed the champion? SKIP is the normal outcome; REJECT is a regression "
-            "on the frozen test set; a promotion is by an evaluation or by a person.",
-            Ask(figure("bike_evaluations_total"), "{{decision}}"),
-            Ask(figure("bike_deployments_total"), "promoted by {{decided_by}}"),
+            "How do evaluations end, and who changed the champion? SKIP is normal; REJECT is a regression on the "
+            "frozen test set; a promotion is by an evaluation or by a person.",
+            Series(figure("bike_evaluations_total"), "{{decision}}"),
+            Series(figure("bike_deployments_total"), "promoted by {{decided_by}}"),
             look=looks.NUMBER,
             coloured=True,
             width=7,
         ),
         table_panel(
             "Bounds in force",
-            "By which bounds does the platform decide now? They are settings, read when a process starts.",
+            "Which bounds does the platform decide by now? They are settings, read when a process starts.",
             {"name": "Bound"},
             Value("Value", f"max by (name) ({figure('bike_threshold')})", Look("none", 2)),
             sort="Bound",
@@ -121,8 +121,8 @@ def _trainings() -> list[grafana.Panel]:
         linked(
             table_panel(
                 "Trainings by family and cause",
-                "What was trained how often, by which trigger, and how did it end? «known» is a version that was "
-                "already there, «trial» one that was not registered.",
+                "How often was each family trained, by which trigger, and how did it end? “known” is a version that "
+                "already existed, “trial” one that was not registered.",
                 {"family": "Family", "status": "Ended", "trigger": "Cause"},
                 Value(
                     "Number",
@@ -135,18 +135,18 @@ def _trainings() -> list[grafana.Panel]:
             job,
         ),
         lines_panel(
-            "Time that a training takes",
-            "Does training become slower? The newest training of each family.",
-            Ask(figure("bike_training_last_duration_seconds", family="=~$family"), "{{family}}"),
+            "Training duration",
+            "Does training become slower? Duration of each family's newest training.",
+            Series(figure("bike_training_last_duration_seconds", family="=~$family"), "{{family}}"),
             look=looks.DURATION,
             width=8,
             height=9,
         ),
         lines_panel(
             "Version that serves",
-            "When did the champion change, and did the API follow? Two lines that part are an API that does not.",
-            Ask(figure("bike_champion_version"), "registry"),
-            Ask(f"min({of_api('bike_api_champion_version')})", "API"),
+            "When did the champion change, and did the API follow? If the lines differ, it did not.",
+            Series(figure("bike_champion_version"), "registry"),
+            Series(f"min({of_api('bike_api_champion_version')})", "API"),
             look=looks.NUMBER,
             width=8,
             height=9,
@@ -163,11 +163,11 @@ def _runs() -> list[grafana.Panel]:
     return [
         table_panel(
             "Runs by job",
-            "How do runs end, and which job has not succeeded for long? A failed retrain may be a rejected challenger, "
-            "as it should be. daily has to succeed within a day; the others run when there is a cause.",
+            "How do runs end, and which job has not succeeded for long? A rejected challenger fails its retrain by "
+            "design. daily has to succeed every day; the others run when there is a cause.",
             {"job": "Job"},
             Value("Succeeded", ended("success"), looks.NUMBER),
-            Value("Failed", ended("failure"), looks.ANY_IS_NEWS),
+            Value("Failed", ended("failure"), looks.ANY_IS_NOTABLE),
             Value("Cancelled", ended("canceled"), looks.NUMBER),
             Value(
                 "Last success",
@@ -179,17 +179,17 @@ def _runs() -> list[grafana.Panel]:
             width=8,
         ),
         lines_panel(
-            "Time that a run takes",
-            "Does a job become slow? The newest successful run of each; a daily run takes well under its hour.",
-            Ask(figure("bike_run_last_duration_seconds"), "{{job}}"),
+            "Run duration",
+            "Does a job become slow? Duration of each job's newest successful run.",
+            Series(figure("bike_run_last_duration_seconds"), "{{job}}"),
             look=looks.DURATION,
             width=8,
             height=9,
         ),
         lines_panel(
-            "Runs that wait or go on",
-            "Does a queue build up? Days wait for days and trainings for trainings, so that one waiting is normal.",
-            Ask(f"sum by (status) ({figure('bike_runs_in_progress')})", "{{status}}"),
+            "Queued and started runs",
+            "Does a queue build up? Daily runs wait for each other, and so do trainings: one queued run is normal.",
+            Series(f"sum by (status) ({figure('bike_runs_in_progress')})", "{{status}}"),
             look=looks.NUMBER,
             width=8,
             height=9,
@@ -202,29 +202,27 @@ def _assets() -> list[grafana.Panel]:
     return [
         table_panel(
             "Asset checks",
-            "Which proposition about the data or the model does not hold, is that an error or a warning, and when was "
-            "it last looked at?",
-            {"asset": "Asset", "check": "Proposition"},
-            Value("Holds", f"{of_check}({figure('bike_asset_check_passed')})", looks.YES_IS_GOOD),
-            Value(
-                "An error", f"{of_check}({figure('bike_asset_check_passed', severity='error')}) >= bool 0", looks.IS_SO
-            ),
-            Value("Looked at", age(f"{of_check}({figure('bike_asset_check_timestamp_seconds')})"), looks.DURATION),
-            sort="Holds",
+            "Which checks of the data or the model fail, is that an error or a warning, and when did each check last "
+            "run?",
+            {"asset": "Asset", "check": "Check"},
+            Value("Passed", f"{of_check}({figure('bike_asset_check_passed')})", looks.YES_IS_GOOD),
+            Value("Error", f"{of_check}({figure('bike_asset_check_passed', severity='error')}) >= bool 0", looks.IS_SO),
+            Value("Last run", age(f"{of_check}({figure('bike_asset_check_timestamp_seconds')})"), looks.DURATION),
+            sort="Passed",
             links={"Asset": ASSET},
             width=14,
             height=12,
         ),
         table_panel(
             "Assets",
-            "Which part of the data flow is old? Time since each asset was last made.",
+            "Which part of the data flow is old? Time since each asset's last materialization.",
             {"asset": "Asset"},
             Value(
-                "Made",
+                "Materialized",
                 age(f"max by (asset) ({figure('bike_asset_materialized_timestamp_seconds')})"),
                 looks.DURATION,
             ),
-            sort="Made",
+            sort="Materialized",
             descending=True,
             links={"Asset": ASSET},
             width=10,
@@ -233,14 +231,14 @@ def _assets() -> list[grafana.Panel]:
     ]
 
 
-def _watchers() -> list[grafana.Panel]:
+def _automation() -> list[grafana.Panel]:
     of_instigator = "max by (kind, name) "
     parts = figure("bike_exporter_part_readable")
     return [
         linked(
             table_panel(
                 "Sensors and schedules",
-                "Is everything that should start runs on, and did its last tick go well?",
+                "Are all sensors and schedules on, and did their last tick succeed?",
                 {"kind": "Kind", "name": "Name"},
                 Value("On", f"{of_instigator}({figure('bike_instigator_running')})", looks.YES_IS_GOOD),
                 Value(
@@ -256,23 +254,23 @@ def _watchers() -> list[grafana.Panel]:
         ),
         bars_panel(
             "Daemons",
-            "Do Dagster's daemons live? Seconds since each was last heard of; without them nothing starts by itself.",
-            Ask(age(f"max by (daemon) ({figure('bike_daemon_heartbeat_timestamp_seconds')})"), "{{daemon}}"),
+            "Do Dagster's daemons run? Seconds since each one's last heartbeat; without them nothing starts by itself.",
+            Series(age(f"max by (daemon) ({figure('bike_daemon_heartbeat_timestamp_seconds')})"), "{{daemon}}"),
             look=looks.HEARTBEAT,
             width=12,
             height=10,
         ),
         states_panel(
-            "Parts that can be read",
-            "Which figures are missing, because the exporter or the API could not read what they rest on?",
-            Ask(parts, "exporter: {{part}}"),
-            Ask(f"min by (part) ({of_api('bike_api_part_readable')})", "API: {{part}}"),
+            "Readable parts",
+            "Which figures are missing because the exporter or the API cannot read their source?",
+            Series(parts, "exporter: {{part}}"),
+            Series(f"min by (part) ({of_api('bike_api_part_readable')})", "API: {{part}}"),
             look=looks.YES_IS_GOOD,
         ),
         lines_panel(
-            "Time that the exporter takes",
-            "Does reading the figures become slow? Prometheus gives up after its scrape timeout.",
-            Ask(figure("bike_exporter_part_seconds"), "{{part}}"),
+            "Duration of the exporter's reads",
+            "Do the exporter's reads become slow? Prometheus stops waiting at its scrape timeout.",
+            Series(figure("bike_exporter_part_seconds"), "{{part}}"),
             look=looks.LATENCY,
             width=12,
             smooth=True,

@@ -16,13 +16,13 @@ from bike_assets.core.families.base import counter_codes
 from bike_assets.core.families.served import ServedModel
 from bike_assets.core.local_time import day_numbers
 from bike_assets.core.summary import ModelEntry, Summary
-from serving.city import HOUR, City, Counter
+from serving.city import HOUR, CityData, Counter
 from serving.wire import Detail, ModelMetadata, PredictRequest, Record, RecordProblem, Refusal, encode
 
 FAR_METRES = 250
 """A position farther than this from its counter gets a warning."""
-MOST_PROBLEMS = 10
-EARTH_METRES = 6_371_000
+MAX_PROBLEMS = 10
+EARTH_RADIUS_METRES = 6_371_000
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Version:
         return int(day_numbers([date.fromisoformat(self.entry.trained_until)])[0])
 
 
-def ready_version(entry: ModelEntry, model: ServedModel, city: City, is_champion: bool) -> Version:
+def compute_version(entry: ModelEntry, model: ServedModel, city: CityData, is_champion: bool) -> Version:
     """Compute a version's forecasts for all hours and counters of a city.
 
     Raises:
@@ -76,12 +76,12 @@ def ready_version(entry: ModelEntry, model: ServedModel, city: City, is_champion
     forecasts = np.full(city.base.shape, np.nan)
     forecasts[hours, columns] = model.run(inputs, city.base[hours, columns])
     if not np.isfinite(forecasts[hours, columns]).all():
-        raise ValueError(f"version {entry.version} forecasts what is no number")
+        raise ValueError(f"version {entry.version} forecasts a value that is not a finite number")
     return Version(entry, is_champion, codes >= 0, forecasts)
 
 
 @dataclass(frozen=True)
-class Serving:
+class ServingState:
     """Everything that answers a request. The server replaces it as a whole.
 
     Attributes:
@@ -92,16 +92,16 @@ class Serving:
         others: other versions that requests named, by number.
     """
 
-    city: City
+    city: CityData
     champion: Version
     model: ServedModel
     summary: Summary
     others: dict[int, Version] = field(default_factory=dict)
 
-    def for_city(self, city: City) -> "Serving":
+    def for_city(self, city: CityData) -> "ServingState":
         """Return the same champion with its forecasts for another city."""
-        champion = ready_version(self.champion.entry, self.model, city, is_champion=True)
-        return Serving(city, champion, self.model, self.summary)
+        champion = compute_version(self.champion.entry, self.model, city, is_champion=True)
+        return ServingState(city, champion, self.model, self.summary)
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class Answer:
     unknown: int
 
 
-def answer(city: City, version: Version, request: PredictRequest) -> Answer:
+def answer(city: CityData, version: Version, request: PredictRequest) -> Answer:
     """Answer a request.
 
     Raises:
@@ -144,19 +144,19 @@ def answer(city: City, version: Version, request: PredictRequest) -> Answer:
     counts = version.forecasts[picked.hours, picked.columns]
     known = version.known[picked.columns]
     learned = city.days[picked.hours] <= version.learned_until
-    said = zip(known.tolist(), city.horizons[picked.hours].tolist(), learned.tolist(), strict=True)
-    details = [_written(*each) for each in said]
+    facts = zip(known.tolist(), city.horizons[picked.hours].tolist(), learned.tolist(), strict=True)
+    details = [_detail_json(*each) for each in facts]
     for position, metres in picked.far.items():
-        details[position] = _with_distance(details[position], metres)
+        details[position] = _with_distance_warning(details[position], metres)
     body = {"predictions": counts.tolist(), "details": details, "model_metadata": version.metadata}
     return Answer(encode(body), len(counts), int(np.count_nonzero(~known)))
 
 
-def pick(city: City, records: list[Record]) -> Picked:
+def pick(city: CityData, records: list[Record]) -> Picked:
     """Return the hour and the column of each record.
 
     Raises:
-        Refusal: 422; some records cannot be answered; it lists the first MOST_PROBLEMS, and why.
+        Refusal: 422; some records cannot be answered; it lists the first MAX_PROBLEMS, and why.
     """
     hours, columns = np.zeros(len(records), dtype=np.intp), np.zeros(len(records), dtype=np.intp)
     far: dict[int, float] = {}
@@ -167,30 +167,30 @@ def pick(city: City, records: list[Record]) -> Picked:
             columns[position] = _column(city, record, position, far)
         except ValueError as problem:
             problems[position] = str(problem)
-            if len(problems) == MOST_PROBLEMS:
+            if len(problems) == MAX_PROBLEMS:
                 break
-    for position in np.flatnonzero(np.isnan(city.base[hours, columns]))[:MOST_PROBLEMS].tolist():
-        problems.setdefault(position, _without_forecast(records[position]))
+    for position in np.flatnonzero(np.isnan(city.base[hours, columns]))[:MAX_PROBLEMS].tolist():
+        problems.setdefault(position, _no_forecast_problem(records[position]))
     if problems:
-        listed = [RecordProblem(position, problems[position]) for position in sorted(problems)[:MOST_PROBLEMS]]
+        listed = [RecordProblem(position, problems[position]) for position in sorted(problems)[:MAX_PROBLEMS]]
         raise Refusal(422, "unanswerable_record", f"Record {listed[0].record}: {listed[0].detail}.", listed)
     return Picked(hours, columns, far)
 
 
-def _hour(city: City, record: Record) -> int:
+def _hour(city: CityData, record: Record) -> int:
     at = record.at if record.at is not UNSET else record.date_et_heure_de_comptage
     if at is UNSET:
-        raise ValueError("it has no time: give `at`, ISO 8601 with its offset")
+        raise ValueError("it has no time: give `at`, ISO 8601 with an offset")
     hour = int(at.timestamp()) // HOUR - city.first_hour
     if not 0 <= hour < len(city.days):
         first, end = city.range
         raise ValueError(
-            f"{at.isoformat()} is outside of what can be forecast: from {first.isoformat()} to before {end.isoformat()}"
+            f"{at.isoformat()} is outside the range of forecasts: from {first.isoformat()} to before {end.isoformat()}"
         )
     return hour
 
 
-def _column(city: City, record: Record, position: int, far: dict[int, float]) -> int:
+def _column(city: CityData, record: Record, position: int, far: dict[int, float]) -> int:
     """Return the column of the record's counter; store the distance of a far position in `far`."""
     if record.counter_id is not UNSET:
         if record.counter_name is not UNSET or record.nom_du_compteur is not UNSET:
@@ -199,31 +199,31 @@ def _column(city: City, record: Record, position: int, far: dict[int, float]) ->
         if counter is None:
             raise ValueError(f"there is no counter {record.counter_id!r}: GET /counters lists them")
     else:
-        counter = _named(city, record)
-    place = _place(record)
-    if place and (metres := _metres(counter, place)) > FAR_METRES:
+        counter = _counter_by_name(city, record)
+    given = _position_of(record)
+    if given and (metres := _distance_metres(counter, given)) > FAR_METRES:
         far[position] = metres
     column = city.columns.get(counter.counter_id)
     if column is None:
-        raise ValueError(_without_forecast(record))
+        raise ValueError(_no_forecast_problem(record))
     return column
 
 
-def _named(city: City, record: Record) -> Counter:
+def _counter_by_name(city: CityData, record: Record) -> Counter:
     name = record.counter_name if record.counter_name is not UNSET else record.nom_du_compteur
     if name is UNSET:
         raise ValueError("it names no counter: give counter_id or counter_name")
     found = city.by_name.get(name)
     if not found:
         raise ValueError(f"there is no counter named {name!r}: GET /counters lists them")
-    place = _place(record)
-    if len(found) > 1 and place is None:
+    given = _position_of(record)
+    if len(found) > 1 and given is None:
         ids = ", ".join(counter.counter_id for counter in found)
         raise ValueError(f"{len(found)} counters are named {name!r}: give the counter_id, one of {ids}")
-    return min(found, key=lambda counter: _metres(counter, place)) if place else found[0]
+    return min(found, key=lambda counter: _distance_metres(counter, given)) if given else found[0]
 
 
-def _place(record: Record) -> tuple[float, float] | None:
+def _position_of(record: Record) -> tuple[float, float] | None:
     """Return degrees north and east; None if the record has no position.
 
     Raises:
@@ -232,51 +232,51 @@ def _place(record: Record) -> tuple[float, float] | None:
     if record.latitude is not UNSET and record.longitude is not UNSET:
         return record.latitude, record.longitude
     if record.latitude is not UNSET or record.longitude is not UNSET:
-        raise ValueError("of latitude and longitude, one is missing")
+        raise ValueError("latitude or longitude is missing")
     if record.coordinates is UNSET or record.coordinates is None:
         return None
     try:
-        return _degrees(record.coordinates)
+        return _parse_degrees(record.coordinates)
     except (TypeError, KeyError, ValueError, OverflowError):
         raise ValueError('`coordonnées_géographiques` has to be a text such as "48.85, 2.35"') from None
 
 
-def _degrees(given: object) -> tuple[float, float]:
+def _parse_degrees(given: object) -> tuple[float, float]:
     """Return the pair of a text, as in the export, or of an object with lat and lon, as in the portal's answers."""
     pair = (given["lat"], given["lon"]) if isinstance(given, dict) else str(given).split(",")
     north, east = (float(each) for each in pair)
     if not (-90 <= north <= 90 and -180 <= east <= 180):
-        raise ValueError("no degrees")
+        raise ValueError("not in degrees")
     return north, east
 
 
-def _metres(counter: Counter, place: tuple[float, float]) -> float:
+def _distance_metres(counter: Counter, position: tuple[float, float]) -> float:
     """Return the distance on the sphere (haversine); 0 for a counter without a known position."""
     if counter.latitude is None or counter.longitude is None:
         return 0.0
-    north, east = map(radians, place)
+    north, east = map(radians, position)
     other_north, other_east = radians(counter.latitude), radians(counter.longitude)
     chord = sin((north - other_north) / 2) ** 2 + cos(north) * cos(other_north) * sin((east - other_east) / 2) ** 2
-    return 2 * EARTH_METRES * asin(sqrt(min(1.0, chord)))
+    return 2 * EARTH_RADIUS_METRES * asin(sqrt(min(1.0, chord)))
 
 
-def _without_forecast(record: Record) -> str:
+def _no_forecast_problem(record: Record) -> str:
     named = next(name for name in (record.counter_id, record.counter_name, record.nom_du_compteur) if name is not UNSET)
-    return f"counter {named!r} had counted nothing for four weeks then, so there is no forecast"
+    return f"counter {named!r} counted nothing in the four weeks before, so there is no forecast"
 
 
 @lru_cache(maxsize=64)
-def _written(known: bool, horizon: int, learned: bool) -> Raw:
+def _detail_json(known: bool, horizon: int, learned: bool) -> Raw:
     """Return a detail as JSON. It is cached: a request has thousands of details, and few different ones."""
     warnings = []
     if not known:
-        warnings.append("the model did not learn from this counter: the forecast rests on its newest counts alone")
+        warnings.append("the model did not learn from this counter: the forecast uses only its newest counts")
     if learned:
-        warnings.append("the model learned from this day: the answer is no forecast that could have been issued")
+        warnings.append("the model learned from this day: this forecast could not have been issued")
     return Raw(encode(Detail(known, horizon, warnings)))
 
 
-def _with_distance(written: Raw, metres: float) -> Raw:
-    detail = msgspec.json.decode(written, type=Detail)
-    detail.warnings.append(f"the position given is {metres:,.0f} m from where this counter stands")
+def _with_distance_warning(detail_json: Raw, metres: float) -> Raw:
+    detail = msgspec.json.decode(detail_json, type=Detail)
+    detail.warnings.append(f"the given position is {metres:,.0f} m from this counter")
     return Raw(encode(detail))

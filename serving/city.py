@@ -55,7 +55,7 @@ class Counter:
 
 
 @dataclass(frozen=True)
-class City:
+class CityData:
     """The warehouse's data when it was read.
 
     Attributes:
@@ -125,7 +125,7 @@ def state_of(warehouse: Warehouse) -> tuple:
     return tuple(warehouse.state(table) for table in (INGESTIONS, COUNTERS, WEATHER))
 
 
-def read_city(warehouse: Warehouse, home: Home, country: str) -> City | None:
+def read_city(warehouse: Warehouse, home: Home, country: str) -> CityData | None:
     """Read the city; return None while there is no whole day of counts.
 
     Args:
@@ -148,7 +148,7 @@ def read_city(warehouse: Warehouse, home: Home, country: str) -> City | None:
     first_hour = int(hours["counted_at"].iloc[0].timestamp()) // HOUR
     flat = values.reshape(-1, values.shape[-1])
     inputs = model_inputs(np.zeros(len(flat)), flat[:, :-1].T).reshape(*values.shape[:2], len(INPUTS))
-    return City(
+    return CityData(
         timezone=home.timezone,
         newest=newest,
         first_hour=first_hour,
@@ -157,8 +157,8 @@ def read_city(warehouse: Warehouse, home: Home, country: str) -> City | None:
         counters=_counters(warehouse, counts),
         columns={counter: column for column, counter in enumerate(cube.counters)},
         inputs=inputs,
-        base=_where_active(values[..., -1], hours, cube),
-        counts=_counted(counts, cube, first_hour, len(hours)),
+        base=_base_where_active(values[..., -1], hours, cube),
+        counts=_counts_array(counts, cube, first_hour, len(hours)),
     )
 
 
@@ -177,7 +177,7 @@ def _features(
     return pd.concat([hours for hours, _ in parts], ignore_index=True), np.concatenate([values for _, values in parts])
 
 
-def _where_active(base: np.ndarray, hours: pd.DataFrame, cube: CountCube) -> np.ndarray:
+def _base_where_active(base: np.ndarray, hours: pd.DataFrame, cube: CountCube) -> np.ndarray:
     """Set the base to NaN where the counter published no count in the four weeks before the forecast."""
     issued_on = hours["day"] - pd.to_timedelta(hours["horizon"], unit="D")
     masks = {day: np.isin(cube.counters, list(active_counters(cube, day.date()))) for day in issued_on.unique()}
@@ -185,7 +185,7 @@ def _where_active(base: np.ndarray, hours: pd.DataFrame, cube: CountCube) -> np.
     return np.where(active, base, np.float32(np.nan))
 
 
-def _counted(counts: pd.DataFrame, cube: CountCube, first_hour: int, hours: int) -> np.ndarray:
+def _counts_array(counts: pd.DataFrame, cube: CountCube, first_hour: int, hours: int) -> np.ndarray:
     out = np.full((hours, len(cube.counters)), np.nan, dtype=np.float32)
     index = counts["counted_at"].to_numpy(dtype="datetime64[h]").astype(np.int64) - first_hour
     recent = index >= 0

@@ -16,20 +16,20 @@ from bike_assets.errors import BikeError
 from bike_assets.home.record import recorded_home
 from bike_assets.resources.profiles import open_registry, open_warehouse
 from bike_assets.settings import Settings
-from serving.answers import Serving, Version, ready_version
-from serving.city import City, read_city, state_of
+from serving.answers import ServingState, Version, compute_version
+from serving.city import CityData, read_city, state_of
 from serving.metrics import Metrics
 from serving.wire import Refusal
 
-LOOK_EVERY_SECONDS = 1.0
-TRY_AGAIN_SECONDS = 2.0
-MOST_OTHERS = 16
+CHECK_EVERY_SECONDS = 1.0
+RETRY_SECONDS = 2.0
+MAX_OTHER_VERSIONS = 16
 """Versions beside the champion whose forecasts stay in memory, for requests that name one."""
-NO_CHAMPION = "There is no champion yet: type make materialize, or wait for the first pass of make run to end."
-UNREAD = {
-    "counts": "The counts cannot be read: the forecasts rest on those that were read before.",
-    "registry": "The registry cannot be read: the champion that was loaded before goes on serving.",
-    "champion": "The champion's file cannot be served: the version that was loaded before goes on serving.",
+NO_CHAMPION = "There is no champion yet: run make materialize, or wait for the first pass of make run to end."
+UNREADABLE = {
+    "counts": "The counts cannot be read: the forecasts use the counts that were read before.",
+    "registry": "The registry cannot be read: the champion that was loaded before keeps serving.",
+    "champion": "The champion's file cannot be served: the version that was loaded before keeps serving.",
 }
 log = logging.getLogger(__name__)
 
@@ -52,100 +52,100 @@ class Keeper:
     """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        self.serving: Serving | None = None
+        self.serving: ServingState | None = None
         self.troubles: dict[str, Trouble] = {}
         self._settings, self._metrics = settings, metrics
         self._warehouse = open_warehouse(settings)
         self._registry = open_registry(settings)
-        self._city: City | None = None
+        self._city: CityData | None = None
         self._city_state: tuple | None = None
         self._summary_state: tuple | None = None
         self._summary = Summary()
-        self._not_before: dict[str, float] = {}
-        self._making = threading.Lock()
+        self._retry_at: dict[str, float] = {}
+        self._load_lock = threading.Lock()
         self._stopped = threading.Event()
 
     def start(self) -> None:
         """Look once, then every second in a thread."""
-        self.look()
-        threading.Thread(target=self._watch, name="keeper", daemon=True).start()
+        self.check()
+        threading.Thread(target=self._check_until_stopped, name="keeper", daemon=True).start()
 
     def stop(self) -> None:
         """Stop looking."""
         self._stopped.set()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Read what has changed, and swap."""
-        self._try("counts", self._read_city)
-        self._try("registry", self._read_summary)
-        self._try("champion", self._swap)
-        self._metrics.observe_look(self.serving, {part: part not in self.troubles for part in UNREAD})
+        self._read_part("counts", self._read_city)
+        self._read_part("registry", self._read_summary)
+        self._read_part("champion", self._swap)
+        self._metrics.observe_check(self.serving, {part: part not in self.troubles for part in UNREADABLE})
 
     @property
     def summary(self) -> Summary:
         """The registry's summary, as last read."""
         return self._summary
 
-    def take(self) -> Serving:
+    def current(self) -> ServingState:
         """Return what answers a request.
 
         Raises:
             Refusal: 503; there is no champion, or it could never be read.
         """
         if self.serving is None:
-            told = [trouble.detail for trouble in self.troubles.values()]
-            raise Refusal(503, "no_champion", " ".join(told) or NO_CHAMPION, headers={"Retry-After": "5"})
+            details = [trouble.detail for trouble in self.troubles.values()]
+            raise Refusal(503, "no_champion", " ".join(details) or NO_CHAMPION, headers={"Retry-After": "5"})
         return self.serving
 
-    def version(self, serving: Serving, asked: int | str | None) -> Version:
+    def version(self, serving: ServingState, requested: int | str | None) -> Version:
         """Return the version of a number, the newest of a family, or the champion if the request names none.
 
         Raises:
             Refusal: 404 if there is no such version, 503 if it cannot be loaded.
         """
-        with self._making:
-            version = self.version_at_hand(serving, asked)
+        with self._load_lock:
+            version = self.loaded_version(serving, requested)
             if version is None:
-                entry = _entry(serving, asked)
-                while len(serving.others) >= MOST_OTHERS:
+                entry = _entry(serving, requested)
+                while len(serving.others) >= MAX_OTHER_VERSIONS:
                     serving.others.pop(next(iter(serving.others)))
-                version = serving.others[entry.version] = self._made_ready(serving, entry)
+                version = serving.others[entry.version] = self._load_version(serving, entry)
             return version
 
-    def version_at_hand(self, serving: Serving, asked: int | str | None) -> Version | None:
+    def loaded_version(self, serving: ServingState, requested: int | str | None) -> Version | None:
         """Return the same version if it is loaded, else None. Loading takes a while.
 
         Raises:
             Refusal: 404; there is no such version.
         """
         champion = serving.champion
-        number = champion.entry.version if asked is None else _entry(serving, asked).version
+        number = champion.entry.version if requested is None else _entry(serving, requested).version
         return champion if number == champion.entry.version else serving.others.get(number)
 
-    def _made_ready(self, serving: Serving, entry: ModelEntry) -> Version:
+    def _load_version(self, serving: ServingState, entry: ModelEntry) -> Version:
         try:
-            return ready_version(entry, self._registry.load(entry), serving.city, is_champion=False)
+            return compute_version(entry, self._registry.load(entry), serving.city, is_champion=False)
         except (BikeError, ValueError):
             log.exception("version %s cannot be loaded", entry.version)
-            told = f"Version {entry.version} cannot be loaded; leave `model` out to ask the champion."
-            raise Refusal(503, "model_unavailable", told) from None
+            detail = f"Version {entry.version} cannot be loaded; leave out `model` to use the champion."
+            raise Refusal(503, "model_unavailable", detail) from None
 
-    def _watch(self) -> None:
-        while not self._stopped.wait(LOOK_EVERY_SECONDS):
-            self.look()
+    def _check_until_stopped(self) -> None:
+        while not self._stopped.wait(CHECK_EVERY_SECONDS):
+            self.check()
 
-    def _try(self, part: str, read: Callable[[], None]) -> None:
-        """Read a part. If it fails, record a trouble and retry after TRY_AGAIN_SECONDS; the service goes on."""
-        if time.monotonic() < self._not_before.get(part, 0):
+    def _read_part(self, part: str, read: Callable[[], None]) -> None:
+        """Read a part. If it fails, record a trouble and retry after RETRY_SECONDS; the service goes on."""
+        if time.monotonic() < self._retry_at.get(part, 0):
             return
         try:
             read()
         except Exception as error:
-            self._not_before[part] = time.monotonic() + TRY_AGAIN_SECONDS
+            self._retry_at[part] = time.monotonic() + RETRY_SECONDS
             if part not in self.troubles:
                 log.exception("the %s cannot be read", part)
-                told = f"{UNREAD[part]}{' ' + str(error) if isinstance(error, PublicError) else ''}"
-                self.troubles[part] = Trouble(part, told, datetime.now(UTC))
+                detail = f"{UNREADABLE[part]}{' ' + str(error) if isinstance(error, PublicError) else ''}"
+                self.troubles[part] = Trouble(part, detail, datetime.now(UTC))
         else:
             if self.troubles.pop(part, None):
                 log.info("the %s can be read again", part)
@@ -166,7 +166,7 @@ class Keeper:
             return
         summary = self._registry.read()
         if self._summary.champion and not summary.champion:
-            raise PublicError("It names no champion any more.")
+            raise PublicError("It no longer names a champion.")
         self._summary, self._summary_state = summary, state
 
     def _swap(self) -> None:
@@ -178,12 +178,12 @@ class Keeper:
             return
         try:
             model = self._registry.load(entry)
-            champion = ready_version(entry, model, city, is_champion=True)
+            champion = compute_version(entry, model, city, is_champion=True)
         except Exception:
             if before and before.city is not city:
                 self.serving = before.for_city(city)
             raise
-        self.serving = Serving(city, champion, model, self._summary)
+        self.serving = ServingState(city, champion, model, self._summary)
         if before is None or before.champion.entry.version != entry.version:
             if before:
                 self._metrics.observe_swap()
@@ -194,9 +194,11 @@ class PublicError(Exception):
     """A problem whose message may be shown to any client."""
 
 
-def _entry(serving: Serving, asked: int | str | None) -> ModelEntry:
+def _entry(serving: ServingState, requested: int | str | None) -> ModelEntry:
     summary = serving.summary
-    entry = summary.latest(asked) if isinstance(asked, str) else summary.entry(asked or 0)
+    entry = summary.latest(requested) if isinstance(requested, str) else summary.entry(requested or 0)
     if entry is None:
-        raise Refusal(404, "unknown_model", f"There is no model {asked!r}: GET /models lists versions and families.")
+        raise Refusal(
+            404, "unknown_model", f"There is no model {requested!r}: GET /models lists versions and families."
+        )
     return entry

@@ -48,25 +48,25 @@ def set_up_logs(settings: Settings) -> None:
     )
 
 
-def log_request(form: str, method: str, path: bytes, status: int, milliseconds: float, request_id: str) -> None:
+def log_request(log_format: str, method: str, path: bytes, status: int, milliseconds: float, request_id: str) -> None:
     """Write the log line of a request. It bypasses structlog, because every request writes one and this is faster.
 
     Args:
-        form: text or json.
+        log_format: text or json.
         method: as the client sent it.
         path: as the client sent it, so it has no blank and no line break.
         status: status of the answer.
         milliseconds: from the request's head to the end of the answer.
         request_id: the id in the answer.
     """
-    now, place = datetime.now(UTC).isoformat(timespec="milliseconds"), path.decode("ascii", "replace")
-    if form == "json":
-        told = {"timestamp": now, "level": "info", "event": "request", "method": method, "path": place}
-        line = msgspec.json.encode({**told, "status": status, "milliseconds": milliseconds, "request_id": request_id})
+    now, shown_path = datetime.now(UTC).isoformat(timespec="milliseconds"), path.decode("ascii", "replace")
+    if log_format == "json":
+        fields = {"timestamp": now, "level": "info", "event": "request", "method": method, "path": shown_path}
+        line = msgspec.json.encode({**fields, "status": status, "milliseconds": milliseconds, "request_id": request_id})
         sys.stderr.write(f"{line.decode()}\n")
         return
     sys.stderr.write(
-        f"timestamp={now} level=info event=request method={method} path={place} status={status} "
+        f"timestamp={now} level=info event=request method={method} path={shown_path} status={status} "
         f"milliseconds={milliseconds} request_id={request_id}\n"
     )
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import psutil
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
-from serving.answers import Answer, Serving, Version
+from serving.answers import Answer, ServingState, Version
 from serving.command import METRICS_FOLDER
 
-SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+BUCKET_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
-REQUEST = ("method", "endpoint")
+REQUEST_LABELS = ("method", "endpoint")
 
 
 class Metrics:
@@ -26,20 +26,28 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = own = CollectorRegistry()
-        self._kinds: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
-        self._requests = Counter("fastapi_requests", "Requests answered.", (*REQUEST, "status_code"), registry=own)
+        self._by_request: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._requests = Counter(
+            "fastapi_requests", "Requests answered.", (*REQUEST_LABELS, "status_code"), registry=own
+        )
         self._errors = Counter(
-            "fastapi_errors", "Requests answered with a status of 500 or more.", (*REQUEST, "status_code"), registry=own
+            "fastapi_errors",
+            "Requests answered with a status of 500 or more.",
+            (*REQUEST_LABELS, "status_code"),
+            registry=own,
         )
         self._seconds = Histogram(
             "fastapi_request_duration_seconds",
             "Time from a request's head to the end of its answer.",
-            REQUEST,
-            buckets=SECONDS,
+            REQUEST_LABELS,
+            buckets=BUCKET_SECONDS,
             registry=own,
         )
         self._predictions = Counter(
-            "bike_api_predictions", "Predictions answered, by who made them.", ("family", "version"), registry=own
+            "bike_api_predictions",
+            "Predictions answered, by the version that made them.",
+            ("family", "version"),
+            registry=own,
         )
         self._unknown = Counter(
             "bike_api_unknown_counter_predictions",
@@ -49,39 +57,43 @@ class Metrics:
         gauge = partial(Gauge, registry=own, multiprocess_mode="liveall")
         self._version = gauge("bike_api_champion_version", "Number of the version that serves.")
         self._promoted = gauge(
-            "bike_api_champion_promoted_timestamp_seconds", "Day on which it was promoted, 0 o'clock UTC."
+            "bike_api_champion_promoted_timestamp_seconds", "Day of the champion's promotion, at midnight UTC."
         )
         self._counts_until = gauge(
-            "bike_api_counts_end_timestamp_seconds", "End of the newest counts that forecasts rest on."
+            "bike_api_counts_end_timestamp_seconds", "End of the newest counts that the forecasts use."
         )
-        self._readable = gauge("bike_api_part_readable", "1 where a part could be read at the last look.", ("part",))
-        self._swaps = Counter("bike_api_champion_swaps", "Times that another version took over.", registry=own)
+        self._readable = gauge(
+            "bike_api_part_readable", "1 if the API could read this part at its last check.", ("part",)
+        )
+        self._swaps = Counter(
+            "bike_api_champion_swaps", "Times that another version replaced the one that served.", registry=own
+        )
 
     def observe_request(self, method: str, endpoint: str, status: int, seconds: float) -> None:
         """Count a request; `endpoint` is its route's template."""
         method = method if method in METHODS else "OTHER"
-        requests, duration = self._of_request(method, endpoint, status)
+        requests, duration = self._request_metrics(method, endpoint, status)
         requests.inc()
         duration.observe(seconds)
         if status >= 500:
             self._errors.labels(method, endpoint, status).inc()
 
-    def _of_request(self, method: str, endpoint: str, status: int) -> tuple[Counter, Histogram]:
+    def _request_metrics(self, method: str, endpoint: str, status: int) -> tuple[Counter, Histogram]:
         """Return the two metrics of a kind of request. They are cached: the look-up costs more than counting."""
         kind = method, endpoint, status
-        if kind not in self._kinds:
-            self._kinds[kind] = self._requests.labels(*kind), self._seconds.labels(method, endpoint)
-        return self._kinds[kind]
+        if kind not in self._by_request:
+            self._by_request[kind] = self._requests.labels(*kind), self._seconds.labels(method, endpoint)
+        return self._by_request[kind]
 
     def observe_answer(self, version: Version, answer: Answer) -> None:
         """Count the predictions of an answer."""
         self._predictions.labels(version.entry.family, version.entry.version).inc(answer.predictions)
         self._unknown.inc(answer.unknown)
 
-    def observe_look(self, serving: Serving | None, readable: Mapping[str, bool]) -> None:
+    def observe_check(self, serving: ServingState | None, readable: Mapping[str, bool]) -> None:
         """Record which version serves, and which parts could be read."""
-        for part, could in readable.items():
-            self._readable.labels(part).set(could)
+        for part, is_readable in readable.items():
+            self._readable.labels(part).set(is_readable)
         if serving is None:
             return
         entry = serving.champion.entry
@@ -100,9 +112,9 @@ class Metrics:
             return generate_latest(self._registry)
         for pid in _ended_processes(Path(folder)):
             multiprocess.mark_process_dead(pid, folder)
-        of_all = CollectorRegistry()
-        multiprocess.MultiProcessCollector(of_all, folder)
-        return generate_latest(of_all)
+        of_all_workers = CollectorRegistry()
+        multiprocess.MultiProcessCollector(of_all_workers, folder)
+        return generate_latest(of_all_workers)
 
 
 def _midnight(day: date) -> float:

@@ -14,22 +14,22 @@ from serving.wire import Refusal
 LOCATION, REPOSITORY = "bike_assets", "__repository__"
 TIMEOUT_SECONDS = 10.0
 CONNECT_ATTEMPTS = 3
-LOOK_EVERY_SECONDS = 0.5
-ENDED = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
-_RUN = "runId jobName status creationTime startTime endTime"
+POLL_EVERY_SECONDS = 0.5
+ENDED_STATUSES = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
+_RUN_FIELDS = "runId jobName status creationTime startTime endTime"
 _LAUNCH = f"""
 mutation Launch($params: ExecutionParams!) {{
   launchRun(executionParams: $params) {{
     __typename
-    ... on LaunchRunSuccess {{ run {{ {_RUN} }} }}
+    ... on LaunchRunSuccess {{ run {{ {_RUN_FIELDS} }} }}
     ... on RunConfigValidationInvalid {{ errors {{ message }} }}
     ... on Error {{ message }}
   }}
 }}
 """
-_LOOK = f"""
-query Look($id: ID!) {{
-  runOrError(runId: $id) {{ __typename ... on Run {{ {_RUN} }} ... on Error {{ message }} }}
+_READ = f"""
+query Read($id: ID!) {{
+  runOrError(runId: $id) {{ __typename ... on Run {{ {_RUN_FIELDS} }} ... on Error {{ message }} }}
 }}
 """
 
@@ -48,7 +48,7 @@ class DagsterRun:
     @property
     def has_ended(self) -> bool:
         """Whether the run has ended."""
-        return self.status in ENDED
+        return self.status in ENDED_STATUSES
 
 
 class Orchestrator:
@@ -61,7 +61,7 @@ class Orchestrator:
     def __init__(self, address: str) -> None:
         self.address = address
 
-    def page_of(self, run_id: str) -> str:
+    def run_url(self, run_id: str) -> str:
         """Return a run's page in Dagster's UI."""
         return f"{self.address}/runs/{run_id}"
 
@@ -86,15 +86,17 @@ class Orchestrator:
             "runConfigData": dict(config or {}),
             "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in tags.items()]},
         }
-        told = (await self._ask(_LAUNCH, {"params": params}))["launchRun"]
-        if told["__typename"] == "LaunchRunSuccess":
-            return _run(told["run"])
-        if told["__typename"] == "PipelineNotFoundError":
-            away = (
-                "Dagster runs, but the platform's jobs are not loaded there (yet): its UI, under Deployment, says why."
+        answer = (await self._query(_LAUNCH, {"params": params}))["launchRun"]
+        if answer["__typename"] == "LaunchRunSuccess":
+            return _run_from(answer["run"])
+        if answer["__typename"] == "PipelineNotFoundError":
+            detail = (
+                "Dagster runs, but the platform's jobs are not loaded (yet): its UI shows the cause under Deployment."
             )
-            raise Refusal(503, "jobs_not_loaded", away)
-        raise Refusal(502, "run_refused", f"Dagster refused to start {job} ({told['__typename']}); its log says why.")
+            raise Refusal(503, "jobs_not_loaded", detail)
+        raise Refusal(
+            502, "run_refused", f"Dagster refused to start {job} ({answer['__typename']}); its log has the cause."
+        )
 
     async def run(self, run_id: str) -> DagsterRun | None:
         """Return a run, or None if there is no run with this id.
@@ -102,18 +104,18 @@ class Orchestrator:
         Raises:
             Refusal: 503 if Dagster is not available, 502 if it refuses.
         """
-        told = (await self._ask(_LOOK, {"id": run_id}))["runOrError"]
-        return _run(told) if told["__typename"] == "Run" else None
+        answer = (await self._query(_READ, {"id": run_id}))["runOrError"]
+        return _run_from(answer) if answer["__typename"] == "Run" else None
 
-    async def ended(self, started: DagsterRun, seconds: float) -> DagsterRun:
+    async def wait_for_end(self, started: DagsterRun, seconds: float) -> DagsterRun:
         """Wait until a run ends, at most so many seconds; return its last known state."""
         deadline, run = time.monotonic() + seconds, started
         while not run.has_ended and time.monotonic() < deadline:
-            await asyncio.sleep(min(LOOK_EVERY_SECONDS, max(0.0, deadline - time.monotonic())))
+            await asyncio.sleep(min(POLL_EVERY_SECONDS, max(0.0, deadline - time.monotonic())))
             run = await self.run(started.run_id) or run
         return run
 
-    async def _ask(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+    async def _query(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
         # Only connecting is retried. A request that was sent may have started a run.
         transport = httpx.AsyncHTTPTransport(retries=CONNECT_ATTEMPTS - 1)
         try:
@@ -122,22 +124,24 @@ class Orchestrator:
                 answer.raise_for_status()
                 body = answer.json()
         except httpx.ConnectError:
-            away = "Dagster does not answer, so nothing was started; predictions go on. make run starts it."
-            raise Refusal(503, "dagster_away", away, headers={"Retry-After": "10"}) from None
+            detail = "Dagster does not answer, so nothing was started; predictions still work. make run starts it."
+            raise Refusal(503, "dagster_away", detail, headers={"Retry-After": "10"}) from None
         except httpx.TransportError:
-            slow = f"Dagster did not answer within {TIMEOUT_SECONDS:g} s; look at its runs before you ask again."
-            raise Refusal(503, "dagster_slow", slow, headers={"Retry-After": "10"}) from None
+            detail = f"Dagster did not answer within {TIMEOUT_SECONDS:g} s; check its runs before you retry."
+            raise Refusal(503, "dagster_slow", detail, headers={"Retry-After": "10"}) from None
         except (httpx.HTTPStatusError, ValueError):
-            raise Refusal(502, "not_dagster", "What answers in Dagster's place does not speak its GraphQL.") from None
+            raise Refusal(
+                502, "not_dagster", "The server at Dagster's address does not speak Dagster's GraphQL."
+            ) from None
         if body.get("errors") or not body.get("data"):
-            raise Refusal(502, "query_refused", "Dagster does not take the query: is it another version of it?")
+            raise Refusal(502, "query_refused", "Dagster refused the query: is it another version of Dagster?")
         return dict(body["data"])
 
 
-def _run(told: Mapping[str, Any]) -> DagsterRun:
-    created, started, ended = (_moment(told[name]) for name in ("creationTime", "startTime", "endTime"))
-    return DagsterRun(told["runId"], told["jobName"], told["status"], created, started, ended)
+def _run_from(fields: Mapping[str, Any]) -> DagsterRun:
+    created, started, ended = (_utc_time(fields[name]) for name in ("creationTime", "startTime", "endTime"))
+    return DagsterRun(fields["runId"], fields["jobName"], fields["status"], created, started, ended)
 
 
-def _moment(seconds: float | None) -> datetime | None:
+def _utc_time(seconds: float | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

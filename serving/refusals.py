@@ -11,24 +11,24 @@ from starlette.exceptions import HTTPException
 from serving.wire import Problem, RecordProblem, Refusal, encode
 
 JSON = "application/json"
-PLAIN = {
-    400: (422, "invalid_json", "The body is not JSON that can be read."),
-    404: (404, "not_found", "There is nothing at this address: /docs lists what there is."),
-    405: (405, "method_not_allowed", "This address does not take that method: /docs lists what there is."),
+FRAMEWORK_ERRORS = {
+    400: (422, "invalid_json", "The body is not valid JSON."),
+    404: (404, "not_found", "There is no endpoint at this address: /docs lists the endpoints."),
+    405: (405, "method_not_allowed", "This address does not accept that method: /docs lists the endpoints."),
 }
 """Answers to errors that the framework raises itself, by its status."""
-FAILED = "The server failed to answer; its log has the request id and says why."
-MEANINGS = {
-    401: "The API key is missing or not known.",
-    403: "No API keys are set, so nobody may do this.",
-    404: "There is no such thing.",
+FAILURE_DETAIL = "The server failed to answer; its log has the request id and the cause."
+DESCRIPTIONS = {
+    401: "The API key is missing or unknown.",
+    403: "No API keys are set, so this is not allowed.",
+    404: "What the request names does not exist.",
     408: "The request's body did not arrive in time.",
-    409: "It is so already.",
+    409: "The version is the champion already.",
     413: "The request's body is too large.",
-    422: "The request cannot be answered as it is; the answer names the field or record.",
+    422: "The request is not valid; the answer names the field or record.",
     500: "The server failed.",
-    502: "Dagster refused, or is not what answers.",
-    503: "What is needed to answer is away; the answer says what, and what to do.",
+    502: "Dagster refused, or another server answered at its address.",
+    503: "A part that the answer needs is not available; the answer says which, and what to do.",
 }
 
 
@@ -45,13 +45,13 @@ def problem(
     return Response(body, status, headers, JSON)
 
 
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI `responses` of a route that may return these error statuses."""
     content = {JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {status: {"description": MEANINGS[status], "content": content} for status in statuses}
+    return {status: {"description": DESCRIPTIONS[status], "content": content} for status in statuses}
 
 
-def tell_problems(app: FastAPI) -> None:
+def add_problem_handlers(app: FastAPI) -> None:
     """Make an application return every refusal and failure as a problem."""
 
     @app.exception_handler(HTTPException)
@@ -59,8 +59,8 @@ def tell_problems(app: FastAPI) -> None:
         request_id, status = request.state.request_id, refusal.status_code
         if isinstance(refusal, Refusal):
             return problem(status, refusal.error, refusal.detail, request_id, refusal.records, refusal.headers)
-        told = PLAIN.get(status, (status, "refused", str(refusal.detail)))
-        return problem(*told, request_id, headers=refusal.headers)
+        error = FRAMEWORK_ERRORS.get(status, (status, "refused", str(refusal.detail)))
+        return problem(*error, request_id, headers=refusal.headers)
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, invalid: RequestValidationError) -> Response:
@@ -70,4 +70,4 @@ def tell_problems(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def _failed(request: Request, _: Exception) -> Response:
-        return problem(500, "failed", FAILED, request.state.request_id)
+        return problem(500, "failed", FAILURE_DETAIL, request.state.request_id)

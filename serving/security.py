@@ -11,7 +11,7 @@ from serving.wire import Refusal
 
 HEADER = "X-API-Key"
 NO_KEYS = (
-    "No API keys are set, so nobody may do this: start the server with BIKE_API_KEYS=name:key, the key of 16 or more "
+    "No API keys are set, so this is not allowed: start the server with BIKE_API_KEYS=name:key, the key of 16 or more "
     "characters, and send it as X-API-Key."
 )
 _header = APIKeyHeader(name=HEADER, auto_error=False, description="One of the keys in BIKE_API_KEYS.")
@@ -29,12 +29,12 @@ async def key_holder(request: Request, sent: Annotated[str | None, Security(_hea
     # All keys are compared in constant time, so that the duration reveals nothing.
     matching = [name for name, key in keys.items() if compare_digest(key, (sent or "").encode())]
     if not matching:
-        told = f"The API key is {'not known' if sent else 'missing'}: send it as {HEADER}."
-        raise Refusal(401, "unknown_key", told, headers={"WWW-Authenticate": HEADER})
+        detail = f"The API key is {'unknown' if sent else 'missing'}: send it as {HEADER}."
+        raise Refusal(401, "unknown_key", detail, headers={"WWW-Authenticate": HEADER})
     return matching[0]
 
 
-Holder = Annotated[str, Depends(key_holder)]
+KeyHolder = Annotated[str, Depends(key_holder)]
 
 
 def keys_of(settings: Settings) -> dict[str, bytes]:

@@ -12,11 +12,11 @@ from starlette.types import ASGIApp
 
 from bike_assets.resources.profiles import open_reports
 from bike_assets.settings import Settings, load_settings
-from serving.frame import Frame
 from serving.keeper import Keeper
 from serving.logs import set_up_logs
 from serving.metrics import Metrics
-from serving.refusals import tell_problems
+from serving.middleware import RequestMiddleware
+from serving.refusals import add_problem_handlers
 from serving.routes.forecasts import forecasts_router
 from serving.routes.health import health_router
 from serving.routes.operations import operations_router
@@ -32,7 +32,7 @@ def create_app(settings: Settings) -> ASGIApp:
     keeper = Keeper(settings, metrics)
 
     @asynccontextmanager
-    async def living(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         # A thread holds the interpreter lock for most of its time, so more threads would only wait for each other.
         anyio.to_thread.current_default_thread_limiter().total_tokens = max(2, settings.threads)
         await anyio.to_thread.run_sync(keeper.start)
@@ -43,10 +43,10 @@ def create_app(settings: Settings) -> ASGIApp:
         title="Bike traffic",
         version="1",
         description="Forecasts of a city's bike counters by its champion model.",
-        lifespan=living,
+        lifespan=lifespan,
     )
     app.state.keys = keys_of(settings)
-    tell_problems(app)
+    add_problem_handlers(app)
     origins = settings.api_cors_origins.split()
     if origins:
         app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["GET", "POST"], allow_headers=["*"])
@@ -56,8 +56,8 @@ def create_app(settings: Settings) -> ASGIApp:
     app.include_router(health_router(keeper, metrics))
     add_page(app)
     add_reports(app, open_reports(settings))
-    _let_document(app, document_predict)
-    return Frame(app, settings, metrics)
+    _extend_document(app, document_predict)
+    return RequestMiddleware(app, settings, metrics)
 
 
 def app_from_environment() -> ASGIApp:
@@ -67,13 +67,13 @@ def app_from_environment() -> ASGIApp:
     return create_app(settings)
 
 
-def _let_document(app: FastAPI, add: Callable[[dict[str, Any]], None]) -> None:
+def _extend_document(app: FastAPI, add: Callable[[dict[str, Any]], None]) -> None:
     """Call `add` with the OpenAPI document, once it is made."""
-    made = app.openapi
+    make_document = app.openapi
 
     def openapi() -> dict[str, Any]:
         is_new = app.openapi_schema is None
-        document = made()
+        document = make_document()
         if is_new:
             add(document)
         return document

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 from starlette.exceptions import HTTPException
 
-MOST_RECORDS = 10_000
+MAX_RECORDS = 10_000
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Moment = Annotated[datetime, Meta(tz=True, description="Any time in the hour, ISO 8601 with its offset.")]
@@ -43,7 +43,7 @@ class PredictRequest(Struct, forbid_unknown_fields=True):
     `model` is the number of a version, or a family, for its newest version. The default is the champion.
     """
 
-    records: Annotated[list[Record], Meta(min_length=1, max_length=MOST_RECORDS)]
+    records: Annotated[list[Record], Meta(min_length=1, max_length=MAX_RECORDS)]
     model: Annotated[int, Meta(ge=1)] | Name | None = None
 
 
@@ -129,7 +129,7 @@ def read_request(body: bytes) -> PredictRequest:
     except msgspec.ValidationError as error:
         raise Refusal(422, "invalid_request", f"The body is not a prediction request: {error}.") from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise Refusal(422, "invalid_json", f"The body is not JSON that can be read: {error}.") from None
+        raise Refusal(422, "invalid_json", f"The body is not valid JSON: {error}.") from None
 
 
 def components() -> dict[str, Any]:

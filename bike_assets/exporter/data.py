@@ -10,14 +10,14 @@ from bike_assets.exporter.sources import Sources
 from bike_assets.resources.queries import whole_days
 
 DATA_TABLES, FORECAST_TABLES = (COUNTERS, INGESTIONS, WEATHER), (INGESTIONS, PREDICTIONS)
-REJECTED = {
+REJECTED_COLUMNS = {
     "no_counter": "rows_without_counter",
     "negative": "rows_negative",
     "in_future": "rows_in_future",
     "unreadable": "rows_unreadable",
     "duplicated": "rows_duplicated",
 }
-TOTALS = {
+TOTAL_COLUMNS = {
     "bike_rows_ingested_total": "rows_added",
     "bike_rows_corrected_total": "rows_changed",
     "bike_rows_withdrawn_total": "rows_withdrawn",
@@ -25,7 +25,7 @@ TOTALS = {
 }
 STATES = ("active", "new", "silent", "gone")
 _READINGS = (
-    f"SELECT {', '.join(f'SUM({name}) AS {name}' for name in (*TOTALS.values(), *REJECTED.values()))}, "
+    f"SELECT {', '.join(f'SUM({name}) AS {name}' for name in (*TOTAL_COLUMNS.values(), *REJECTED_COLUMNS.values()))}, "
     "COUNTIF(unread IS NULL) AS `read`, COUNTIF(unread IS NOT NULL) AS not_read FROM monitoring_audit.ingestions"
 )
 _COUNTERS = "SELECT state, COUNT(*) AS number FROM bike_traffic_raw.counters GROUP BY state"
@@ -34,7 +34,7 @@ _FORECASTS = (
     "SELECT kind, COUNT(*) AS number, MAX(issued_on) AS newest FROM bike_traffic_predictions.predictions "
     "WHERE issued_on >= @first GROUP BY kind"
 )
-_AHEAD = (
+_NEXT_DAY = (
     "SELECT p.counter_id, MAX(c.counter_name) AS counter_name, MAX(IF(p.known_counter, 1, 0)) AS known, "
     "SUM(p.predicted_count) AS bikes FROM bike_traffic_predictions.predictions AS p "
     "JOIN bike_traffic_raw.counters AS c ON c.counter_id = p.counter_id "
@@ -54,9 +54,9 @@ def read_data(sources: Sources) -> Iterator[Sample]:
     """Return the figures of the readings of the source."""
     yield Sample("bike_home_info", 1, (sources.home.source or "undecided",))
     for row in sources.rows(_READINGS):
-        for name, column in TOTALS.items():
+        for name, column in TOTAL_COLUMNS.items():
             yield Sample(name, row[column] or 0)
-        for problem, column in REJECTED.items():
+        for problem, column in REJECTED_COLUMNS.items():
             yield Sample("bike_rows_rejected_total", row[column] or 0, (problem,))
         for outcome, column in (("read", "read"), ("unread", "not_read")):
             yield Sample("bike_readings_total", row[column] or 0, (outcome,))
@@ -72,14 +72,14 @@ def read_data(sources: Sources) -> Iterator[Sample]:
 
 def read_forecasts(sources: Sources) -> Iterator[Sample]:
     """Return the figures of the forecasts; for the newest forecast also by counter."""
-    made, champion = sources.rows(_FORECASTS, first=sources.home.first_day), sources.registry.read().champion
-    for row in made:
+    forecasts, champion = sources.rows(_FORECASTS, first=sources.home.first_day), sources.registry.read().champion
+    for row in forecasts:
         yield Sample("bike_forecasts_total", row["number"], (row["kind"],))
-    day = max((as_date(row["newest"]) for row in made), default=None)
+    day = max((as_date(row["newest"]) for row in forecasts), default=None)
     if day is None or champion is None:
         return
     yield Sample("bike_data_end_timestamp_seconds", sources.end_of(day), ("forecasts",))
-    ahead = sources.rows(_AHEAD, day=day, version=champion.version)
+    ahead = sources.rows(_NEXT_DAY, day=day, version=champion.version)
     yield Sample("bike_forecast_counters", len(ahead))
     yield Sample("bike_forecast_unknown_counters", sum(not row["known"] for row in ahead))
     for row in ahead:

@@ -66,8 +66,8 @@ def _trainings(sources: Sources) -> Iterator[Sample]:
     for row in sources.rows(_TRAININGS):
         yield Sample("bike_training_runs_total", row["number"], (row["family"], row["status"], row["trigger"] or ""))
         last[row["status"]] = max(last.get(row["status"], 0), row["newest"].timestamp())
-    for status, moment in last.items():
-        yield Sample("bike_training_last_timestamp_seconds", moment, (status,))
+    for status, seconds in last.items():
+        yield Sample("bike_training_last_timestamp_seconds", seconds, (status,))
     for row in sources.rows(_LAST_TRAININGS):
         yield Sample("bike_training_last_duration_seconds", row["seconds"], (row["family"],))
 

@@ -19,12 +19,12 @@ def read_drift(sources: Sources) -> Iterator[Sample]:
     for sample in ("current", "reference"):
         yield Sample("bike_drift_rows", row[f"rows_{sample}"], (sample,))
     for which in ("new_counters", "vanished_counters"):
-        yield Sample(f"bike_drift_{which}", len(_listed(row[which])))
+        yield Sample(f"bike_drift_{which}", len(_names_in(row[which])))
     share = row["drift_share"]
     yield Sample("bike_drift_enough_data", share is not None)
     if share is None:
         return
-    columns = _listed(row["drifted_columns"])
+    columns = _names_in(row["drifted_columns"])
     yield Sample("bike_drift_share", share)
     yield Sample("bike_drift_detected", share >= sources.settings.drift_warning)
     yield Sample("bike_drift_drifted_columns", len(columns))
@@ -33,5 +33,5 @@ def read_drift(sources: Sources) -> Iterator[Sample]:
         yield Sample("bike_drift_column_drifted", 1, (column,))
 
 
-def _listed(names: str | None) -> list[str]:
+def _names_in(names: str | None) -> list[str]:
     return [name for name in (names or "").split(", ") if name]

@@ -11,19 +11,19 @@ from bike_assets.exporter.names import Sample
 from bike_assets.exporter.sources import Sources
 
 TABLES = (PERFORMANCE, EVALUATIONS)
-SETS = ("baseline", "current")
+DATASETS = ("baseline", "current")
 SCORES = ("r2", "rmse", "mae")
 _LIVE = (
     "SELECT day, role, horizon_days, r2, rmse, mae, n FROM monitoring_audit.newest_performance_metrics "
     "WHERE day = (SELECT MAX(day) FROM monitoring_audit.performance_metrics)"
 )
-_EVALUATIONS = "SELECT * FROM monitoring_audit.evaluations ORDER BY recorded_at DESC LIMIT 1"
-_CHALLENGED = (
+_NEWEST_EVALUATION = "SELECT * FROM monitoring_audit.evaluations ORDER BY recorded_at DESC LIMIT 1"
+_NEWEST_CHALLENGE = (
     "SELECT * FROM monitoring_audit.evaluations WHERE challenger_version != champion_version "
     "ORDER BY recorded_at DESC LIMIT 1"
 )
 """A retrain without new training data evaluates the champion against itself; that is not a challenge."""
-_EVALUATIONS_OF = (
+_EVALUATION_OF_VERSION = (
     "SELECT * FROM monitoring_audit.evaluations WHERE challenger_version = @version OR champion_version = @version "
     "ORDER BY recorded_at DESC LIMIT 1"
 )
@@ -33,14 +33,16 @@ def read_models(sources: Sources) -> Iterator[Sample]:
     """Return the figures of the models."""
     summary = sources.registry.read()
     yield from _live(sources)
-    yield from _of_families(summary)
-    yield from _evaluated(sources, summary)
+    yield from _family_scores(summary)
+    yield from _evaluation(sources, summary)
     if summary.champion:
-        yield from _of_champion(sources, summary.champion)
+        yield from _champion(sources, summary.champion)
     if summary.first_champion:
-        yield from _named("first_champion", summary.first_champion)
+        yield from _role("first_champion", summary.first_champion)
         # Only the frozen test set still has the rows that the first champion was scored on.
-        yield from _by_set("first_champion", {"baseline": _registered(summary.first_champion)["baseline"]})
+        yield from _scores_by_dataset(
+            "first_champion", {"baseline": _training_scores(summary.first_champion)["baseline"]}
+        )
 
 
 def _live(sources: Sources) -> Iterator[Sample]:
@@ -55,25 +57,25 @@ def _live(sources: Sources) -> Iterator[Sample]:
         yield Sample("bike_performance_end_timestamp_seconds", sources.end_of(rows[0]["day"]))
 
 
-def _of_families(summary: Summary) -> Iterator[Sample]:
+def _family_scores(summary: Summary) -> Iterator[Sample]:
     for family in FAMILIES:
         entry = summary.latest(family)
-        for of_set in SETS if entry else ():
-            scores = entry.scores[f"test_{of_set}"]  # type: ignore[union-attr]
-            yield Sample("bike_model_family_r2", scores["r2"], (family, of_set))
-            yield Sample("bike_model_family_rmse", scores["rmse"], (family, of_set))
+        for dataset in DATASETS if entry else ():
+            scores = entry.scores[f"test_{dataset}"]  # type: ignore[union-attr]
+            yield Sample("bike_model_family_r2", scores["r2"], (family, dataset))
+            yield Sample("bike_model_family_rmse", scores["rmse"], (family, dataset))
 
 
-def _evaluated(sources: Sources, summary: Summary) -> Iterator[Sample]:
+def _evaluation(sources: Sources, summary: Summary) -> Iterator[Sample]:
     """The seasonal naive on the rows of the newest evaluation, and the newest challenger with its gain."""
     yield Sample("bike_gain_required_r2", sources.settings.min_gain)
-    for newest in sources.rows(_EVALUATIONS):
-        yield from _by_set("seasonal_naive", _columns(newest, "naive_"))
-    for row in sources.rows(_CHALLENGED):
+    for newest in sources.rows(_NEWEST_EVALUATION):
+        yield from _scores_by_dataset("seasonal_naive", _evaluation_scores(newest, "naive_"))
+    for row in sources.rows(_NEWEST_CHALLENGE):
         challenger = summary.entry(row["challenger_version"])
         if challenger:
-            yield from _named("challenger", challenger)
-            yield from _by_set("challenger", _columns(row, ""))
+            yield from _role("challenger", challenger)
+            yield from _scores_by_dataset("challenger", _evaluation_scores(row, ""))
         for bound, column in (("estimate", "gain"), ("low", "gain_low"), ("high", "gain_high")):
             if row[column] is not None:
                 yield Sample("bike_gain_r2", row[column], (bound,))
@@ -81,8 +83,8 @@ def _evaluated(sources: Sources, summary: Summary) -> Iterator[Sample]:
             yield Sample("bike_gain_residual_share", row["gain_residual_share"])
 
 
-def _of_champion(sources: Sources, champion: ModelEntry) -> Iterator[Sample]:
-    yield from _named("champion", champion)
+def _champion(sources: Sources, champion: ModelEntry) -> Iterator[Sample]:
+    yield from _role("champion", champion)
     yield Sample("bike_champion_version", champion.version)
     yield Sample(
         "bike_champion_trained_until_timestamp_seconds", sources.end_of(date.fromisoformat(champion.trained_until))
@@ -90,30 +92,30 @@ def _of_champion(sources: Sources, champion: ModelEntry) -> Iterator[Sample]:
     if champion.promoted_on:
         promoted = sources.end_of(date.fromisoformat(champion.promoted_on))
         yield Sample("bike_champion_promoted_timestamp_seconds", promoted)
-    took_part = next(iter(sources.rows(_EVALUATIONS_OF, version=champion.version)), None)
-    if took_part is None:
-        yield from _by_set("champion", _registered(champion))
+    evaluation = next(iter(sources.rows(_EVALUATION_OF_VERSION, version=champion.version)), None)
+    if evaluation is None:
+        yield from _scores_by_dataset("champion", _training_scores(champion))
     else:
-        role = "" if took_part["challenger_version"] == champion.version else "champion_"
-        yield from _by_set("champion", _columns(took_part, role))
+        role = "" if evaluation["challenger_version"] == champion.version else "champion_"
+        yield from _scores_by_dataset("champion", _evaluation_scores(evaluation, role))
 
 
-def _named(role: str, entry: ModelEntry) -> Iterator[Sample]:
+def _role(role: str, entry: ModelEntry) -> Iterator[Sample]:
     yield Sample("bike_model_info", 1, (role, entry.family, str(entry.version)))
 
 
-def _registered(entry: ModelEntry) -> dict[str, dict[str, float]]:
+def _training_scores(entry: ModelEntry) -> dict[str, dict[str, float]]:
     """The scores of a version at its training."""
-    return {of_set: {name: entry.scores[f"test_{of_set}"][name] for name in SCORES} for of_set in SETS}
+    return {dataset: {name: entry.scores[f"test_{dataset}"][name] for name in SCORES} for dataset in DATASETS}
 
 
-def _columns(row: Mapping[str, Any], prefix: str) -> dict[str, dict[str, float]]:
+def _evaluation_scores(row: Mapping[str, Any], prefix: str) -> dict[str, dict[str, float]]:
     """The scores in the row of an evaluation."""
-    return {of_set: {name: row[f"{prefix}{name}_{of_set}"] for name in ("r2", "rmse")} for of_set in SETS}
+    return {dataset: {name: row[f"{prefix}{name}_{dataset}"] for name in ("r2", "rmse")} for dataset in DATASETS}
 
 
-def _by_set(role: str, scores: Mapping[str, Mapping[str, float]]) -> Iterator[Sample]:
-    for of_set, figures in scores.items():
+def _scores_by_dataset(role: str, scores: Mapping[str, Mapping[str, float]]) -> Iterator[Sample]:
+    for dataset, figures in scores.items():
         for name, value in figures.items():
             if value is not None:
-                yield Sample(f"bike_model_{name}", value, (role, of_set, "1"))
+                yield Sample(f"bike_model_{name}", value, (role, dataset, "1"))

@@ -24,9 +24,9 @@ from bike_assets.exporter.names import Sample
 from bike_assets.home.record import recorded_home
 from bike_assets.settings import Settings
 
-ENDED = {"success": Status.SUCCESS, "failure": Status.FAILURE, "canceled": Status.CANCELED}
-WAITING = (Status.QUEUED, Status.NOT_STARTED)
-UNDER_WAY = (Status.STARTING, Status.STARTED, Status.CANCELING)
+ENDED_STATUSES = {"success": Status.SUCCESS, "failure": Status.FAILURE, "canceled": Status.CANCELED}
+WAITING_STATUSES = (Status.QUEUED, Status.NOT_STARTED)
+ACTIVE_STATUSES = (Status.STARTING, Status.STARTED, Status.CANCELING)
 KINDS = {InstigatorType.SENSOR: "sensor", InstigatorType.SCHEDULE: "schedule"}
 INSTIGATORS = frozenset(
     [each.name for each in (*SENSORS, *ANNOUNCEMENTS)] + [each.decide.__name__ for each in CADENCES]
@@ -47,17 +47,17 @@ class DagsterOfHome:
 
     def state_of_runs(self) -> object:
         """Return a value that changes with its runs, checks and assets."""
-        return self._asked(state_of_runs) or ()
+        return self._query(state_of_runs) or ()
 
     def runs(self) -> list[Sample]:
         """Return the figures of its runs, checks and assets."""
-        return self._asked(lambda instance: list(read_runs(instance, self._jobs, self._checks))) or []
+        return self._query(lambda instance: list(read_runs(instance, self._jobs, self._checks))) or []
 
     def automation(self) -> list[Sample]:
         """Return the figures of its sensors, schedules and daemons."""
-        return self._asked(lambda instance: list(read_automation(instance, INSTIGATORS))) or []
+        return self._query(lambda instance: list(read_automation(instance, INSTIGATORS))) or []
 
-    def _asked(self, ask: Callable[[dg.DagsterInstance], T]) -> T | None:
+    def _query(self, query: Callable[[dg.DagsterInstance], T]) -> T | None:
         """The answer of the instance; None while there is none."""
         home = recorded_home(self._settings)
         if home is None or not (home.dagster / "dagster.yaml").exists():
@@ -65,7 +65,7 @@ class DagsterOfHome:
         with self._opening:
             self._instance = self._instance or dg.DagsterInstance.from_config(str(home.dagster))
         try:
-            return ask(self._instance)
+            return query(self._instance)
         except Exception:
             self._instance = None
             raise
@@ -118,13 +118,13 @@ def read_automation(instance: dg.DagsterInstance, names: Collection[str]) -> Ite
 
 
 def _runs(instance: dg.DagsterInstance, jobs: list[str]) -> Iterator[Sample]:
-    going_on = instance.get_runs(dg.RunsFilter(statuses=[*WAITING, *UNDER_WAY]))
+    unfinished = instance.get_runs(dg.RunsFilter(statuses=[*WAITING_STATUSES, *ACTIVE_STATUSES]))
     for job in jobs:
-        for name, status in ENDED.items():
+        for name, status in ENDED_STATUSES.items():
             number = instance.get_runs_count(dg.RunsFilter(job_name=job, statuses=[status]))
             yield Sample("bike_runs_total", number, (job, name))
-        for name, statuses in (("queued", WAITING), ("started", UNDER_WAY)):
-            of_job = [run for run in going_on if run.job_name == job and run.status in statuses]
+        for name, statuses in (("queued", WAITING_STATUSES), ("started", ACTIVE_STATUSES)):
+            of_job = [run for run in unfinished if run.job_name == job and run.status in statuses]
             yield Sample("bike_runs_in_progress", len(of_job), (job, name))
         newest = instance.get_run_records(dg.RunsFilter(job_name=job, statuses=[Status.SUCCESS]), limit=1)
         for record in newest:

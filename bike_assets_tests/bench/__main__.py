@@ -18,10 +18,10 @@ from bike_assets_tests.bench.portal import measure_backfill
 from bike_assets_tests.bench.report import print_tables, write_json
 from bike_assets_tests.bench.results import Results
 from bike_assets_tests.bench.scale import measure_scale
+from bike_assets_tests.bench.scrapes import measure_scrapes
 from bike_assets_tests.bench.serving import NO_WRK, measure_serving
-from bike_assets_tests.bench.watching import measure_watching
 
-BACKFILL, PASSES, FAMILIES, SERVING, WATCHING, SCALE = PARTS = (
+BACKFILL, PASSES, FAMILIES, SERVING, SCRAPES, SCALE = PARTS = (
     "backfill",
     "passes",
     "families",
@@ -30,7 +30,7 @@ BACKFILL, PASSES, FAMILIES, SERVING, WATCHING, SCALE = PARTS = (
     "scale",
 )
 SHOWN_WIDTH = 120
-"""Where no terminal bounds it: so wide are the tables."""
+"""Width of the tables without a terminal."""
 
 
 def main() -> None:
@@ -49,35 +49,35 @@ def main() -> None:
     console.print(f"Written to {output}")
 
 
-def _measure(parts: list[str], options: argparse.Namespace, folder: Path, say: Callable[[str], None]) -> Results:
+def _measure(parts: list[str], options: argparse.Namespace, folder: Path, log: Callable[[str], None]) -> Results:
     counts, wrk = find_counts(), find_wrk()
     found: dict[str, Any] = {"counts": counts, "machine": machine_facts()}
     if counts.remark and {PASSES, FAMILIES} & set(parts):
-        say(f"[bold yellow]{counts.remark}[/]")
+        log(f"[bold yellow]{counts.remark}[/]")
     if SERVING in parts and wrk is None:
-        say(f"[bold yellow]{NO_WRK}[/]")
+        log(f"[bold yellow]{NO_WRK}[/]")
     if BACKFILL in parts:
-        found["backfill"] = measure_backfill(folder, options.repeats, say)
+        found["backfill"] = measure_backfill(folder, options.repeats, log)
     if PASSES in parts:
-        found["passes"] = measure_all(counts.environment, folder, options.repeats, say)
+        found["passes"] = measure_all(counts.environment, folder, options.repeats, log)
     if FAMILIES in parts:
-        found["families"] = measure_families(counts, folder, say)
-        found["retrain_peak_mib"] = measure_large_retrain(folder, say)
+        found["families"] = measure_families(counts, folder, log)
+        found["retrain_peak_mib"] = measure_large_retrain(folder, log)
     if SERVING in parts and wrk is not None:
-        found["serving"] = measure_serving(wrk, options.home, folder, options.repeats, say)
-    if WATCHING in parts:
-        found["watching"] = measure_watching(folder, options.repeats, say)
+        found["serving"] = measure_serving(wrk, options.home, folder, options.repeats, log)
+    if SCRAPES in parts:
+        found["scrapes"] = measure_scrapes(folder, options.repeats, log)
     if SCALE in parts:
-        found["scale"] = measure_scale(folder, say)
+        found["scale"] = measure_scale(folder, log)
     return Results(**found)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bike_assets_tests.bench", description=__doc__)
-    parser.add_argument("--repeats", type=_at_least_one, default=3, help="how often each part is measured (default: 3)")
-    parser.add_argument("--only", action="append", choices=PARTS, help="measure this part alone; may be given again")
+    parser.add_argument("--repeats", type=_at_least_one, default=3, help="samples of each part (default: 3)")
+    parser.add_argument("--only", action="append", choices=PARTS, help="measure only this part; can be repeated")
     parser.add_argument(
-        "--home", type=_existing, help="a home after its first pass, to serve (default: a simulated one is made)"
+        "--home", type=_existing_folder, help="a home after its first pass, to serve (default: a new simulated home)"
     )
     parser.add_argument(
         "--output", type=Path, help="the JSON file (default: .bench/bench.json, or named after the parts of --only)"
@@ -92,10 +92,10 @@ def _at_least_one(text: str) -> int:
     return number
 
 
-def _existing(text: str) -> Path:
+def _existing_folder(text: str) -> Path:
     path = Path(text).expanduser().absolute()
     if not path.is_dir():
-        raise argparse.ArgumentTypeError("is no folder")
+        raise argparse.ArgumentTypeError("is not a folder")
     return path
 
 

@@ -1,4 +1,4 @@
-"""Starting one child and weighing it: wall time, processor time, peak memory. What it does is elsewhere."""
+"""Starts one child and measures it: wall time, processor time, peak memory. The work is in other modules."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 MEBIBYTE = 1024 * 1024
 SHOWN_LINES = 20
-LONGEST_COMMAND_SECONDS = 3600
+MAX_COMMAND_SECONDS = 3600
 
 
 class ChildFailedError(RuntimeError):
@@ -37,7 +37,7 @@ class Sample:
     peak_mib: float
 
 
-def weigh(module: str, arguments: Sequence[str], variables: Mapping[str, str], folder: Path) -> Sample:
+def measure_child(module: str, arguments: Sequence[str], variables: Mapping[str, str], folder: Path) -> Sample:
     """Run a module of this package in a fresh interpreter and return what it took.
 
     Args:
@@ -49,19 +49,19 @@ def weigh(module: str, arguments: Sequence[str], variables: Mapping[str, str], f
     Raises:
         ChildFailedError: it did not end well.
     """
-    return weigh_and_ask(module, arguments, variables, folder)[0]
+    return measure_child_with_answer(module, arguments, variables, folder)[0]
 
 
-def weigh_and_ask(
+def measure_child_with_answer(
     module: str, arguments: Sequence[str], variables: Mapping[str, str], folder: Path
 ) -> tuple[Sample, dict[str, Any]]:
-    """Run a module like `weigh` and return what it took and its whole answer."""
+    """Run a module like `measure_child` and return what it took and its whole answer."""
     sample, answer = _run(module, arguments, variables, folder)
     return Sample(run_seconds=float(answer["run_seconds"]), **sample), answer
 
 
-def ask(module: str, arguments: Sequence[str], variables: Mapping[str, str], folder: Path) -> dict[str, Any]:
-    """Run a module like `weigh` and return its answer alone."""
+def run_child(module: str, arguments: Sequence[str], variables: Mapping[str, str], folder: Path) -> dict[str, Any]:
+    """Run a module like `measure_child` and return its answer alone."""
     return _run(module, arguments, variables, folder)[1]
 
 
@@ -85,7 +85,7 @@ def run_bike(*arguments: str, variables: Mapping[str, str], folder: Path) -> Non
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            timeout=LONGEST_COMMAND_SECONDS,
+            timeout=MAX_COMMAND_SECONDS,
         )
     if ended.returncode:
         raise ChildFailedError(f"bike {' '.join(arguments)} ended with {ended.returncode}:\n{_tail(log)}")

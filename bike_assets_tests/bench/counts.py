@@ -1,4 +1,4 @@
-"""Which counts are measured on: a real export where there is one, else the simulator, and the words that say so."""
+"""Which counts are measured on: a real export where there is one, else the simulator, with a remark about it."""
 
 import os
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Counts:
     Attributes:
         label: "real" or "synthetic", shown beside every figure.
         file: the export; None for the simulator.
-        remark: what people have to know of the choice; empty where nothing is unexpected.
+        remark: a note about the choice; empty if it is the expected one.
     """
 
     label: str
@@ -38,5 +38,5 @@ def find_counts() -> Counts:
     if path.is_file():
         return Counts("real", path)
     shown = f"BIKE_COUNTS_FILE={named}" if named else os.path.relpath(DEFAULT_EXPORT, ROOT)
-    remark = f"There is no export at {shown}: the simulator is measured, and every figure is labelled synthetic."
+    remark = f"There is no export at {shown}: the benchmark uses the simulator and labels every figure synthetic."
     return Counts("synthetic", None, remark)

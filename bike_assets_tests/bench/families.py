@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bike_assets.core.families import FAMILIES
-from bike_assets_tests.bench.children import ask, weigh_and_ask
+from bike_assets_tests.bench.children import measure_child_with_answer, run_child
 from bike_assets_tests.bench.counts import Counts
 from bike_assets_tests.bench.families_work import PLAIN_FOREST
 from bike_assets_tests.bench.figures import Aimed
@@ -59,32 +59,32 @@ class FamilyFigures:
     fitted: list[Fitted]
 
 
-def measure_families(counts: Counts, folder: Path, say: Callable[[str], None]) -> list[FamilyFigures]:
+def measure_families(counts: Counts, folder: Path, log: Callable[[str], None]) -> list[FamilyFigures]:
     """Fit everything on the real file where there is one, and on 905,000 synthetic counts.
 
     Raises:
         ChildFailedError: a fit failed.
     """
     large = folder / "large-export.parquet"
-    ask("portal_work", ["make-export", str(large), "--counters", str(LARGE_COUNTERS)], {}, folder)
+    run_child("portal_work", ["make-export", str(large), "--counters", str(LARGE_COUNTERS)], {}, folder)
     exports = [(counts.label, counts.file)] if counts.file else []
-    return [_measure(label, export, folder, say) for label, export in [*exports, ("synthetic", large)]]
+    return [_measure(label, export, folder, log) for label, export in [*exports, ("synthetic", large)]]
 
 
-def _measure(label: str, export: Path, folder: Path, say: Callable[[str], None]) -> FamilyFigures:
+def _measure(label: str, export: Path, folder: Path, log: Callable[[str], None]) -> FamilyFigures:
     rows = folder / "rows.parquet"
-    made = ask("families_work", ["make-rows", str(export), str(rows)], {}, folder)
+    made = run_child("families_work", ["make-rows", str(export), str(rows)], {}, folder)
     fitted = []
     for name in (PLAIN_FOREST, *FAMILIES):
-        sample, answer = weigh_and_ask("families_work", ["fit", name, str(rows)], {}, folder)
+        sample, answer = measure_child_with_answer("families_work", ["fit", name, str(rows)], {}, folder)
         figures = {key: float(value) for key, value in answer.items() if key != "run_seconds"}
         fitted.append(Fitted(name, fit_seconds=sample.run_seconds, peak_mib=sample.peak_mib, **figures))
-        say(f"{name} on {made['counts']:,} counts: {fitted[-1].fit_cpu_seconds:.1f} CPU s, {sample.peak_mib:.0f} MiB")
+        log(f"{name} on {made['counts']:,} counts: {fitted[-1].fit_cpu_seconds:.1f} CPU s, {sample.peak_mib:.0f} MiB")
     rows.unlink()
     return FamilyFigures(label, int(made["counts"]), fitted)
 
 
-def measure_large_retrain(folder: Path, say: Callable[[str], None]) -> float:
+def measure_large_retrain(folder: Path, log: Callable[[str], None]) -> float:
     """Train, judge and track every family in a home of 905,000 counts; its peak memory in MiB.
 
     Raises:
@@ -93,9 +93,9 @@ def measure_large_retrain(folder: Path, say: Callable[[str], None]) -> float:
     home, export = folder / "large", folder / "large-export.parquet"
     variables = {"BIKE_HOME": str(home), "BIKE_SOURCE": "file", "BIKE_COUNTS_FILE": str(export)}
     for asset in ("raw_counts", "hourly_features"):
-        ask("work", ["next-step", asset, LAST.isoformat()], variables, folder)
-    sample, _ = weigh_and_ask("work", ["next-step", "champion", LAST.isoformat()], variables, folder)
-    say(f"retrain of the large home: {sample.seconds:.0f} s, {sample.cpu_seconds:.0f} CPU s, {sample.peak_mib:.0f} MiB")
+        run_child("work", ["next-step", asset, LAST.isoformat()], variables, folder)
+    sample, _ = measure_child_with_answer("work", ["next-step", "champion", LAST.isoformat()], variables, folder)
+    log(f"retrain of the large home: {sample.seconds:.0f} s, {sample.cpu_seconds:.0f} CPU s, {sample.peak_mib:.0f} MiB")
     return sample.peak_mib
 
 

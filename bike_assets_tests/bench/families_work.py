@@ -1,7 +1,7 @@
-"""The child that fits one model: makes the rows, or fits a family or the plain forest on them and says what it took.
+"""The child that fits one model: makes the rows, or fits a family or the plain forest on them and returns the cost.
 
 Run as `python -m bike_assets_tests.bench.families_work <part> ... <answer>`. The plain forest is the kind of model that
-is fitted where nobody thought of lags: 50 trees of depth 20 on the counter, the hour and the month, the count itself as
+is fitted without lags: 50 trees of depth 20 on the counter, the hour and the month, the count itself as
 its target.
 """
 

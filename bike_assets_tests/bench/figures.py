@@ -55,7 +55,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Aimed:
-    """A figure and the aim that it is held against; missing it is told, never an error.
+    """A figure and the aim that it is held against; a missed aim is reported, never an error.
 
     Attributes:
         name: what it is.
@@ -83,8 +83,8 @@ class Aimed:
 
     def as_json(self) -> dict[str, Any]:
         """Return figure, aim and verdict."""
-        said = {"name": self.name, "value": round(self.value, 3), "aim": self.aim, "met": self.met}
-        return {**said, "at_least": True} if self.at_least else said
+        values = {"name": self.name, "value": round(self.value, 3), "aim": self.aim, "met": self.met}
+        return {**values, "at_least": True} if self.at_least else values
 
 
 def summarise(measurements: list[Measurement]) -> list[Aimed]:

@@ -1,4 +1,4 @@
-"""Load on a server by `wrk`, and what it says of the answers. Which servers and which bodies is not known here."""
+"""Load on a server by `wrk`, and the figures that it prints. Servers and bodies are chosen elsewhere."""
 
 import re
 import shutil
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SCRIPT = Path(__file__).with_name("load.lua")
-LONGEST_ANSWER_SECONDS = 30
-"""So slow an answer is a failure; wrk's own limit of 2 seconds would only tell of a slow server."""
+MAX_ANSWER_SECONDS = 30
+"""So slow an answer is a failure; wrk's own limit of 2 seconds would only report a slow server."""
 SPARE_SECONDS = 60
 MILLISECONDS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 _RATE = re.compile(r"^Requests/sec:\s+([\d.]+)", re.MULTILINE)
@@ -57,31 +57,31 @@ def post(wrk: str, address: str, bodies: Path, clients: int, seconds: int) -> Lo
         LoadError: an answer was missing, or its status was not 2xx.
     """
     command = [wrk, "--threads", "1", "--connections", str(clients), "--duration", f"{seconds}s", "--latency"]
-    command += ["--timeout", f"{LONGEST_ANSWER_SECONDS}s", "--script", str(SCRIPT), address, "--", str(bodies)]
+    command += ["--timeout", f"{MAX_ANSWER_SECONDS}s", "--script", str(SCRIPT), address, "--", str(bodies)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=seconds + SPARE_SECONDS)
     if ended.returncode:
         raise LoadError(f"wrk ended with {ended.returncode}: {ended.stderr.strip() or ended.stdout.strip()}")
     return read_load(ended.stdout)
 
 
-def read_load(said: str) -> Load:
+def read_load(output: str) -> Load:
     """Return what wrk printed.
 
     Raises:
-        LoadError: it tells of failures, or of no answers.
+        LoadError: it reports failures, or no answers.
     """
-    failures = [found.group() for pattern in _FAILURES if (found := pattern.search(said))]
+    failures = [found.group() for pattern in _FAILURES if (found := pattern.search(output))]
     if failures:
         raise LoadError("; ".join(failures))
-    rate = _RATE.search(said)
+    rate = _RATE.search(output)
     if rate is None or not float(rate.group(1)):
-        raise LoadError(f"wrk tells of no answers: {said.strip()}")
-    return Load(float(rate.group(1)), _percentile(said, 50), _percentile(said, 99))
+        raise LoadError(f"wrk reports no answers: {output.strip()}")
+    return Load(float(rate.group(1)), _percentile(output, 50), _percentile(output, 99))
 
 
-def _percentile(said: str, percent: int) -> float:
+def _percentile(output: str, percent: int) -> float:
     """A percentile in milliseconds; wrk chooses the unit by the figure."""
-    found = re.search(_PERCENTILE.format(percent), said, re.MULTILINE)
+    found = re.search(_PERCENTILE.format(percent), output, re.MULTILINE)
     if found is None:
-        raise LoadError(f"wrk does not tell the {percent} % percentile: {said.strip()}")
+        raise LoadError(f"wrk reports no {percent} % percentile: {output.strip()}")
     return float(found.group(1)) * MILLISECONDS[found.group(2)]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from bike_assets_tests.bench.children import ROOT, Sample, ask, weigh
+from bike_assets_tests.bench.children import ROOT, Sample, measure_child, run_child
 from bike_assets_tests.bench.figures import (
     BACKFILL,
     DAILY_WITH_DRIFT,
@@ -49,21 +49,21 @@ class Measured:
     rows: int
 
 
-def measure_all(environment: Mapping[str, str], folder: Path, repeats: int, say: Callable[[str], None]) -> Measured:
+def measure_all(environment: Mapping[str, str], folder: Path, repeats: int, log: Callable[[str], None]) -> Measured:
     """Measure every part.
 
     Args:
         environment: the settings that name the counts to measure on.
         folder: an empty folder, for homes.
         repeats: samples of each part.
-        say: told of every sample.
+        log: writes a line about every sample.
 
     Raises:
         ChildFailedError: a run failed.
         IdlePassError: a daily pass did not do the work of a day.
     """
-    bench = _Bench(environment, folder, say)
-    known = ask("work", ["last-whole-day"], bench.variables(folder / "unclaimed"), folder)
+    bench = _Bench(environment, folder, log)
+    known = run_child("work", ["last-whole-day"], bench.variables(folder / "unclaimed"), folder)
     first_day, day = date.fromisoformat(known["first_day"]), date.fromisoformat(known["day"])
     until = day - timedelta(days=1)
     days = (until - first_day).days + 1
@@ -72,9 +72,9 @@ def measure_all(environment: Mapping[str, str], folder: Path, repeats: int, say:
         arguments = ["next-step", asset, until.isoformat()]
         samples, home = bench.stage(name, arguments, home, repeats)
         measured.append(Measurement(name, title.format(days=days), samples))
-    say("the rest of the first pass, not measured")
-    ask("work", ["remaining-steps", until.isoformat()], bench.variables(home), folder)
-    rows = ask("work", ["rows", until.isoformat()], bench.variables(home), folder)["rows"]
+    log("the rest of the first pass, not measured")
+    run_child("work", ["remaining-steps", until.isoformat()], bench.variables(home), folder)
+    rows = run_child("work", ["rows", until.isoformat()], bench.variables(home), folder)["rows"]
     daily = bench.passes(home, day, repeats)
     measured += [Measurement(name, title, tuple(daily[name])) for name, title, _ in PASSES]
     measured.append(Measurement(EMPTY, "empty Dagster run", tuple(daily[EMPTY])))
@@ -82,8 +82,8 @@ def measure_all(environment: Mapping[str, str], folder: Path, repeats: int, say:
 
 
 class _Bench:
-    def __init__(self, environment: Mapping[str, str], folder: Path, say: Callable[[str], None]) -> None:
-        self._environment, self._folder, self._say = environment, folder, say
+    def __init__(self, environment: Mapping[str, str], folder: Path, log: Callable[[str], None]) -> None:
+        self._environment, self._folder, self._log = environment, folder, log
 
     def variables(self, home: Path) -> dict[str, str]:
         """The environment of a child that works in a home."""
@@ -96,8 +96,8 @@ class _Bench:
         home, samples = self._folder / name, []
         for number in range(1, repeats + 1):
             _replace(home, before)
-            samples.append(weigh("work", arguments, self.variables(home), self._folder))
-            self._tell(name, number, repeats, samples[-1])
+            samples.append(measure_child("work", arguments, self.variables(home), self._folder))
+            self._log_sample(name, number, repeats, samples[-1])
         return tuple(samples), home
 
     def passes(self, template: Path, day: date, repeats: int) -> dict[str, list[Sample]]:
@@ -105,16 +105,16 @@ class _Bench:
         home, empty = self._folder / "daily", self._empty_dagster_home()
         samples: dict[str, list[Sample]] = {name: [] for name in (EMPTY, DAILY_WITHOUT_DRIFT, DAILY_WITH_DRIFT)}
         for number in range(1, repeats + 1):
-            samples[EMPTY].append(weigh("empty_run", [], empty, self._folder))
-            self._tell(EMPTY, number, repeats, samples[EMPTY][-1])
+            samples[EMPTY].append(measure_child("empty_run", [], empty, self._folder))
+            self._log_sample(EMPTY, number, repeats, samples[EMPTY][-1])
             for name, _, options in PASSES:
                 _replace(home, template)
                 arguments = ["daily-pass", day.isoformat(), *options]
-                samples[name].append(weigh("work", arguments, self.variables(home), self._folder))
-                refuse_idle_pass(
-                    name, ask("work", ["what-a-day-left", day.isoformat()], self.variables(home), self._folder)
+                samples[name].append(measure_child("work", arguments, self.variables(home), self._folder))
+                validate_pass(
+                    name, run_child("work", ["results-of-day", day.isoformat()], self.variables(home), self._folder)
                 )
-                self._tell(name, number, repeats, samples[name][-1])
+                self._log_sample(name, number, repeats, samples[name][-1])
         return samples
 
     def _empty_dagster_home(self) -> dict[str, str]:
@@ -123,23 +123,23 @@ class _Bench:
         folder.mkdir()
         shutil.copyfile(ROOT / "dagster.yaml", folder / "dagster.yaml")
         variables = {"DAGSTER_HOME": str(folder)}
-        ask("empty_run", [], variables, self._folder)
+        run_child("empty_run", [], variables, self._folder)
         return variables
 
-    def _tell(self, name: str, number: int, repeats: int, sample: Sample) -> None:
-        self._say(f"{name} {number}/{repeats}: {sample.seconds:.2f} s, {sample.peak_mib:.0f} MiB")
+    def _log_sample(self, name: str, number: int, repeats: int, sample: Sample) -> None:
+        self._log(f"{name} {number}/{repeats}: {sample.seconds:.2f} s, {sample.peak_mib:.0f} MiB")
 
 
-def refuse_idle_pass(name: str, left: dict[str, int]) -> None:
-    """Refuse a daily pass that succeeded without doing its work: its seconds would say nothing.
+def validate_pass(name: str, results: dict[str, int]) -> None:
+    """Refuse a daily pass that succeeded without doing its work: its seconds would be meaningless.
 
     Raises:
         IdlePassError: forecasts or scores of the day are missing, or its drift share where drift was to be measured.
     """
     needed = {"forecasts", "scores"} | ({"drift_shares"} if name == DAILY_WITH_DRIFT else set())
-    missing = sorted(each for each in needed if not left[each])
+    missing = sorted(each for each in needed if not results[each])
     if missing:
-        raise IdlePassError(f"{name} succeeded and left no {', '.join(missing)}: it did not do the work of a day.")
+        raise IdlePassError(f"{name} succeeded without {', '.join(missing)}: it did not do the work of a day.")
 
 
 def _replace(home: Path, template: Path | None) -> None:

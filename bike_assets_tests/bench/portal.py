@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from bike_assets_tests.bench.children import ROOT, Sample, ask, environment, weigh
+from bike_assets_tests.bench.children import ROOT, Sample, environment, measure_child, run_child
 from bike_assets_tests.bench.figures import BARE_DUCKDB, PORTAL_INGESTION, PORTAL_RUN, Measurement
 from bike_assets_tests.bench.portal_work import COUNTERS, FIRST, LAST
 
 BIKE = [sys.executable, "-m", "bike_assets.cli"]
 
 
-def measure_backfill(folder: Path, repeats: int, say: Callable[[str], None]) -> list[Measurement]:
+def measure_backfill(folder: Path, repeats: int, log: Callable[[str], None]) -> list[Measurement]:
     """Measure the bare DuckDB, our ingestion, and the Dagster run around it, in turns.
 
     Raises:
@@ -26,7 +26,7 @@ def measure_backfill(folder: Path, repeats: int, say: Callable[[str], None]) -> 
         RuntimeError: the parts did not do the same work, or the portal did not start.
     """
     export = folder / "portal-export.parquet"
-    rows = ask("portal_work", ["make-export", str(export)], {}, folder)["rows"]
+    rows = run_child("portal_work", ["make-export", str(export)], {}, folder)["rows"]
     days = (LAST - FIRST).days + 1
     samples: dict[str, list[Sample]] = {BARE_DUCKDB: [], PORTAL_INGESTION: [], PORTAL_RUN: []}
     with _portal(export) as url:
@@ -35,7 +35,7 @@ def measure_backfill(folder: Path, repeats: int, say: Callable[[str], None]) -> 
                 home = folder / name
                 shutil.rmtree(home, ignore_errors=True)
                 taken.append(_sample(name, export, home, url, folder))
-                say(f"{name} {number}/{repeats}: {taken[-1].run_seconds:.2f} s, {taken[-1].peak_mib:.0f} MiB")
+                log(f"{name} {number}/{repeats}: {taken[-1].run_seconds:.2f} s, {taken[-1].peak_mib:.0f} MiB")
                 if len(list(home.rglob("day=*/*.parquet"))) != days:
                     raise RuntimeError(f"{name} did not write the {days} days")
     titles = {
@@ -54,10 +54,10 @@ def _sample(name: str, export: Path, home: Path, url: str, folder: Path) -> Samp
         "BIKE_HISTORY_MONTHS": "13",
     }
     if name == BARE_DUCKDB:
-        return weigh("portal_work", ["bare", str(export), str(home)], {}, folder)
+        return measure_child("portal_work", ["bare", str(export), str(home)], {}, folder)
     if name == PORTAL_INGESTION:
-        return weigh("portal_work", ["ingest"], variables, folder)
-    return weigh("work", ["next-step", "raw_counts", LAST.isoformat()], variables, folder)
+        return measure_child("portal_work", ["ingest"], variables, folder)
+    return measure_child("work", ["next-step", "raw_counts", LAST.isoformat()], variables, folder)
 
 
 @contextmanager
@@ -83,10 +83,10 @@ def _portal(export: Path) -> Iterator[str]:
         text=True,
     )
     try:
-        said = process.stdout.readline().split() if process.stdout else []
-        url = next((word for word in said if word.startswith("http://")), None)
+        words = process.stdout.readline().split() if process.stdout else []
+        url = next((word for word in words if word.startswith("http://")), None)
         if url is None:
-            raise RuntimeError(f"the simulated portal did not start: {' '.join(said)}")
+            raise RuntimeError(f"the simulated portal did not start: {' '.join(words)}")
         yield url
     finally:
         process.terminate()

@@ -115,12 +115,12 @@ def _loads(figures: ServingFigures, records: int, clients: int) -> Table:
     models = [case.model for case in figures.of_api(records, clients) if case.model != CHAMPION]
     rows = [(EMPTY_ROUTE, ""), (API, CHAMPION), *((API, model) for model in models)]
     for server, model in [*rows, *((MLFLOW, model) for model in models)]:
-        case, beside = Case(server, model, records, clients), ("", "")
-        said = [f"{figures.rate(case):,.0f}", *(f"{figures.median(case, name):.2f}" for name in ("p50_ms", "p99_ms"))]
+        case, ratios = Case(server, model, records, clients), ("", "")
+        cells = [f"{figures.rate(case):,.0f}", *(f"{figures.median(case, name):.2f}" for name in ("p50_ms", "p99_ms"))]
         if server != MLFLOW:
-            beside = (f"{figures.beside_mlflow(case):.1f}", f"{figures.beside_empty(case):.2f}")
+            ratios = (f"{figures.ratio_to_mlflow(case):.1f}", f"{figures.share_of_empty_route(case):.2f}")
         single = "  ".join(f"{each.requests_per_second:,.0f}" for each in figures.loads[case])
-        table.add_row(case.title, *said, *beside, single)
+        table.add_row(case.title, *cells, *ratios, single)
     return table
 
 
@@ -154,8 +154,8 @@ def write_json(path: Path, results: Results) -> None:
         values["families"] = [asdict(each) for each in results.families]
     if results.serving:
         values["serving"] = results.serving.as_json()
-    if results.watching:
-        values["watching"] = results.watching.as_json()
+    if results.scrapes:
+        values["watching"] = results.scrapes.as_json()
     if results.scale:
         values["scale"] = results.scale.as_json()
     values["aims"] = [each.as_json() for each in results.summary]

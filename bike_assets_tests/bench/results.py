@@ -8,8 +8,8 @@ from bike_assets_tests.bench.families import FamilyFigures, summarise_families
 from bike_assets_tests.bench.figures import Aimed, Measurement, summarise, summarise_backfill
 from bike_assets_tests.bench.measurements import Measured
 from bike_assets_tests.bench.scale import Scale, summarise_scale
+from bike_assets_tests.bench.scrapes import ScrapeFigures, summarise_scrapes
 from bike_assets_tests.bench.serving import ServingFigures, summarise_serving
-from bike_assets_tests.bench.watching import WatchingFigures, summarise_watching
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Results:
         families: the models.
         retrain_peak_mib: of a large home.
         serving: the API, and what it is held against.
-        watching: scrapes of the exporter.
+        scrapes: scrapes of the exporter.
         scale: the parts of a pass, at a city's size and at ten times that.
     """
 
@@ -35,7 +35,7 @@ class Results:
     families: list[FamilyFigures] = field(default_factory=list)
     retrain_peak_mib: float = 0.0
     serving: ServingFigures | None = None
-    watching: WatchingFigures | None = None
+    scrapes: ScrapeFigures | None = None
     scale: Scale | None = None
 
     @property
@@ -51,6 +51,6 @@ class Results:
             *(summarise_backfill(self.backfill) if self.backfill else []),
             *(summarise_families(self.families, self.retrain_peak_mib) if self.families else []),
             *(summarise_serving(self.serving) if self.serving else []),
-            *(summarise_watching(self.watching) if self.watching else []),
+            *(summarise_scrapes(self.scrapes) if self.scrapes else []),
             *(summarise_scale(self.scale) if self.scale else []),
         ]

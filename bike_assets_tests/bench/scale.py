@@ -1,7 +1,7 @@
 """The parts of a pass in a simulated city of Paris's size, and in one of ten times as many counters.
 
-A training reads a bounded number of rows (BIKE_TRAINING_ROWS) and is quick in both: its memory is told, and what is
-held against the rows is everything else.
+A training reads a bounded number of rows (BIKE_TRAINING_ROWS) and is quick in both: its memory is reported, and
+everything else is compared with the rows.
 """
 
 from collections.abc import Callable
@@ -40,7 +40,7 @@ class Scale:
         return [{"rows": size.rows, "parts": [each.as_json() for each in size.measurements]} for size in self.sizes]
 
 
-def measure_scale(folder: Path, say: Callable[[str], None]) -> Scale:
+def measure_scale(folder: Path, log: Callable[[str], None]) -> Scale:
     """Measure each part once, at both sizes: the larger one takes many minutes.
 
     Raises:
@@ -51,8 +51,8 @@ def measure_scale(folder: Path, say: Callable[[str], None]) -> Scale:
         home = folder / f"scale-{counters}"
         home.mkdir()
         environment = {"BIKE_SOURCE": "simulator", "BIKE_SIMULATOR_COUNTERS": str(counters), "BIKE_QUICK": "1"}
-        say(f"a simulated city of {counters} counters")
-        sizes.append(measure_all(environment, home, 1, say))
+        log(f"a simulated city of {counters} counters")
+        sizes.append(measure_all(environment, home, 1, log))
     return Scale((sizes[0], sizes[1]))
 
 

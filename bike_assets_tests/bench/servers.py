@@ -19,14 +19,14 @@ import psutil
 from bike_assets_tests.bench.children import ROOT, SHOWN_LINES, environment
 
 MEGABYTE = 1_000_000
-LONGEST_START_SECONDS = 120
-LOOK_EVERY_SECONDS = 0.02
+MAX_START_SECONDS = 120
+POLL_EVERY_SECONDS = 0.02
 ANSWER_SECONDS = 60
 ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
 
 
 class ServerFailedError(RuntimeError):
-    """A server did not start, or refused a request; the message has what it said."""
+    """A server did not start, or refused a request; the message has its output."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Server:
         """Return its resident set now, in MB."""
         return self.process.memory_info().rss / MEGABYTE
 
-    def ask(self, path: str, body: bytes) -> dict[str, Any]:
+    def post(self, path: str, body: bytes) -> dict[str, Any]:
         """Post one body of JSON and return the answer.
 
         Raises:
@@ -58,8 +58,8 @@ class Server:
             with urlopen(request, timeout=ANSWER_SECONDS) as answer:
                 return dict(json.load(answer))
         except HTTPError as error:
-            said = error.read(500).decode(errors="replace")
-            raise ServerFailedError(f"{path} is answered with {error.code}: {said}") from None
+            body_text = error.read(500).decode(errors="replace")
+            raise ServerFailedError(f"{path} was answered with {error.code}: {body_text}") from None
 
 
 @contextmanager
@@ -92,7 +92,7 @@ def started(command: Sequence[str], ready_path: str, variables: Mapping[str, str
         address = f"http://127.0.0.1:{port}"
         if not _is_ready_in_time(process, address + ready_path, began):
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-SHOWN_LINES:])
-            raise ServerFailedError(f"{' '.join(command)} did not get ready:\n{tail}")
+            raise ServerFailedError(f"{' '.join(command)} did not become ready:\n{tail}")
         seconds = time.perf_counter() - began
         yield Server(address, seconds, _listener(process, port))
     finally:
@@ -106,35 +106,35 @@ def _free_port() -> int:
 
 
 def _is_ready_in_time(process: subprocess.Popen, url: str, began: float) -> bool:
-    while process.poll() is None and time.perf_counter() - began < LONGEST_START_SECONDS:
+    while process.poll() is None and time.perf_counter() - began < MAX_START_SECONDS:
         try:
             with urlopen(url, timeout=ANSWER_SECONDS):
                 return True
         except (URLError, ConnectionError, TimeoutError):
-            time.sleep(LOOK_EVERY_SECONDS)
+            time.sleep(POLL_EVERY_SECONDS)
     return False
 
 
-def _family(process: subprocess.Popen) -> list[psutil.Process]:
+def _with_children(process: subprocess.Popen) -> list[psutil.Process]:
     """The process that was started, and those that it started."""
     parent = psutil.Process(process.pid)
     return [parent, *parent.children(recursive=True)]
 
 
 def _listener(process: subprocess.Popen, port: int) -> psutil.Process:
-    for each in _family(process):
+    for each in _with_children(process):
         listening = (c for c in each.net_connections("tcp") if c.status == psutil.CONN_LISTEN)
         if any(connection.laddr.port == port for connection in listening):
             return each
-    raise ServerFailedError(f"no process that was started here listens on port {port}")
+    raise ServerFailedError(f"no started process listens on port {port}")
 
 
 def _end(process: subprocess.Popen) -> None:
     """End it and its children, each by its own id."""
     if process.poll() is None:
-        family = _family(process)
-        for each in family:
+        processes = _with_children(process)
+        for each in processes:
             each.terminate()
-        for each in psutil.wait_procs(family, timeout=20)[1]:
+        for each in psutil.wait_procs(processes, timeout=20)[1]:
             each.kill()
     process.wait(20)

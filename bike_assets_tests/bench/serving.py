@@ -14,7 +14,7 @@ from statistics import median
 from typing import Any
 
 from bike_assets.core.families import FAMILIES
-from bike_assets_tests.bench.children import ask, run_bike
+from bike_assets_tests.bench.children import run_bike, run_child
 from bike_assets_tests.bench.figures import Aimed
 from bike_assets_tests.bench.load import Load, post
 from bike_assets_tests.bench.servers import Server, started
@@ -23,17 +23,17 @@ from bike_assets_tests.bench.serving_work import API, CHAMPION, MLFLOW, RECORDS,
 EMPTY_ROUTE = "empty route"
 CLIENTS = (1, 8)
 SECONDS = 2
-SAME = 1e-3
+FORECAST_TOLERANCE = 1e-3
 """Forecasts of both servers may differ by this share, or by so many bikes: they are computed in float32."""
 API_COMMAND = ["bike_assets.cli", "serve", "--workers", "1"]
 EMPTY_COMMAND = ["uvicorn", f"{__package__}.empty_route:app", "--no-access-log", "--no-server-header"]
 EMPTY_COMMAND += ["--timeout-keep-alive", "30", "--workers", "1"]
 PATHS = {API: "/predict", EMPTY_ROUTE: "/predict", MLFLOW: "/invocations"}
-NO_WRK = "wrk is not installed (Debian: apt-get install wrk): serving is not measured."
+NO_WRK = "wrk is not installed (Debian: apt-get install wrk), so serving is not measured."
 NOTE = (
-    "The API computes the forecasts of every hour that can be asked once, when a version or the counts change: a "
-    "request picks rows. `mlflow models serve` runs the model at every request, on features that its caller has to "
-    "make himself: that work is in none of its figures. Each server is one process and shares the machine with the "
+    "The API computes the forecasts of every possible hour once, when a version or the counts change: a request "
+    "only picks rows. `mlflow models serve` runs the model at every request, on features that its caller has to "
+    "make: that work is in none of its figures. Each server is one process and shares the machine with the "
     "load generator."
 )
 AIM_MLFLOW = {1: 15.0, 1000: 4.0}
@@ -66,7 +66,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Served:
+class ServerStart:
     """One start of a server.
 
     Attributes:
@@ -98,7 +98,7 @@ class ServingFigures:
     forecasts: int
     champion: str
     loads: dict[Case, list[Load]]
-    starts: dict[str, list[Served]]
+    starts: dict[str, list[ServerStart]]
 
     def median(self, case: Case, figure: str) -> float:
         """Return the median of one figure over the rounds."""
@@ -112,7 +112,7 @@ class ServingFigures:
         """Return how many times its median the 99 % percentile is."""
         return self.median(case, "p99_ms") / self.median(case, "p50_ms")
 
-    def beside_mlflow(self, case: Case) -> float:
+    def ratio_to_mlflow(self, case: Case) -> float:
         """Return how many times as many requests a second as by `mlflow models serve` of the same version.
 
         The empty route, which has no version, is held against the champion's.
@@ -120,7 +120,7 @@ class ServingFigures:
         model = self.champion if case.model in (CHAMPION, "") else case.model
         return self.rate(case) / self.rate(Case(MLFLOW, model, case.records, case.clients))
 
-    def beside_empty(self, case: Case) -> float:
+    def share_of_empty_route(self, case: Case) -> float:
         """Return the share of the empty route's requests a second."""
         return self.rate(case) / self.rate(Case(EMPTY_ROUTE, "", case.records, case.clients))
 
@@ -150,7 +150,7 @@ def _with_median(values: list[float]) -> dict[str, Any]:
 
 
 def measure_serving(
-    wrk: str, home: Path | None, folder: Path, rounds: int, say: Callable[[str], None]
+    wrk: str, home: Path | None, folder: Path, rounds: int, log: Callable[[str], None]
 ) -> ServingFigures:
     """Measure all servers in so many rounds.
 
@@ -159,7 +159,7 @@ def measure_serving(
         home: one that has its first pass behind it; a simulated one is made where it is None.
         folder: for homes, bodies and logs.
         rounds: how often each case is measured.
-        say: told of what is done.
+        log: writes a line about each step.
 
     Raises:
         ChildFailedError: there is no home to serve.
@@ -168,23 +168,23 @@ def measure_serving(
     """
     if home is None:
         home = folder / "served"
-        say("the first pass of a simulated home, full-size models: some minutes, not measured")
+        log("the first pass of a simulated home, full-size models: some minutes, not measured")
         run_bike("materialize", variables={"BIKE_HOME": str(home), "BIKE_SOURCE": "simulator"}, folder=folder)
-    about = ask("serving_work", ["bodies", str(folder)], {"BIKE_HOME": str(home)}, folder)
-    bench = _Bench(wrk, home, folder, about, say)
+    about = run_child("serving_work", ["bodies", str(folder)], {"BIKE_HOME": str(home)}, folder)
+    bench = _Bench(wrk, home, folder, about, log)
     for number in range(1, rounds + 1):
         bench.round()
-        say(f"serving, round {number}/{rounds}: {bench.newest()}")
+        log(f"serving, round {number}/{rounds}: {bench.newest()}")
     label = "synthetic" if about["source"] == "simulator" else "real"
     champion = about["families"][CHAMPION]
     return ServingFigures(label, about["counters"], about["forecasts"], champion, dict(bench.loads), dict(bench.starts))
 
 
 class _Bench:
-    def __init__(self, wrk: str, home: Path, folder: Path, about: dict[str, Any], say: Callable[[str], None]) -> None:
-        self._wrk, self._home, self._folder, self._about, self._say = wrk, home, folder, about, say
+    def __init__(self, wrk: str, home: Path, folder: Path, about: dict[str, Any], log: Callable[[str], None]) -> None:
+        self._wrk, self._home, self._folder, self._about, self._log = wrk, home, folder, about, log
         self.loads: dict[Case, list[Load]] = defaultdict(list)
-        self.starts: dict[str, list[Served]] = defaultdict(list)
+        self.starts: dict[str, list[ServerStart]] = defaultdict(list)
 
     def round(self) -> None:
         """Load every server once; what is compared follows one another, so that a busy moment meets both."""
@@ -196,16 +196,16 @@ class _Bench:
                 self._load(api, API, CHAMPION, records)
 
     def newest(self) -> str:
-        """Tell a few figures of the last round."""
+        """Return a few figures of the last round."""
         champion, empty = (Case(*named, 1, 1) for named in ((API, CHAMPION), (EMPTY_ROUTE, "")))
-        said = [f"{case.title} {self.loads[case][-1].requests_per_second:,.0f}" for case in (champion, empty)]
-        return f"{', '.join(said)} requests a second with 1 record and 1 client"
+        rates = [f"{case.title} {self.loads[case][-1].requests_per_second:,.0f}" for case in (champion, empty)]
+        return f"{', '.join(rates)} requests a second with 1 record and 1 client"
 
     def _load_family(self, api: Server, family: str) -> None:
         command = ["mlflow", "models", "serve", "-m", self._about["model_uris"][family], "--env-manager", "local"]
         variables = {"MLFLOW_TRACKING_URI": self._about["tracking_uri"]}
         with self._server(f"{MLFLOW}, {family}", [*command, "--workers", "1"], "/ping", variables) as mlflow:
-            self._refuse_different_forecasts(api, mlflow, family)
+            self._require_same_forecasts(api, mlflow, family)
             for records in RECORDS:
                 self._load(mlflow, MLFLOW, family, records)
                 self._load(api, API, family, records)
@@ -229,34 +229,36 @@ class _Bench:
         with started(command, ready_path, variables or {}, folder) as server:
             ready_mb = server.resident_mb()
             yield server
-            self.starts[name].append(Served(server.start_seconds, ready_mb, server.resident_mb()))
+            self.starts[name].append(ServerStart(server.start_seconds, ready_mb, server.resident_mb()))
 
-    def _refuse_different_forecasts(self, api: Server, mlflow: Server, family: str) -> None:
-        said = []
+    def _require_same_forecasts(self, api: Server, mlflow: Server, family: str) -> None:
+        forecasts = []
         for server, name in ((api, API), (mlflow, MLFLOW)):
             with bodies_file(self._folder, name, family, max(RECORDS)).open("rb") as bodies:
-                said.append(server.ask(PATHS[name], bodies.readline())["predictions"])
-        of_api, of_mlflow = said[0], [row[0] for row in said[1]["bike_count"]]
+                forecasts.append(server.post(PATHS[name], bodies.readline())["predictions"])
+        of_api, of_mlflow = forecasts[0], [row[0] for row in forecasts[1]["bike_count"]]
         pairs = zip(of_api, of_mlflow, strict=True)
-        if not all(math.isclose(one, other, rel_tol=SAME, abs_tol=SAME) for one, other in pairs):
-            raise RuntimeError(f"{family}: the API and mlflow models serve do not forecast the same")
+        if not all(
+            math.isclose(one, other, rel_tol=FORECAST_TOLERANCE, abs_tol=FORECAST_TOLERANCE) for one, other in pairs
+        ):
+            raise RuntimeError(f"{family}: the API and mlflow models serve return different forecasts")
 
 
 def summarise_serving(figures: ServingFigures) -> list[Aimed]:
-    """Return, of all that the API is asked for, the worst ratio of each kind, and its start-up and memory."""
+    """Return the API's worst ratio of each kind, and its start-up and memory."""
     found = []
     for records in RECORDS:
         for clients in CLIENTS:
             cases, load = figures.of_api(records, clients), load_title(records, clients)
-            worst = min(cases, key=figures.beside_mlflow)
+            worst = min(cases, key=figures.ratio_to_mlflow)
             what = f"API / mlflow, requests a second, {load} ({worst.model})"
-            found.append(Aimed(what, figures.beside_mlflow(worst), AIM_MLFLOW[records], at_least=True))
+            found.append(Aimed(what, figures.ratio_to_mlflow(worst), AIM_MLFLOW[records], at_least=True))
             if records == 1:
-                worst = min(cases, key=figures.beside_empty)
+                worst = min(cases, key=figures.share_of_empty_route)
                 what = f"API / empty route, requests a second, {load} ({worst.model})"
-                found.append(Aimed(what, figures.beside_empty(worst), AIM_EMPTY, at_least=True))
-                most = figures.beside_mlflow(Case(EMPTY_ROUTE, "", records, clients))
-                found.append(Aimed(f"empty route / mlflow, requests a second, {load} (champion)", most, None))
+                found.append(Aimed(what, figures.share_of_empty_route(worst), AIM_EMPTY, at_least=True))
+                highest = figures.ratio_to_mlflow(Case(EMPTY_ROUTE, "", records, clients))
+                found.append(Aimed(f"empty route / mlflow, requests a second, {load} (champion)", highest, None))
         worst = max(figures.of_api(records, CLIENTS[-1]), key=figures.tail)
         what = f"API's p99 / p50, {load_title(records, CLIENTS[-1])} ({worst.model})"
         found.append(Aimed(what, figures.tail(worst), AIM_TAIL))

@@ -2,7 +2,7 @@
 
 Run as `python -m bike_assets_tests.bench.serving_work bodies <folder> <answer>` in the home that the environment names.
 The same rows for every server: as records for the API, and for MLflow as the inputs that the feature function makes of
-them, which somebody who asks MLflow has to make himself.
+them, which a client of MLflow has to make.
 """
 
 import argparse
@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-    from serving.city import City
+    from serving.city import CityData
 
 API, MLFLOW = "API", "mlflow"
 CHAMPION = "champion"
 RECORDS = (1, 1000)
 BODIES = {1: 100, 1000: 4}
-"""How many bodies there are of each number of records: no server may live on having answered the last one."""
+"""How many bodies there are of each number of records: no server may profit from having answered the last one."""
 SEED = 11
 
 
@@ -29,7 +29,7 @@ def bodies_file(folder: Path, server: str, model: str, records: int) -> Path:
 
 
 def make_bodies(options: argparse.Namespace) -> dict[str, Any]:
-    """Write every file of bodies, and tell of versions and counts."""
+    """Write every file of bodies, and return facts on versions and counts."""
     import numpy as np
 
     from bike_assets.core.families import FAMILIES
@@ -59,9 +59,9 @@ def make_bodies(options: argparse.Namespace) -> dict[str, Any]:
         named = {} if model == CHAMPION else {"model": model}
         for records, picks in chosen.items():
             rows = [(hours[pick], columns[pick]) for pick in picks]
-            asked = [{"records": _records(city, *each), **named} for each in rows]
-            fed = [{"inputs": _inputs(city, codes, *each)} for each in rows]
-            for server, bodies in ((API, asked), (MLFLOW, fed)):
+            api_bodies = [{"records": _records(city, *each), **named} for each in rows]
+            mlflow_bodies = [{"inputs": _inputs(city, codes, *each)} for each in rows]
+            for server, bodies in ((API, api_bodies), (MLFLOW, mlflow_bodies)):
                 lines = "\n".join(json.dumps(body, separators=(",", ":")) for body in bodies)
                 bodies_file(options.folder, server, model, records).write_text(lines + "\n")
     return {
@@ -74,21 +74,21 @@ def make_bodies(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _records(city: "City", hours: "np.ndarray", columns: "np.ndarray") -> list[dict[str, str]]:
+def _records(city: "CityData", hours: "np.ndarray", columns: "np.ndarray") -> list[dict[str, str]]:
     ids = list(city.columns)
     pairs = zip(columns.tolist(), hours.tolist(), strict=True)
     return [{"counter_id": ids[column], "at": city.local_hour(hour).isoformat()} for column, hour in pairs]
 
 
 def _inputs(
-    city: "City", codes: "np.ndarray", hours: "np.ndarray", columns: "np.ndarray"
+    city: "CityData", codes: "np.ndarray", hours: "np.ndarray", columns: "np.ndarray"
 ) -> dict[str, list[list[float]]]:
     features = city.inputs[hours, columns]
     features[:, 0] = codes[columns]
-    return {"features": _shortest(features), "base": _shortest(city.base[hours, columns][:, None])}
+    return {"features": _short_numbers(features), "base": _short_numbers(city.base[hours, columns][:, None])}
 
 
-def _shortest(values: "np.ndarray") -> list[list[float]]:
+def _short_numbers(values: "np.ndarray") -> list[list[float]]:
     """Lists whose numbers have as few digits as tell float32 apart: MLflow is to read no more than needed."""
     return values.astype(str).astype(float).tolist()
 

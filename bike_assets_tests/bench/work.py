@@ -1,6 +1,6 @@
 """The child that does a part of a pass in the home that the environment names. Measuring it is `children`' business.
 
-Run as `python -m bike_assets_tests.bench.work <part> ... <answer>`; what it has to tell it writes to the answer file.
+Run as `python -m bike_assets_tests.bench.work <part> ... <answer>`; it writes its results to the answer file.
 """
 
 import argparse
@@ -19,7 +19,7 @@ DRIFT = "drift_report"
 
 
 def last_whole_day(_: argparse.Namespace) -> dict[str, Any]:
-    """Tell the last local day that the source has to its last hour, and where a home begins that ends before it."""
+    """Return the last local day that the source has to its last hour, and where a home begins that ends before it."""
     from bike_assets.core.local_time import hours_of
     from bike_assets.resources.counts_source import open_source
     from bike_assets.resources.home_source import outline_home
@@ -63,19 +63,19 @@ def daily_pass(options: argparse.Namespace) -> dict[str, Any]:
         return {"run_seconds": _seconds_of_run(plan, step)}
 
 
-def what_a_day_left(options: argparse.Namespace) -> dict[str, Any]:
-    """Tell how many forecasts, scores and drift shares the home has of one day."""
-    questions = {
+def results_of_day(options: argparse.Namespace) -> dict[str, Any]:
+    """Return how many forecasts, scores and drift shares the home has of one day."""
+    queries = {
         "forecasts": "SELECT COUNT(*) AS n FROM bike_traffic_predictions.predictions WHERE issued_on = @day",
         "scores": "SELECT COUNT(r2) AS n FROM monitoring_audit.performance_metrics WHERE day = @day",
         "drift_shares": "SELECT COUNT(drift_share) AS n FROM monitoring_audit.drift_metrics WHERE day = @day",
     }
     with _plan(options.day) as plan:
-        return {name: int(plan.warehouse.query(sql, day=options.day)["n"].iloc[0]) for name, sql in questions.items()}
+        return {name: int(plan.warehouse.query(sql, day=options.day)["n"].iloc[0]) for name, sql in queries.items()}
 
 
 def rows(options: argparse.Namespace) -> dict[str, Any]:
-    """Tell how many counts the home has."""
+    """Return how many counts the home has."""
     with _plan(options.until) as plan:
         counted = plan.warehouse.query("SELECT COUNT(*) AS n FROM bike_traffic_raw.comptage_velo")
         return {"rows": int(counted["n"].iloc[0])}
@@ -124,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     day = parts.add_parser("daily-pass")
     day.add_argument("day", type=date.fromisoformat)
     day.add_argument("--with-drift", action="store_true")
-    left = parts.add_parser("what-a-day-left")
+    left = parts.add_parser("results-of-day")
     left.add_argument("day", type=date.fromisoformat)
     for part, does in (
         (days, last_whole_day),
@@ -132,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
         (rest, remaining_steps),
         (counted, rows),
         (day, daily_pass),
-        (left, what_a_day_left),
+        (left, results_of_day),
     ):
         part.add_argument("answer", type=Path)
         part.set_defaults(part=does)

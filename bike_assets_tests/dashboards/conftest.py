@@ -1,4 +1,4 @@
-"""What several tests of the dashboards stand on."""
+"""Fixtures for several tests of the dashboards."""
 
 from collections.abc import Callable, Iterator
 
@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 @pytest.fixture
 def serve() -> Iterator[Callable[[CollectorRegistry], int]]:
-    """Serve a registry over HTTP until the test is over; the port."""
+    """Serve a registry over HTTP until the test ends; return the port."""
     servers = []
 
     def serve(registry: CollectorRegistry) -> int:

@@ -1,4 +1,4 @@
-"""What Grafana's SDK knows of panels and queries, read from its classes: it accepts whatever it is given."""
+"""The keys and panels that Grafana's SDK knows, read from its classes: the SDK itself accepts any key."""
 
 import inspect
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ def keys_of(model: type) -> set[str]:
 
 
 def faults_of(dashboard: dict[str, Any]) -> list[str]:
-    """Say what the SDK does not know: keys of the dashboard, of panels and of queries, and kinds of panels."""
+    """Return what the SDK does not know: keys of the dashboard, of panels and of queries, and kinds of panels."""
     return list(_faults(dashboard))
 
 

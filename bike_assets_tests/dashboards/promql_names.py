@@ -1,4 +1,4 @@
-"""Which metrics and labels an expression names, and which there are: the exporter's, the API's, Prometheus's own."""
+"""The metrics and labels in an expression, and those that exist: the exporter's, the API's, Prometheus's own."""
 
 import re
 from collections.abc import Iterator
@@ -18,10 +18,10 @@ SELECTOR = re.compile(r"([a-zA-Z_:][\w:]*)\{([^}]*)\}")
 MATCHER = re.compile(r'(\w+)(=~|!~|!=|=)"([^"]*)"')
 GROUPED = re.compile(r"\bby\s*\(([^)]*)\)")
 
-OWN_OF_PROMETHEUS = {"up": {"job", "instance"}, "ALERTS": {"alertname", "alertstate", "severity"}}
-OF_EVERY_SCRAPE = {"job", "instance"}
+PROMETHEUS_METRICS = {"up": {"job", "instance"}, "ALERTS": {"alertname", "alertstate", "severity"}}
+SCRAPE_LABELS = {"job", "instance"}
 REQUEST = {"method", "endpoint"}
-OF_API = {
+API_METRICS = {
     "fastapi_requests_total": REQUEST | {"status_code"},
     "fastapi_errors_total": REQUEST | {"status_code"},
     "fastapi_request_duration_seconds_bucket": REQUEST | {"le"},
@@ -36,11 +36,11 @@ OF_API = {
     "bike_api_part_readable": {"part", "pid"},
 }
 LABELS_OF = {
-    name: labels | OF_EVERY_SCRAPE
+    name: labels | SCRAPE_LABELS
     for name, labels in {
         **{name: set(described.labels) for name, described in METRICS.items()},
-        **OF_API,
-        **OWN_OF_PROMETHEUS,
+        **API_METRICS,
+        **PROMETHEUS_METRICS,
     }.items()
 }
 VALUES_OF = {
@@ -106,7 +106,7 @@ def is_possible(matcher: Matcher) -> bool:
 
 
 def exposed_by_api() -> set[str]:
-    """The metrics that the API says it has."""
+    """The metrics that the API exposes."""
     found = set()
     for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", Metrics().exposition().decode(), re.MULTILINE):
         found |= {f"{name}_{part}" for part in ("bucket", "sum", "count")} if kind == "histogram" else {name}

@@ -1,4 +1,4 @@
-"""The rules as they are committed, read once. What is asked of them is in the tests."""
+"""The committed rules, read once. The tests check them."""
 
 from functools import cache
 from pathlib import Path

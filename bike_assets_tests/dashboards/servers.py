@@ -1,7 +1,4 @@
-"""Prometheus and Alertmanager as processes of a test, configured as committed, but in a hurry.
-
-What they are asked is in the tests.
-"""
+"""Prometheus and Alertmanager as processes of a test, with the committed configuration and short intervals."""
 
 import json
 import re
@@ -24,19 +21,19 @@ def serving(folder: Path, *command: str) -> Iterator[Server]:
         yield server
 
 
-def hurried_prometheus(folder: Path) -> Path:
-    """Copy the configuration, as one does who has other ports, and let it look every second and wait for nothing."""
+def fast_prometheus_config(folder: Path) -> Path:
+    """Copy the configuration, with intervals of a second and without waits."""
     shutil.copytree(PROMETHEUS, folder)
     config = folder / "prometheus.yml"
-    hasty = re.sub(r"interval: \w+", "interval: 1s", config.read_text())
-    config.write_text(hasty.replace("scrape_timeout: 10s", "scrape_timeout: 1s"))
+    text = re.sub(r"interval: \w+", "interval: 1s", config.read_text())
+    config.write_text(text.replace("scrape_timeout: 10s", "scrape_timeout: 1s"))
     for rule_file in folder.glob("rules/*.yml"):
         rule_file.write_text(re.sub(r"\b(interval|for|keep_firing_for): \d\w+", r"\1: 1s", rule_file.read_text()))
     return folder
 
 
-def target(folder: Path, job: str, port: int) -> None:
-    """Say where a job is, by replacing its file."""
+def set_target(folder: Path, job: str, port: int) -> None:
+    """Set the address of a job by replacing its targets file."""
     new = folder / "targets" / "new"
     new.write_text(json.dumps([{"targets": [f"127.0.0.1:{port}"]}]))
     new.replace(folder / "targets" / f"{job}.json")
@@ -45,8 +42,8 @@ def target(folder: Path, job: str, port: int) -> None:
 @contextmanager
 def prometheus(folder: Path, exporter: int, api: int) -> Iterator[Server]:
     """Run Prometheus with a configuration and the ports of its two targets."""
-    target(folder, "bike_exporter", exporter)
-    target(folder, "bike_api", api)
+    set_target(folder, "bike_exporter", exporter)
+    set_target(folder, "bike_api", api)
     data, config = folder.parent / "data", folder / "prometheus.yml"
     with serving(
         folder.parent, system_program("prometheus"), f"--config.file={config}", f"--storage.tsdb.path={data}"

@@ -1,4 +1,4 @@
-"""A real Alertmanager with the committed configuration: whom it tells what, and what it holds back."""
+"""A real Alertmanager with the committed configuration: the messages that it sends and those that it holds back."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -14,7 +14,7 @@ from bike_assets_tests.servers import Server
 pytestmark = pytest.mark.slow
 
 
-def test_alertmanager_tells_a_channel_and_holds_back_what_follows_from_worse(channel, tmp_path):
+def test_alertmanager_sends_causes_to_a_channel_and_holds_back_their_effects(channel, tmp_path):
     with alertmanager(tmp_path, channel.address) as server:
         send(
             server,
@@ -39,13 +39,13 @@ def test_alertmanager_tells_a_channel_and_holds_back_what_follows_from_worse(cha
         )
         wait_for(channel, "OVER: moved")
         send(server, alert("RunTooSlow", summary="slow"))
-        # What is sent last is told last: whatever else there was to tell would have been told by then.
+        # Messages keep the order of the alerts: all earlier messages have arrived by then.
         wait_for(channel, "WARNING: slow")
-        told = {"CRITICAL: the API", "CRITICAL: bad", "WARNING: no daemon", "WARNING: moved", "INFO: version 4"}
-        assert sorted(channel.titles) == sorted({*told, "OVER: moved", "WARNING: slow"})
+        sent = {"CRITICAL: the API", "CRITICAL: bad", "WARNING: no daemon", "WARNING: moved", "INFO: version 4"}
+        assert sorted(channel.titles) == sorted({*sent, "OVER: moved", "WARNING: slow"})
 
 
-def test_message_says_what_is_wrong_and_where_to_read_on(channel, tmp_path):
+def test_message_has_the_description_and_the_runbook(channel, tmp_path):
     slow = {"summary": "The job daily is slow", "description": "It took 20m."}
     with alertmanager(tmp_path, channel.address) as server:
         send(server, alert("RunTooSlow", job="daily", **slow))

@@ -11,10 +11,10 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import Metric
 
-from bike_assets.exporter.names import Sample, families_of
+from bike_assets.exporter.names import Sample, metric_families
 from bike_assets_tests.conftest import poll
 from bike_assets_tests.dashboards.rules import ALERTS
-from bike_assets_tests.dashboards.servers import alertmanager, hurried_prometheus, prometheus, target
+from bike_assets_tests.dashboards.servers import alertmanager, fast_prometheus_config, prometheus, set_target
 from bike_assets_tests.fake_discord import Channel
 from bike_assets_tests.servers import Server, free_ports
 
@@ -25,7 +25,7 @@ Key = tuple[str, tuple[str, ...]]
 
 
 class Ago(float):
-    """A moment, in seconds before it is asked for."""
+    """A time, in seconds before the scrape."""
 
 
 LIVE = ("live", "1")
@@ -88,19 +88,19 @@ class Exporter:
     def collect(self) -> Iterator[Metric]:
         now = time.time()
         figures = self.figures.items()
-        yield from families_of(
+        yield from metric_families(
             Sample(name, now - value if isinstance(value, Ago) else value, labels) for (name, labels), value in figures
         )
 
 
 class Api:
-    """The API's figures: it is asked ten times between two scrapes, and fails or is broken as a test wants it."""
+    """The API's figures: ten requests between two scrapes, which fail after `break_down`."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        asked = ("method", "endpoint", "status_code")
-        self._requests = Counter("fastapi_requests", "Requests.", asked, registry=self.registry)
-        self._errors = Counter("fastapi_errors", "Failures.", asked, registry=self.registry)
+        labels = ("method", "endpoint", "status_code")
+        self._requests = Counter("fastapi_requests", "Requests.", labels, registry=self.registry)
+        self._errors = Counter("fastapi_errors", "Failures.", labels, registry=self.registry)
         self.version = Gauge("bike_api_champion_version", "Version.", registry=self.registry)
         self.readable = Gauge("bike_api_part_readable", "Readable.", ("part",), registry=self.registry)
         self.registry.register(self)
@@ -126,21 +126,21 @@ class Api:
         yield from ()
 
 
-def test_every_alert_reaches_the_channel_and_is_told_to_be_over(channel, serve, tmp_path):
+def test_every_alert_reaches_the_channel_and_is_reported_as_over(channel, serve, tmp_path):
     exporter, api, registry = Exporter(), Api(), CollectorRegistry(auto_describe=False)
     registry.register(exporter)
-    folder, api_port = days_in_seconds(hurried_prometheus(tmp_path / "prometheus")), serve(api.registry)
-    told: set[str] = set()
+    folder, api_port = shorten_ranges(fast_prometheus_config(tmp_path / "prometheus")), serve(api.registry)
+    tested: set[str] = set()
 
     def raised_and_over(names: Iterable[str], cause: Callable[[], None], remedy: Callable[[], None]) -> None:
         cause()
         wait_until(channel, set(names), "raised")
         remedy()
         wait_until(channel, set(names) - EVENTS, "over")
-        told.update(names)
+        tested.update(names)
 
     with alertmanager(tmp_path, channel.address) as manager:
-        target(folder, "alertmanager", port_of(manager))
+        set_target(folder, "alertmanager", port_of(manager))
         with prometheus(folder, serve(registry), api_port) as server:
             poll(lambda: server.query("bike_api:error_ratio:rate5m == 0"), 30, "the calm")
             for causes in CAUSES:
@@ -151,17 +151,17 @@ def test_every_alert_reaches_the_channel_and_is_told_to_be_over(channel, serve, 
                     lambda: setattr(exporter, "figures", CALM),
                 )
             raised_and_over(["ApiErrorsHigh", "ApiDegraded", "ApiVersionsDiffer"], api.break_down, api.recover)
-            nobody = free_ports(1)[0]
+            unused_port = free_ports(1)[0]
             raised_and_over(
                 ["ServiceDown"],
-                lambda: target(folder, "bike_api", nobody),
-                lambda: target(folder, "bike_api", api_port),
+                lambda: set_target(folder, "bike_api", unused_port),
+                lambda: set_target(folder, "bike_api", api_port),
             )
-    assert told == set(ALERTS)
+    assert tested == set(ALERTS)
 
 
-def days_in_seconds(folder: Path) -> Path:
-    """Let what the rules look back at be seconds ago."""
+def shorten_ranges(folder: Path) -> Path:
+    """Make the rules look back seconds instead of minutes and days."""
     hurry = {"[5m]": "[4s]", "[1d] offset 3d": "[4s] offset 8s"}
     for file in folder.glob("rules/*.yml"):
         text = file.read_text()
@@ -178,13 +178,13 @@ def port_of(server: Server) -> int:
 def wait_until(channel: Channel, names: set[str], state: str) -> None:
     """Wait for messages about alerts; a message names its alert by the runbook that it links to."""
 
-    def untold() -> set[str]:
-        return names - {name for name, told in messages(channel) if told == state}
+    def missing() -> set[str]:
+        return names - {name for name, reported in messages(channel) if reported == state}
 
     try:
-        poll(lambda: not untold(), 45, state)
+        poll(lambda: not missing(), 45, state)
     except AssertionError:
-        raise AssertionError(f"never {state}: {sorted(untold())}; told: {messages(channel)}") from None
+        raise AssertionError(f"never {state}: {sorted(missing())}; messages: {messages(channel)}") from None
 
 
 def messages(channel: Channel) -> list[tuple[str, str]]:

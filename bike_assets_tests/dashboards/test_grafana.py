@@ -15,8 +15,8 @@ from bike_assets.exporter.names import NAMES
 from bike_assets.settings import Settings
 from bike_assets_tests.dashboards.grafana_schema import faults_of
 from bike_assets_tests.dashboards.promql_names import (
+    API_METRICS,
     LABELS_OF,
-    OF_API,
     exposed_by_api,
     is_possible,
     labels_left,
@@ -25,11 +25,11 @@ from bike_assets_tests.dashboards.promql_names import (
 )
 from dashboards import annotation_queries, may_be_empty, queries
 from dashboards.committed import FOLDER, committed_dashboards, panels_of
-from dashboards.frame import COLUMNS, Event
 from dashboards.generate import COMMAND, dashboards_of, files_of, stale_files, write
+from dashboards.layout import COLUMNS, Event
 
 UIDS = ["bike-drift", "bike-model-performance", "bike-overview", "bike-training"]
-OF_GRAFANA = {"__range", "__interval", "__rate_interval", "__value"}
+GRAFANA_VARIABLES = {"__range", "__interval", "__rate_interval", "__value"}
 DASHBOARDS = committed_dashboards()
 PANELS = [
     pytest.param(panel, id=f"{dashboard['uid']}: {panel['title']}")
@@ -56,12 +56,12 @@ def plain(dashboard: Dashboard) -> dict[str, Any]:
     return json.loads(json.dumps(dashboard, cls=JSONEncoder))
 
 
-def test_the_committed_json_is_what_the_code_makes() -> None:
+def test_the_committed_json_is_up_to_date() -> None:
     stale = stale_files(Settings())
-    assert not stale, f"{', '.join(stale)} differ from what the code makes: run {COMMAND} and commit its files"
+    assert not stale, f"{', '.join(stale)} are not up to date: run {COMMAND} and commit its files"
 
 
-def test_a_file_that_differs_is_missing_or_is_of_no_dashboard_is_found_and_put_right(tmp_path: Path) -> None:
+def test_changed_missing_and_extra_files_are_found_and_repaired(tmp_path: Path) -> None:
     assert write(Settings(), tmp_path) == [f"{uid}.json" for uid in UIDS]
     (tmp_path / "bike-drift.json").write_text("{}")
     (tmp_path / "bike-overview.json").unlink()
@@ -101,7 +101,7 @@ def test_grafana_knows_every_panel_and_every_key(dashboard: dict[str, Any]) -> N
     assert faults_of(dashboard) == []
 
 
-def test_the_schema_check_finds_what_grafana_would_not_know() -> None:
+def test_the_schema_check_finds_unknown_keys_and_panels() -> None:
     def faults(change: str, value: Any, *path: str | int) -> list[str]:
         dashboard: Any = json.loads(json.dumps(DASHBOARDS[0]))
         part = dashboard["panels"][1]
@@ -118,7 +118,7 @@ def test_the_schema_check_finds_what_grafana_would_not_know() -> None:
     assert faults("unitt", "s", "fieldConfig", "defaults") == [f"{title}: field: no such key as unitt"]
 
 
-def test_there_are_four_dashboards_of_the_agreed_addresses() -> None:
+def test_there_are_four_dashboards_with_their_uids() -> None:
     assert [dashboard["uid"] for dashboard in DASHBOARDS] == UIDS
     for dashboard in DASHBOARDS:
         assert dashboard["timezone"] == "Europe/Paris"
@@ -128,14 +128,14 @@ def test_there_are_four_dashboards_of_the_agreed_addresses() -> None:
         assert not {"id", "version"} & dashboard.keys(), "what Grafana counts up itself has no place in a file"
 
 
-def test_at_least_fifty_panels_ask_something_of_their_own() -> None:
-    asked = Counter(frozenset(exprs_of(panel.values[0])) for panel in PANELS)
-    assert len(asked) >= 50
-    assert [exprs for exprs, number in asked.items() if number > 1] == []
+def test_at_least_fifty_panels_have_queries_of_their_own() -> None:
+    queried = Counter(frozenset(exprs_of(panel.values[0])) for panel in PANELS)
+    assert len(queried) >= 50
+    assert [exprs for exprs, number in queried.items() if number > 1] == []
 
 
 @each_dashboard
-def test_panels_stand_beside_each_other_and_have_names_and_numbers_of_their_own(dashboard: dict[str, Any]) -> None:
+def test_panels_do_not_overlap_and_have_unique_titles_and_ids(dashboard: dict[str, Any]) -> None:
     cells: Counter[tuple[int, int]] = Counter()
     for panel in dashboard["panels"]:
         at = panel["gridPos"]
@@ -150,7 +150,7 @@ def test_panels_stand_beside_each_other_and_have_names_and_numbers_of_their_own(
 
 
 @each_panel
-def test_a_panel_says_what_it_answers_and_in_which_unit(panel: dict[str, Any]) -> None:
+def test_a_panel_has_a_question_and_a_unit(panel: dict[str, Any]) -> None:
     unit = panel["fieldConfig"]["defaults"]["unit"]
     known = {value for name, value in vars(units).items() if name[0].isupper() and isinstance(value, str)}
     assert "?" in panel["description"]
@@ -160,8 +160,8 @@ def test_a_panel_says_what_it_answers_and_in_which_unit(panel: dict[str, Any]) -
     assert len({target["refId"] for target in panel["targets"]}) == len(panel["targets"])
 
 
-def test_the_names_of_the_tests_are_those_of_exporter_and_api() -> None:
-    assert set(OF_API) == exposed_by_api()
+def test_the_known_metrics_are_those_of_exporter_and_api() -> None:
+    assert set(API_METRICS) == exposed_by_api()
     assert LABELS_OF.keys() > NAMES
     assert metrics_in('time() - max by (job) (bike_runs_totl{job="daily"}[1h]) > bool 2 or up') == {
         "bike_runs_totl",
@@ -170,7 +170,7 @@ def test_the_names_of_the_tests_are_those_of_exporter_and_api() -> None:
 
 
 @each_panel
-def test_a_panel_asks_for_figures_that_there_are(panel: dict[str, Any]) -> None:
+def test_a_panel_queries_metrics_and_labels_that_exist(panel: dict[str, Any]) -> None:
     for target in panel["targets"]:
         metrics = metrics_in(target["expr"])
         assert metrics <= LABELS_OF.keys()
@@ -187,7 +187,7 @@ def test_a_misspelt_label_or_value_is_found() -> None:
     ]
 
 
-def test_annotations_and_choices_ask_for_figures_that_there_are() -> None:
+def test_annotations_and_variables_query_metrics_that_exist() -> None:
     for query in annotation_queries():
         assert metrics_in(query.expr) <= LABELS_OF.keys()
         assert all(is_possible(matcher) for matcher in matchers_in(query.expr))
@@ -200,30 +200,30 @@ def test_annotations_and_choices_ask_for_figures_that_there_are() -> None:
                 assert label in LABELS_OF[metric]
 
 
-def test_promtool_takes_every_query(promtool: str, tmp_path: Path) -> None:
-    asked = [*queries(), *annotation_queries()]
-    rules = [{"record": f"query_{number}", "expr": query.expr} for number, query in enumerate(asked)]
+def test_promtool_accepts_every_query(promtool: str, tmp_path: Path) -> None:
+    queried = [*queries(), *annotation_queries()]
+    rules = [{"record": f"query_{number}", "expr": query.expr} for number, query in enumerate(queried)]
     file = tmp_path / "queries.yml"
     file.write_text(json.dumps({"groups": [{"name": "queries", "rules": rules}]}))
     checked = subprocess.run([promtool, "check", "rules", str(file)], capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stderr
-    assert f"{len(asked)} rules found" in checked.stdout
+    assert f"{len(queried)} rules found" in checked.stdout
 
 
-def test_queries_are_all_there_and_are_plain_promql() -> None:
-    asked = queries()
-    assert len(asked) == sum(len(panel.values[0]["targets"]) for panel in PANELS)
-    assert [query for query in asked if "$" in query.expr] == []
-    assert {query.dashboard for query in asked} == {dashboard["title"] for dashboard in DASHBOARDS}
-    assert sum(may_be_empty(query.expr) for query in asked) < len(asked) / 10
+def test_queries_are_complete_and_plain_promql() -> None:
+    queried = queries()
+    assert len(queried) == sum(len(panel.values[0]["targets"]) for panel in PANELS)
+    assert [query for query in queried if "$" in query.expr] == []
+    assert {query.dashboard for query in queried} == {dashboard["title"] for dashboard in DASHBOARDS}
+    assert sum(may_be_empty(query.expr) for query in queried) < len(queried) / 10
 
 
 @each_dashboard
-def test_every_variable_is_defined_and_every_choice_is_used(dashboard: dict[str, Any]) -> None:
+def test_every_variable_is_defined_and_used(dashboard: dict[str, Any]) -> None:
     variables = {variable["name"]: variable for variable in dashboard["templating"]["list"]}
-    asked = [dashboard["panels"], dashboard["links"], dashboard["annotations"]]
-    used = {name for text in texts_in(asked) for name in re.findall(r"\$\{?(\w+)", text)}
-    assert used - OF_GRAFANA <= variables.keys()
+    queried = [dashboard["panels"], dashboard["links"], dashboard["annotations"]]
+    used = {name for text in texts_in(queried) for name in re.findall(r"\$\{?(\w+)", text)}
+    assert used - GRAFANA_VARIABLES <= variables.keys()
     choices = {name for name, variable in variables.items() if variable["type"] == "query"}
     assert choices <= used
     addresses = {name: variable["query"] for name, variable in variables.items() if variable["type"] == "constant"}
@@ -235,7 +235,7 @@ def test_every_variable_is_defined_and_every_choice_is_used(dashboard: dict[str,
 
 
 @each_dashboard
-def test_it_leads_to_the_others_to_dagster_to_mlflow_and_to_the_api(dashboard: dict[str, Any]) -> None:
+def test_a_dashboard_links_to_the_others_dagster_mlflow_and_the_api(dashboard: dict[str, Any]) -> None:
     others, *pages = dashboard["links"]
     assert others["type"] == "dashboards"
     assert set(others["tags"]) <= set(dashboard["tags"])
@@ -245,29 +245,29 @@ def test_it_leads_to_the_others_to_dagster_to_mlflow_and_to_the_api(dashboard: d
 @each_dashboard
 def test_promotions_evaluations_and_retrains_are_marked(dashboard: dict[str, Any]) -> None:
     marks = {note["name"]: note for note in dashboard["annotations"]["list"]}
-    assert marks.keys() == {"New champion", "Evaluation", "Retrain asked for"}
+    assert marks.keys() == {"New champion", "Evaluation", "Retrain requested"}
     for note in marks.values():
         assert note["useValueForTime"] == note["expr"].endswith("* 1000"), "Grafana's times are milliseconds"
 
 
-def test_no_figure_of_the_champion_is_without_its_yardsticks() -> None:
+def test_every_figure_of_the_champion_has_its_references() -> None:
     model = next(dashboard for dashboard in DASHBOARDS if dashboard["uid"] == "bike-model-performance")
     for panel in panels_of(model):
-        asked = " ".join(exprs_of(panel))
-        if "bike_model_r2" not in asked and "bike_model_rmse" not in asked:
+        queried = " ".join(exprs_of(panel))
+        if "bike_model_r2" not in queried and "bike_model_rmse" not in queried:
             continue
-        everybody = any(not re.search(r"role=", expr) for expr in exprs_of(panel) if "bike_model_" in expr)
-        assert everybody or "seasonal_naive" in asked, panel["title"]
-        assert everybody or "first_champion" in asked or 'dataset="current"' in asked, panel["title"]
+        all_roles = any(not re.search(r"role=", expr) for expr in exprs_of(panel) if "bike_model_" in expr)
+        assert all_roles or "seasonal_naive" in queried, panel["title"]
+        assert all_roles or "first_champion" in queried or 'dataset="current"' in queried, panel["title"]
 
 
-def test_the_five_service_levels_stand_on_one_panel() -> None:
+def test_the_five_service_levels_are_on_one_panel() -> None:
     overview = next(dashboard for dashboard in DASHBOARDS if dashboard["uid"] == "bike-overview")
     levels = next(panel for panel in panels_of(overview) if panel["title"] == "Service levels kept")
-    asked = " ".join(exprs_of(levels))
+    queried = " ".join(exprs_of(levels))
     assert len(levels["targets"]) == 5
     for part in ('data="counts"', 'data="forecasts"', "fastapi_errors_total", 'le="0.1"', 'name="r2_warning"'):
-        assert part in asked
+        assert part in queried
     names = {target["legendFormat"] for target in levels["targets"]}
     assert names == {override["matcher"]["options"] for override in levels["fieldConfig"]["overrides"]}
 

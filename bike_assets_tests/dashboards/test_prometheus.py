@@ -1,4 +1,4 @@
-"""A real Prometheus with the committed configuration: what it scrapes, evaluates and would tell."""
+"""A real Prometheus with the committed configuration: what it scrapes and evaluates, and its alerts."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -7,28 +7,28 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from bike_assets.exporter.names import Sample, families_of
+from bike_assets.exporter.names import Sample, metric_families
 from bike_assets.exporter.server import metrics_of
 from bike_assets.settings import Settings
 from bike_assets_tests.conftest import claim, poll
 from bike_assets_tests.dashboards.rules import rules
-from bike_assets_tests.dashboards.servers import hurried_prometheus, prometheus, target
+from bike_assets_tests.dashboards.servers import fast_prometheus_config, prometheus, set_target
 from bike_assets_tests.servers import Server, free_ports
 
 pytestmark = pytest.mark.slow
 
 
 class Figures:
-    """What an exporter tells."""
+    """The figures of an exporter."""
 
     def __init__(self, *samples: Sample) -> None:
         self._samples = samples
 
     def collect(self) -> list:
-        return families_of(self._samples)
+        return metric_families(self._samples)
 
 
-def telling(*samples: Sample) -> CollectorRegistry:
+def registry_of(*samples: Sample) -> CollectorRegistry:
     """A registry that has these samples."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Figures(*samples))
@@ -37,16 +37,16 @@ def telling(*samples: Sample) -> CollectorRegistry:
 
 @pytest.fixture
 def prometheus_folder(tmp_path: Path) -> Path:
-    return hurried_prometheus(tmp_path / "prometheus")
+    return fast_prometheus_config(tmp_path / "prometheus")
 
 
-def test_prometheus_scrapes_what_the_targets_say_and_evaluates_every_rule(prometheus_folder, serve):
-    exporter = telling(
+def test_prometheus_scrapes_its_targets_and_evaluates_every_rule(prometheus_folder, serve):
+    exporter = registry_of(
         Sample("bike_champion_version", 3),
         Sample("bike_run_last_duration_seconds", 12, ("daily",)),
         Sample("bike_exporter_part_readable", 0, ("drift",)),
     )
-    with prometheus(prometheus_folder, serve(exporter), serve(telling())) as server:
+    with prometheus(prometheus_folder, serve(exporter), serve(registry_of())) as server:
         poll(lambda: server.query("bike_run_duration_seconds"), 30, "a rule has recorded")
         [duration] = server.query("bike_run_last_duration_seconds")
         assert duration["metric"]["job"] == "daily"
@@ -60,7 +60,7 @@ def test_prometheus_scrapes_what_the_targets_say_and_evaluates_every_rule(promet
         poll(lambda: all_healthy(server), 30, "every rule was evaluated")
         poll(lambda: alerts_of(server) == {"ExporterPartUnreadable"}, 30, "the alert of this exporter alone")
 
-        target(prometheus_folder, "bike_api", free_ports(1)[0])
+        set_target(prometheus_folder, "bike_api", free_ports(1)[0])
         poll(lambda: server.query('ALERTS{alertname="ServiceDown",service="bike_api"}'), 30, "the API is missed")
         [manager] = server.get("/api/v1/alertmanagers")["activeAlertmanagers"]
         assert manager["url"].startswith("http://127.0.0.1:9093/")
@@ -68,11 +68,11 @@ def test_prometheus_scrapes_what_the_targets_say_and_evaluates_every_rule(promet
 
 def test_home_with_nothing_in_it_is_silent(prometheus_folder, serve, tmp_path):
     registry = metrics_of(Settings(home=claim(tmp_path / "home").folder))
-    with prometheus(prometheus_folder, serve(registry), serve(telling())) as server:
+    with prometheus(prometheus_folder, serve(registry), serve(registry_of())) as server:
         poll(lambda: server.query('count(up{job=~"bike_.+"} == 1) == 2'), 30, "both are scraped")
         poll(lambda: all_healthy(server), 30, "every rule was evaluated")
         poll(lambda: server.query("bike:no_champion_yet"), 30, "that there is no champion")
-        poll(lambda: not alerts_of(server), 30, "nothing is told any more of those that were not scraped yet")
+        poll(lambda: not alerts_of(server), 30, "the end of the alerts about targets that were not scraped yet")
         for _ in range(3):
             poll(evaluated_since(server, datetime.now(UTC)), 30, "every rule was evaluated again")
             assert not alerts_of(server)

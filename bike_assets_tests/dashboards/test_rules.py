@@ -1,7 +1,7 @@
-"""What the tools of Prometheus and Alertmanager make of their configuration; they themselves are in the modules beside.
+"""The configuration of Prometheus and Alertmanager, checked with their tools; other modules run the servers.
 
-Each alert has its three cases in rules_test.yml; here it is asked whether it has them, and whether rules and tests
-speak of metrics that exist.
+Each alert has its three cases in rules_test.yml; here it is checked that it has them, and that rules and tests
+use metrics that exist.
 """
 
 import os
@@ -32,29 +32,29 @@ def amtool() -> str:
 
 
 def run(*command: object) -> str:
-    """Run a tool; what it says is the message where it is not content."""
+    """Run a tool and return its output; the output is the message of a failure."""
     done = subprocess.run([str(each) for each in command], capture_output=True, text=True, cwd=PROMETHEUS, timeout=300)
-    said = done.stdout + done.stderr
-    assert done.returncode == 0, said
-    return said
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output
+    return output
 
 
 # ------------------------------------------------------------------------------------------- their own tools
 
 
-def test_prometheus_takes_its_configuration_and_rules(promtool):
-    said = run(promtool, "check", "config", "--lint=all", "--lint-fatal", "prometheus.yml")
-    assert "rules found" in said
-    assert "WARNING" not in said
+def test_promtool_accepts_configuration_and_rules(promtool):
+    output = run(promtool, "check", "config", "--lint=all", "--lint-fatal", "prometheus.yml")
+    assert "rules found" in output
+    assert "WARNING" not in output
 
 
 @pytest.mark.parametrize("name", RULE_TESTS)
-def test_rules_say_what_their_tests_expect(promtool, name):
+def test_rules_pass_their_tests(promtool, name):
     assert "SUCCESS" in run(promtool, "test", "rules", name)
 
 
 @pytest.mark.parametrize("url", [None, SECRET])
-def test_alertmanager_takes_its_configuration(url, tmp_path):
+def test_amtool_accepts_the_configuration(url, tmp_path):
     render.write(tmp_path / "alertmanager.yml", url)
     assert "3 receivers" in run(amtool(), "check-config", tmp_path / "alertmanager.yml")
 
@@ -69,7 +69,7 @@ def test_each_severity_has_its_receiver(severity):
 
 
 @pytest.mark.parametrize("name", ALERTS)
-def test_alert_says_how_urgent_it_is_what_it_means_and_where_to_read_on(name):
+def test_alert_has_a_severity_a_description_and_a_runbook(name):
     alert = ALERTS[name]
     group = next(each for each in read(PROMETHEUS / "rules" / "alerts.yml")["groups"] if alert in each["rules"])
     assert alert["labels"]["severity"] == group["name"]
@@ -97,9 +97,9 @@ def test_alert_has_its_three_cases(name):
 
 
 def firing_of(test: dict, name: str) -> dict[int, bool]:
-    """Minutes of a test at which an alert is asked for, and whether it fires then."""
-    asked = [case for case in test.get("alert_rule_test", ()) if case["alertname"] == name]
-    return {minutes(case["eval_time"]): bool(case.get("exp_alerts")) for case in asked}
+    """Minutes of a test at which it checks an alert, and whether the alert fires then."""
+    found = [case for case in test.get("alert_rule_test", ()) if case["alertname"] == name]
+    return {minutes(case["eval_time"]): bool(case.get("exp_alerts")) for case in found}
 
 
 def is_silent(test: dict, name: str) -> bool:
@@ -114,8 +114,8 @@ def minutes(duration: str) -> int:
 
 @pytest.mark.parametrize("name", sorted(RECORDED))
 def test_recorded_series_has_its_value_tested(name):
-    asked = [case["expr"] for test in TESTS for case in test.get("promql_expr_test", ()) if case.get("exp_samples")]
-    assert any(name in names_in(expression) for expression in asked)
+    found = [case["expr"] for test in TESTS for case in test.get("promql_expr_test", ()) if case.get("exp_samples")]
+    assert any(name in names_in(expression) for expression in found)
 
 
 def test_recorded_series_looks_back_as_far_as_its_name_says():
@@ -142,16 +142,16 @@ def labels_of_metrics() -> dict[str, set[str]]:
     """Every metric that there is, with its labels: the exporter's from its code, the API's from code and docs."""
     known = {name: {*METRICS[name].labels, *FROM_SCRAPING} for name in NAMES}
     of_api = re.findall(r"^# TYPE (\S+) (\S+)$", Metrics().exposition().decode(), re.M)
-    told = dict(re.findall(r"`([a-z_]+)\{([a-z_,]+)\}`", (ROOT / "docs" / "serving.md").read_text()))
+    documented = dict(re.findall(r"`([a-z_]+)\{([a-z_,]+)\}`", (ROOT / "docs" / "serving.md").read_text()))
     for name, kind in of_api:
-        labels = {*told.get(name, "").split(","), "pid", *FROM_SCRAPING} - {""}
+        labels = {*documented.get(name, "").split(","), "pid", *FROM_SCRAPING} - {""}
         series = [f"{name}{end}" for end in ("_bucket", "_sum", "_count")] if kind == "histogram" else [name]
         known |= {each: labels | ({"le"} if each.endswith("_bucket") else set()) for each in series}
     return known
 
 
 def selectors_in(expression: str) -> Iterator[tuple[str, set[str]]]:
-    """The metrics of an expression with the labels that are asked of each."""
+    """The metrics of an expression with the labels in their selectors."""
     text = re.sub(r"\"[^\"]*\"|'[^']*'", '""', expression)
     text = re.sub(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", " ", text)
     text = re.sub(r"\[[^]]*\]|\boffset\s+\w+", " ", text)
@@ -171,26 +171,26 @@ def grouping_labels_in(expression: str) -> set[str]:
 
 
 def expressions_of(rule: dict) -> list[str]:
-    """What a rule asks, in its expression and in its texts."""
+    """The expressions of a rule: its own, and those in its texts."""
     texts = " ".join(rule.get("annotations", {}).values())
-    asked = re.findall(r'query "([^"]*)"', texts) + re.findall(r'query \(printf "([^"]*)"', texts)
-    assert len(asked) == texts.count("query ")
-    return [rule["expr"], *asked]
+    found = re.findall(r'query "([^"]*)"', texts) + re.findall(r'query \(printf "([^"]*)"', texts)
+    assert len(found) == texts.count("query ")
+    return [rule["expr"], *found]
 
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.get("record") or rule["alert"])
-def test_rule_asks_for_metrics_and_labels_that_exist(rule):
+def test_rule_uses_metrics_and_labels_that_exist(rule):
     known = labels_of_metrics()
     for expression in expressions_of(rule):
-        asked = list(selectors_in(expression))
-        assert asked or rule["expr"].startswith("vector(")
-        for name, labels in asked:
+        found = list(selectors_in(expression))
+        assert found or rule["expr"].startswith("vector(")
+        for name, labels in found:
             assert name in known or name in RECORDED or name in OF_PROMETHEUS, f"there is no metric {name}"
             assert labels <= known.get(name, {"slo", "data", *FROM_SCRAPING}), f"{name} has no such labels"
         assert grouping_labels_in(expression) <= {"slo", *(label for labels in known.values() for label in labels)}
 
 
-def test_series_of_the_tests_are_as_they_are_scraped():
+def test_series_of_the_tests_have_the_labels_of_scrapes():
     known = labels_of_metrics()
     for series in {each["series"] for test in TESTS for each in test["input_series"]}:
         [(name, labels)] = selectors_in(series)
@@ -231,9 +231,9 @@ def test_address_of_the_channel_is_readable_for_its_owner_only_and_whole(tmp_pat
 
 
 def test_with_a_channel_only_the_receivers_differ():
-    silent, told = (yaml.safe_load(render.rendered(url)) for url in (None, SECRET))
-    assert [each["name"] for each in silent.pop("receivers")] == [each["name"] for each in told.pop("receivers")]
-    assert silent == told
+    silent, sending = (yaml.safe_load(render.rendered(url)) for url in (None, SECRET))
+    assert [each["name"] for each in silent.pop("receivers")] == [each["name"] for each in sending.pop("receivers")]
+    assert silent == sending
 
 
 def test_an_address_cannot_add_to_the_configuration():

@@ -1,4 +1,4 @@
-"""A part that fails or hangs keeps no other down, is told, and comes back."""
+"""A part that fails or hangs is reported, recovers, and does not affect the others."""
 
 import sqlite3
 import threading
@@ -23,7 +23,7 @@ def healthy() -> Part:
     return Part("healthy", lambda: None, lambda: [Sample("bike_champion_version", 3)])
 
 
-def test_a_part_that_fails_is_told_and_the_others_are_there():
+def test_a_failing_part_is_reported_and_the_others_are_exposed():
     def fail() -> list[Sample]:
         raise OSError("/secret/place")
 
@@ -34,12 +34,12 @@ def test_a_part_that_fails_is_told_and_the_others_are_there():
     assert "secret" not in text
 
 
-def test_a_part_that_hangs_is_left_out_and_is_there_when_it_is_done(monkeypatch):
+def test_a_hanging_part_is_left_out_until_it_is_read(monkeypatch):
     monkeypatch.setattr("bike_assets.exporter.collector.WAIT_SECONDS", 0.1)
-    free, asked = threading.Event(), []
+    free, reads = threading.Event(), []
 
     def slow() -> list[Sample]:
-        asked.append(1)
+        reads.append(1)
         free.wait(60)
         return [Sample("bike_drift_share", 0.5)]
 
@@ -49,13 +49,13 @@ def test_a_part_that_hangs_is_left_out_and_is_there_when_it_is_done(monkeypatch)
         text = generate_latest(registry).decode()
         assert 'bike_exporter_part_readable{part="slow"} 0.0' in text
         assert "bike_champion_version 3.0" in text
-    assert len(asked) == 1
+    assert len(reads) == 1
     free.set()
     poll(lambda: "bike_drift_share 0.5" in generate_latest(registry).decode(), 5, "the slow part")
-    assert len(asked) == 1
+    assert len(reads) == 1
 
 
-def test_a_scrape_does_not_wait_for_figures_that_are_read_anew_unless_those_of_before_are_too_old(monkeypatch):
+def test_a_scrape_waits_for_new_figures_only_if_the_old_ones_are_too_old(monkeypatch):
     monkeypatch.setattr("bike_assets.exporter.collector.WAIT_SECONDS", 0.1)
     state, free = {"now": 1}, threading.Event()
 
@@ -71,7 +71,7 @@ def test_a_scrape_does_not_wait_for_figures_that_are_read_anew_unless_those_of_b
     text = generate_latest(registry).decode()
     assert "bike_drift_share 1.0" in text
     assert 'bike_exporter_part_readable{part="part"} 1.0' in text
-    monkeypatch.setattr("bike_assets.exporter.collector.MOST_STALE_SECONDS", 0)
+    monkeypatch.setattr("bike_assets.exporter.collector.MAX_STALE_SECONDS", 0)
     text = generate_latest(registry).decode()
     assert "bike_drift_share" not in text
     assert 'bike_exporter_part_readable{part="part"} 0.0' in text
@@ -79,7 +79,7 @@ def test_a_scrape_does_not_wait_for_figures_that_are_read_anew_unless_those_of_b
     poll(lambda: "bike_drift_share 2.0" in generate_latest(registry).decode(), 5, "the new figures")
 
 
-def test_figures_of_before_are_not_shown_while_those_of_now_cannot_be_read():
+def test_old_figures_are_not_exposed_after_a_failed_read():
     now = {"state": 1, "broken": False}
 
     def read() -> list[Sample]:
@@ -97,7 +97,7 @@ def test_figures_of_before_are_not_shown_while_those_of_now_cannot_be_read():
 
 
 @pytest.mark.parametrize("made", [False, True])
-def test_a_home_that_holds_nothing_is_no_trouble(tmp_path, made):
+def test_an_empty_home_is_readable(tmp_path, made):
     if made:
         from bike_assets_tests.conftest import claim
 
@@ -108,7 +108,7 @@ def test_a_home_that_holds_nothing_is_no_trouble(tmp_path, made):
     assert scraped.of("bike_build_info")
 
 
-def test_a_broken_registry_and_a_missing_warehouse_are_told_and_got_over(city: City):
+def test_a_broken_registry_and_a_missing_warehouse_are_reported_and_recover(city: City):
     scraped = Scraped(city.settings)
     summary, warehouse = city.home.registry / "summary.json", city.home.warehouse
     whole = summary.read_bytes()
@@ -123,7 +123,7 @@ def test_a_broken_registry_and_a_missing_warehouse_are_told_and_got_over(city: C
     assert scraped.of("bike_model_r2")
 
 
-def test_a_locked_database_of_dagsters_is_waited_for_and_got_over(city: City, monkeypatch):
+def test_a_locked_database_of_dagster_is_reported_and_recovers(city: City, monkeypatch):
     monkeypatch.setattr("bike_assets.exporter.collector.WAIT_SECONDS", 0.5)
     scraped = Scraped(city.settings)
     poll(lambda: scraped.of("bike_runs_total"), 20, "the first reading")

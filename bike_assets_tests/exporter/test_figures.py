@@ -21,13 +21,13 @@ END = utc_bounds(LAST_DAY, "Europe/Paris")[1].timestamp()
 
 
 class Scraped:
-    """What one scrape after another says."""
+    """The exporter of a home; each call is a scrape."""
 
     def __init__(self, settings: Settings) -> None:
         self._registry = metrics_of(settings)
 
     def text(self) -> str:
-        """The answer as it is sent."""
+        """The text of a scrape."""
         return generate_latest(self._registry).decode()
 
     def of(self, name: str) -> dict[tuple[str, ...], float]:
@@ -58,10 +58,10 @@ def test_scores_on_the_test_sets_are_those_of_the_evaluation(city: City, scraped
     [row] = city.query("SELECT * FROM monitoring_audit.evaluations").to_dict("records")
     champion = city.resource("registry").read().champion
     r2 = scraped.of("bike_model_r2")
-    for of_set in ("baseline", "current"):
-        assert r2["champion", of_set, "1"] == row[f"r2_{of_set}"] == champion.scores[f"test_{of_set}"]["r2"]
-        assert r2["seasonal_naive", of_set, "1"] == row[f"naive_r2_{of_set}"]
-        assert r2["challenger", of_set, "1"] == row[f"r2_{of_set}"]
+    for dataset in ("baseline", "current"):
+        assert r2["champion", dataset, "1"] == row[f"r2_{dataset}"] == champion.scores[f"test_{dataset}"]["r2"]
+        assert r2["seasonal_naive", dataset, "1"] == row[f"naive_r2_{dataset}"]
+        assert r2["challenger", dataset, "1"] == row[f"r2_{dataset}"]
     assert ("first_champion", "current", "1") not in r2
     info = scraped.of("bike_model_info")
     roles = ("champion", "challenger", "first_champion")
@@ -70,7 +70,7 @@ def test_scores_on_the_test_sets_are_those_of_the_evaluation(city: City, scraped
     assert set(scraped.of("bike_model_family_r2")) == {(f, s) for f in FAMILIES for s in ("baseline", "current")}
 
 
-def test_after_a_later_evaluation_challenger_and_champion_have_the_figures_of_the_same_rows(city: City, scraped):
+def test_after_a_later_evaluation_challenger_and_champion_are_scored_on_the_same_rows(city: City, scraped):
     summary = city.resource("registry").read()
     other = next(entry for entry in summary.models if not entry.is_champion)
     before = scraped.of("bike_model_r2")["champion", "current", "1"]
@@ -152,7 +152,7 @@ def test_rows_days_and_counters_are_those_of_the_warehouse(city: City, scraped):
     assert ends[("counts",)] == ends[("forecasts",)] == END
 
 
-def test_a_days_bikes_are_counted_and_forecast_counter_by_counter(city: City, scraped):
+def test_bikes_of_a_day_are_counted_and_forecast_by_counter(city: City, scraped):
     sql = "SELECT counter_id, SUM(bike_count) AS n FROM bike_traffic_raw.comptage_velo WHERE day = @day GROUP BY 1"
     counted = dict(city.query(sql, day=LAST_DAY).itertuples(index=False))
     shown = scraped.of("bike_day_bikes")
@@ -178,29 +178,29 @@ def test_runs_checks_and_assets_are_those_of_dagster(city: City, scraped):
     assert made[("double_evaluation",)] > made[("train_baseline",)]
 
 
-def test_figures_are_read_anew_only_where_something_has_changed(city: City, scraped, monkeypatch):
+def test_figures_are_read_again_only_after_a_change(city: City, scraped, monkeypatch):
     scraped.text()
-    asked = []
+    queries = []
     query = type(city.resource("warehouse")).query
     monkeypatch.setattr(
         "bike_assets.resources.warehouse.LocalWarehouse.query",
-        lambda self, sql, **parameters: asked.append(sql) or query(self, sql, **parameters),
+        lambda self, sql, **parameters: queries.append(sql) or query(self, sql, **parameters),
     )
     scraped.text()
-    assert not asked
+    assert not queries
     append(city, DRIFT, {"day": LAST_DAY, "rows_current": 1, "rows_reference": 1, "columns_checked": 1})
     scraped.text()
-    assert len(asked) == 1
+    assert len(queries) == 1
 
 
 def test_names_and_helps_follow_prometheus_conventions(scraped, promtool):
-    told = subprocess.run([promtool, "check", "metrics"], input=scraped.text(), capture_output=True, text=True)
-    assert (told.returncode, told.stdout + told.stderr) == (0, "")
+    checked = subprocess.run([promtool, "check", "metrics"], input=scraped.text(), capture_output=True, text=True)
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
 
 
-def test_every_metric_is_described_and_those_of_a_young_home_are_there(scraped):
-    told = {family.name for family in text_string_to_metric_families(scraped.text())}
+def test_every_metric_is_described_and_a_young_home_exposes_its_own(scraped):
+    exposed = {family.name for family in text_string_to_metric_families(scraped.text())}
     described = {name.removesuffix("_total") for name in METRICS}
-    assert told <= described
+    assert exposed <= described
     later = ("bike_drift", "bike_gain", "bike_instigator", "bike_daemon", "bike_retrain_held_until")
-    assert {name for name in described - told if not name.startswith(later)} == set()
+    assert {name for name in described - exposed if not name.startswith(later)} == set()

@@ -1,4 +1,4 @@
-"""What the API's tests share: the application over the home after its first pass, alive as uvicorn has it."""
+"""Fixtures of the API's tests: the application over the home after its first pass, with its lifespan."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -17,17 +17,17 @@ KEY = "0123456789abcdef"
 
 @pytest.fixture
 def serve() -> Iterator[Callable[[Settings], TestClient]]:
-    """Let applications live until the test is over; what they fail at is answered and not raised."""
-    with ExitStack() as living:
-        yield lambda settings: living.enter_context(TestClient(create_app(settings), raise_server_exceptions=False))
+    """Run applications until the test ends; their errors are answers, not exceptions."""
+    with ExitStack() as running:
+        yield lambda settings: running.enter_context(TestClient(create_app(settings), raise_server_exceptions=False))
 
 
 @pytest.fixture
 def api(city: City, serve) -> TestClient:
-    """The API of a home of one's own, with a key of Alice's and with no Dagster behind it."""
+    """The API of the test's own home, with a key for alice and without Dagster."""
     return serve(city.settings.model_copy(update={"api_keys": SecretStr(f"alice:{KEY}")}))
 
 
-def ask(api: TestClient, *records: dict, **more: object) -> httpx.Response:
-    """Ask for predictions."""
+def predict(api: TestClient, *records: dict, **more: object) -> httpx.Response:
+    """Post records to /predict."""
     return api.post("/predict", json={"records": list(records), **more})

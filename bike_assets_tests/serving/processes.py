@@ -57,12 +57,12 @@ class ServedApi:
 
 
 class FakeDagster:
-    """Answers launches and looks as Dagster's webserver does; every run has succeeded when it is looked at.
+    """Answers launches and status queries like Dagster's webserver; every run has the status `status`.
 
     Attributes:
         launched: the execution parameters of every launch.
-        answer: what every request gets in place of that: a status and a body.
-        status: of every run that is looked at.
+        answer: the answer to every request instead: a status and a body.
+        status: status of every run in a query.
     """
 
     def __init__(self) -> None:
@@ -76,28 +76,28 @@ class FakeDagster:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                status, body = dagster.answer or (200, json.dumps({"data": dagster.reply(asked)}).encode())
+                request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                status, body = dagster.answer or (200, json.dumps({"data": dagster.reply(request)}).encode())
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
 
             def log_message(self, *args: object) -> None:
-                """Its own lines would be taken for ours."""
+                """Write no lines into the log of the tests."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.port = self.server.server_port
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
-    def reply(self, asked: dict) -> dict:
+    def reply(self, request: dict) -> dict:
         """Return the data of an answer."""
-        if "launchRun" in asked["query"]:
+        if "launchRun" in request["query"]:
             run_id = str(uuid4())
-            self.launched.append(asked["variables"]["params"])
-            self.runs[run_id] = asked["variables"]["params"]["selector"]["jobName"]
+            self.launched.append(request["variables"]["params"])
+            self.runs[run_id] = request["variables"]["params"]["selector"]["jobName"]
             return {"launchRun": {"__typename": "LaunchRunSuccess", "run": self._run(run_id, "QUEUED")}}
-        run_id = asked["variables"]["id"]
+        run_id = request["variables"]["id"]
         if run_id not in self.runs:
             return {"runOrError": {"__typename": "RunNotFoundError", "message": "none"}}
         return {"runOrError": {"__typename": "Run", **self._run(run_id, self.status)}}
@@ -107,6 +107,6 @@ class FakeDagster:
         return {"runId": run_id, "jobName": self.runs[run_id], "status": status, **times}
 
     def stop(self) -> None:
-        """Go away."""
+        """Stop the server."""
         self.server.shutdown()
         self.server.server_close()

@@ -1,4 +1,4 @@
-"""The API over a bucket: the champion that lies there serves, its replacement is seen, an outage changes nothing."""
+"""The API over a bucket: its champion serves, a promotion takes over, an outage changes nothing."""
 
 import pytest
 
@@ -16,7 +16,7 @@ SWAP_SECONDS = 10
 
 @pytest.fixture
 def settings(city: City, gcs, monkeypatch) -> Settings:
-    """Settings of a home whose registry was carried to a bucket; its counts are still in files."""
+    """Settings of a home whose registry was copied to a bucket; its counts are in files."""
     monkeypatch.setattr("serving.keeper.open_warehouse", lambda _: LocalWarehouse(city.home.warehouse))
     monkeypatch.setattr(client, "RETRY_SECONDS", 1.0)
     gcp = GcpSettings(project="bikes", bucket=gcs.make_bucket(), storage_endpoint=gcs.endpoint)
@@ -34,7 +34,7 @@ def settings(city: City, gcs, monkeypatch) -> Settings:
 @pytest.fixture
 def keeper(settings: Settings) -> Keeper:
     keeper = Keeper(settings, Metrics())
-    keeper.look()
+    keeper.check()
     return keeper
 
 
@@ -48,24 +48,24 @@ def test_the_champion_of_the_bucket_serves_and_its_replacement_takes_over(city: 
     assert city.resource("registry").read().champion.version == served
 
 
-def test_while_the_bucket_cannot_be_read_the_champion_goes_on_serving(gcs, settings, keeper):
-    champion = keeper.take().champion.entry.version
+def test_while_the_bucket_cannot_be_read_the_champion_keeps_serving(gcs, settings, keeper):
+    champion = keeper.current().champion.entry.version
     for status in (503, 403):
         with gcs.fault(status):
-            keeper.look()
+            keeper.check()
         assert "The registry cannot be read" in keeper.troubles["registry"].detail
         assert settings.gcp.bucket not in keeper.troubles["registry"].detail
-        assert keeper.take().champion.entry.version == champion
-        poll(lambda: keeper.look() or not keeper.troubles, SWAP_SECONDS, "that it can be read again")
+        assert keeper.current().champion.entry.version == champion
+        poll(lambda: keeper.check() or not keeper.troubles, SWAP_SECONDS, "the bucket to be readable again")
 
 
-def test_nothing_is_read_again_while_nothing_changes(keeper, monkeypatch):
+def test_the_summary_is_not_read_again_while_nothing_changes(keeper, monkeypatch):
     monkeypatch.setattr(client.BucketFolder, "read", lambda *_: pytest.fail("the summary was read again"))
-    keeper.look()
+    keeper.check()
     assert not keeper.troubles
 
 
-def test_a_drift_report_of_the_bucket_is_handed_on_and_nothing_beside_it(settings, serve):
+def test_a_drift_report_of_the_bucket_is_served_and_nothing_beside_it(settings, serve):
     api, registry = serve(settings), open_registry(settings)
     with open_reports(settings).writing(LAST_DAY) as path:
         path.write_text("<html>drifted</html>")

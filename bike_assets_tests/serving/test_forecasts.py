@@ -1,4 +1,4 @@
-"""What people and dashboards read: counters, forecasts, counts, champion, models; and the document that says so."""
+"""The endpoints that only read: counters, forecasts, counts, champion, models; and their OpenAPI document."""
 
 from datetime import date, datetime, timedelta
 
@@ -13,23 +13,27 @@ def counter(api) -> dict:
     return api.get("/counters").json()[0]
 
 
-def test_every_counter_is_listed_with_its_place_and_last_count(city: City, api):
+def test_every_counter_is_listed_with_its_position_and_last_count(city: City, api):
     listed = {each["counter_id"]: each for each in api.get("/counters").json()}
     rows = city.query("SELECT * FROM bike_traffic_raw.counters")
     assert set(listed) == set(rows["counter_id"])
     for row in rows.itertuples():
-        told = listed[row.counter_id]
-        assert (told["counter_name"], told["latitude"], told["state"]) == (row.counter_name, row.latitude, row.state)
-        assert told["has_forecast"]
+        counter = listed[row.counter_id]
+        assert (counter["counter_name"], counter["latitude"], counter["state"]) == (
+            row.counter_name,
+            row.latitude,
+            row.state,
+        )
+        assert counter["has_forecast"]
     newest = city.query(
         "SELECT counter_id, counted_at, bike_count FROM bike_traffic_raw.comptage_velo WHERE day = @day "
         "QUALIFY ROW_NUMBER() OVER (PARTITION BY counter_id ORDER BY counted_at DESC) = 1",
         day=LAST_DAY,
     )
     for row in newest.itertuples():
-        told = listed[row.counter_id]
-        assert datetime.fromisoformat(told["last_counted_at"]) == row.counted_at
-        assert told["last_count"] == row.bike_count
+        counter = listed[row.counter_id]
+        assert datetime.fromisoformat(counter["last_counted_at"]) == row.counted_at
+        assert counter["last_count"] == row.bike_count
 
 
 @pytest.mark.parametrize("days", [1, 2, 3])
@@ -52,7 +56,7 @@ def test_the_next_days_are_the_champions_forecast_from_midnight_on(city: City, a
     assert (answer["timezone"], answer["counts_until"]) == ("Europe/Paris", "2021-10-07")
 
 
-def test_the_last_days_stand_beside_what_would_have_been_forecast(city: City, api, counter):
+def test_the_last_days_have_counts_and_their_hindcasts(city: City, api, counter):
     hours = api.get(f"/counts/{counter['counter_id']}").json()["hours"]
     counted = city.query(
         "SELECT counted_at, bike_count FROM bike_traffic_raw.comptage_velo "
@@ -61,13 +65,13 @@ def test_the_last_days_stand_beside_what_would_have_been_forecast(city: City, ap
         before=LAST_DAY - timedelta(days=7),
     )
     assert len(hours) == 7 * 24
-    told = {datetime.fromisoformat(hour["at"]): hour["bike_count"] for hour in hours if hour["bike_count"] is not None}
-    assert told == dict(zip(counted["counted_at"], counted["bike_count"], strict=True))
+    shown = {datetime.fromisoformat(hour["at"]): hour["bike_count"] for hour in hours if hour["bike_count"] is not None}
+    assert shown == dict(zip(counted["counted_at"], counted["bike_count"], strict=True))
     assert all(hour["predicted_count"] > 0 for hour in hours)
     assert len(api.get(f"/counts/{counter['counter_id']}", params={"days": 1}).json()["hours"]) == 24
 
 
-def test_champion_and_models_are_as_the_registry_has_them(city: City, api):
+def test_champion_and_models_are_those_of_the_registry(city: City, api):
     summary = city.resource("registry").read()
     champion = api.get("/champion").json()
     assert champion["version"] == summary.champion.version
@@ -92,7 +96,7 @@ def test_champion_and_models_are_as_the_registry_has_them(city: City, api):
         ("/nix", 404),
     ],
 )
-def test_what_there_is_not_is_refused_in_words(api, counter, path, status):
+def test_what_does_not_exist_is_refused_with_a_message(api, counter, path, status):
     answer = api.get(path.replace("{id}", counter["counter_id"]))
     assert answer.status_code == status
     assert len(answer.json()["detail"]) > 10
@@ -104,7 +108,7 @@ def test_the_documentation_needs_no_other_host(api):
         assert "://" not in page.replace("http://testserver", "")
 
 
-def test_the_document_tells_of_every_endpoint_with_examples(api):
+def test_the_document_describes_every_endpoint_with_examples(api):
     document = api.get("/openapi.json").json()
     assert {"/predict", "/forecast/{counter_id}", "/counters", "/counts/{counter_id}", "/champion", "/models"} <= set(
         document["paths"]

@@ -1,6 +1,6 @@
-"""Jobs started over the API: what Dagster is asked, what is answered, and plain words where it is away.
+"""Jobs started over the API: requests to Dagster, answers, and errors while Dagster is not available.
 
-Dagster is a stand-in here; the real one is asked in `whole.test_run`.
+Dagster is a stand-in here; `whole.test_run` uses the real one.
 """
 
 import socket
@@ -53,12 +53,12 @@ def test_a_training_of_all_is_the_job_retrain(api, dagster):
         "jobName": "retrain",
     }
     assert tags_of(launched) == REASON
-    told = answer.json()
-    assert (told["job"], told["status"]) == ("retrain", "QUEUED")
-    assert told["url"] == f"http://127.0.0.1:{dagster.port}/runs/{told['run_id']}"
+    run = answer.json()
+    assert (run["job"], run["status"]) == ("retrain", "QUEUED")
+    assert run["url"] == f"http://127.0.0.1:{dagster.port}/runs/{run['run_id']}"
 
 
-def test_a_training_of_some_families_selects_these_and_what_judges_them(api, dagster):
+def test_a_training_of_some_families_selects_them_and_their_evaluation(api, dagster):
     api.post("/train", json={"families": ["gradient_boosting"]})
     sets = ["train_baseline", "test_baseline", "train_current", "test_current"]
     assert assets_of(dagster.launched[0]) == [*sets, "gradient_boosting", "double_evaluation", "champion"]
@@ -88,7 +88,7 @@ def test_a_promotion_is_audited_with_the_keys_name_and_the_reason(city: City, ap
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "status", "said"),
+    ("path", "body", "status", "message"),
     [
         ("/train", {"families": ["xgboost"]}, 422, f"there are {', '.join(FAMILIES)}"),
         ("/train", {"families": []}, 422, "families"),
@@ -106,10 +106,10 @@ def test_a_promotion_is_audited_with_the_keys_name_and_the_reason(city: City, ap
         ("/evaluate?wait=-1", None, 422, "wait"),
     ],
 )
-def test_what_cannot_be_done_is_not_started(api, dagster, path, body, status, said):
+def test_an_invalid_request_starts_no_run(api, dagster, path, body, status, message):
     answer = api.post(path, json=body)
     assert answer.status_code == status
-    assert said in answer.json()["detail"]
+    assert message in answer.json()["detail"]
     assert not dagster.launched
 
 
@@ -120,23 +120,23 @@ def test_the_champion_is_not_promoted_again(city: City, api, dagster):
     assert not dagster.launched
 
 
-def test_waiting_answers_with_the_end_or_with_how_it_stands(api, dagster):
+def test_waiting_returns_the_ended_run_or_its_current_status(api, dagster):
     ended = api.post("/evaluate", params={"wait": 30})
     assert (ended.status_code, ended.json()["status"]) == (200, "SUCCESS")
     dagster.status = "STARTED"
-    going_on = api.post("/evaluate", params={"wait": 0.2})
-    assert (going_on.status_code, going_on.json()["status"]) == (202, "STARTED")
-    assert api.get(f"/runs/{going_on.json()['run_id']}").json()["status"] == "STARTED"
-    assert going_on.json()["created_at"] == "1970-01-01T00:00:01.500000Z"
+    unfinished = api.post("/evaluate", params={"wait": 0.2})
+    assert (unfinished.status_code, unfinished.json()["status"]) == (202, "STARTED")
+    assert api.get(f"/runs/{unfinished.json()['run_id']}").json()["status"] == "STARTED"
+    assert unfinished.json()["created_at"] == "1970-01-01T00:00:01.500000Z"
 
 
-def test_a_run_that_nobody_knows_is_a_404_and_what_is_no_id_a_422(api):
+def test_an_unknown_run_is_a_404_and_an_invalid_id_a_422(api):
     assert api.get("/runs/0d1f7c1e-0000-4000-8000-000000000000").status_code == 404
     assert api.get("/runs/1").status_code == 422
 
 
 @pytest.mark.parametrize(
-    ("answer", "status", "error"),
+    ("dagster_answer", "status", "error"),
     [
         ((500, b"broken"), 502, "not_dagster"),
         ((200, b"<html>"), 502, "not_dagster"),
@@ -145,28 +145,28 @@ def test_a_run_that_nobody_knows_is_a_404_and_what_is_no_id_a_422(api):
         ((200, b'{"data": {"launchRun": {"__typename": "PipelineNotFoundError"}}}'), 503, "jobs_not_loaded"),
     ],
 )
-def test_a_dagster_that_refuses_is_told_without_its_innards(api, dagster, answer, status, error):
-    dagster.answer = answer
-    told = api.post("/evaluate")
-    assert (told.status_code, told.json()["error"]) == (status, error)
-    assert "secret" not in told.text
+def test_a_refusal_by_dagster_is_reported_without_its_details(api, dagster, dagster_answer, status, error):
+    dagster.answer = dagster_answer
+    answer = api.post("/evaluate")
+    assert (answer.status_code, answer.json()["error"]) == (status, error)
+    assert "secret" not in answer.text
 
 
-def test_without_dagster_nothing_starts_and_predictions_go_on(api, dagster):
+def test_without_dagster_nothing_starts_and_predictions_still_work(api, dagster):
     dagster.stop()
-    told = api.post("/evaluate")
-    assert (told.status_code, told.json()["error"]) == (503, "dagster_away")
-    assert "nothing was started; predictions go on" in told.json()["detail"]
+    answer = api.post("/evaluate")
+    assert (answer.status_code, answer.json()["error"]) == (503, "dagster_away")
+    assert "nothing was started; predictions still work" in answer.json()["detail"]
     counter = api.get("/counters").json()[0]["counter_id"]
     assert api.post("/predict", json={"records": [{"counter_id": counter, "at": "2021-10-08T12:00:00Z"}]}).is_success
 
 
-def test_a_dagster_that_is_silent_is_given_up(city: City, serve, monkeypatch):
+def test_a_dagster_that_does_not_answer_times_out(city: City, serve, monkeypatch):
     monkeypatch.setattr("serving.orchestrator.TIMEOUT_SECONDS", 0.2)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         settings = {"api_keys": SecretStr(f"alice:{KEY}"), "dagster_port": silent.getsockname()[1]}
-        told = serve(city.settings.model_copy(update=settings)).post("/evaluate", headers=ALICE)
-    assert (told.status_code, told.json()["error"]) == (503, "dagster_slow")
-    assert "look at its runs before you ask again" in told.json()["detail"]
+        answer = serve(city.settings.model_copy(update=settings)).post("/evaluate", headers=ALICE)
+    assert (answer.status_code, answer.json()["error"]) == (503, "dagster_slow")
+    assert "check its runs before you retry" in answer.json()["detail"]

@@ -1,4 +1,4 @@
-"""Promotions under load: no request fails, and every answer is that of the version that it names."""
+"""Promotions under load: no request fails, and every answer is by the version that it names."""
 
 import os
 import shutil
@@ -29,14 +29,14 @@ SWAP_SECONDS = 5
 
 @dataclass
 class Load:
-    """Clients that ask for the same records again and again, and what they were answered.
+    """Clients that send the same records again and again, and their answers.
 
     Attributes:
         address: of the API.
-        records: what is asked.
+        records: the records of each request.
         expected: predictions by version.
         answers: how many there were, by version.
-        wrong: answers that were no 200, or not what the version that they name says.
+        wrong: answers other than 200, or with forecasts that the named version does not make.
     """
 
     address: str
@@ -47,7 +47,7 @@ class Load:
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> "Load":
-        self.clients = [threading.Thread(target=self._ask) for _ in range(CLIENTS)]
+        self.clients = [threading.Thread(target=self._request) for _ in range(CLIENTS)]
         for client in self.clients:
             client.start()
         return self
@@ -62,7 +62,7 @@ class Load:
         """How many answers there were."""
         return self.answers.total() + len(self.wrong)
 
-    def _ask(self) -> None:
+    def _request(self) -> None:
         with httpx.Client(base_url=self.address, timeout=60) as client:
             while not self.stopped.is_set():
                 try:
@@ -80,7 +80,7 @@ class Load:
         if np.allclose(body["predictions"], self.expected[version], rtol=1e-5):
             self.answers[version] += 1
         else:
-            self.wrong.append(f"version {version} is said to forecast {body['predictions']}")
+            self.wrong.append(f"version {version} cannot have forecast {body['predictions']}")
 
 
 @pytest.fixture
@@ -113,8 +113,8 @@ def promote_and_await(city: City, load: Load, version: int) -> None:
     poll(lambda: load.answers[version] > answered or load.wrong, SWAP_SECONDS, f"an answer of version {version}")
 
 
-def break_and_heal(city: City, load: Load) -> None:
-    """Break the registry in every way for a while, and wait until the API has seen it and got over it."""
+def break_and_restore(city: City, load: Load) -> None:
+    """Break the registry in several ways, each until the API reports it, and restore it."""
     summary = city.home.registry / "summary.json"
     whole = summary.read_bytes()
     models = city.home.registry / "models"
@@ -131,7 +131,7 @@ def break_and_heal(city: City, load: Load) -> None:
 
 
 def is_degraded(load: Load, expected: bool) -> bool:
-    """Whether the API says that something could not be read."""
+    """Return whether the status of the API is `degraded`, as expected."""
     return (httpx.get(f"{load.address}/readyz", timeout=60).json()["status"] == "degraded") == expected
 
 
@@ -146,7 +146,7 @@ def swap_back_and_forth(city: City, load: Load, times: int) -> None:
 
 def test_promotions_rollbacks_and_a_broken_registry_fail_no_request(city: City, load: Load):
     swap_back_and_forth(city, load, 3)
-    break_and_heal(city, load)
+    break_and_restore(city, load)
     assert not load.wrong
     assert len(load.answers) >= 3
 
@@ -154,26 +154,26 @@ def test_promotions_rollbacks_and_a_broken_registry_fail_no_request(city: City, 
 @pytest.mark.verify
 def test_twenty_promotions_under_twenty_thousand_requests_fail_none(city: City, load: Load):
     swap_back_and_forth(city, load, 20)
-    break_and_heal(city, load)
+    break_and_restore(city, load)
     poll(lambda: load.total >= 20_000, 300, "20,000 requests")
     print(f"{load.total:,} requests during 20 promotions: {dict(load.answers)}")
     assert not load.wrong
 
 
-def test_with_two_workers_figures_are_those_of_both_and_survive_one_that_dies(city: City):
+def test_metrics_are_sums_over_two_workers_and_survive_the_death_of_one(city: City):
     with ServedApi(city.home.folder, "--workers", "2") as served:
         before = workers_of(served)
         assert len(before) == 2
         for _ in range(40):
             assert httpx.get(f"{served.address}/champion", timeout=60).is_success
-        asked = 'fastapi_requests_total{endpoint="/champion",method="GET",status_code="200"} 40.0'
-        assert asked in metrics_of(served, lambda text: text.count("bike_api_champion_version{") == 2)
+        requests = 'fastapi_requests_total{endpoint="/champion",method="GET",status_code="200"} 40.0'
+        assert requests in metrics_of(served, lambda text: text.count("bike_api_champion_version{") == 2)
         dead = min(before)
         os.kill(dead, signal.SIGKILL)
         [new] = poll(lambda: workers_of(served) - before, 30, "a worker in its place")
         text = metrics_of(served, lambda text: f'pid="{new}"' in text)
         assert f'pid="{dead}"' not in text
-        assert asked in text
+        assert requests in text
 
 
 def workers_of(served: ServedApi) -> set[int]:
@@ -189,7 +189,7 @@ def metrics_of(served: ServedApi, are_there: Callable[[str], bool]) -> str:
     return httpx.get(f"{served.address}/metrics", timeout=60).text
 
 
-def test_it_leaves_no_files_behind_when_it_is_ended(city: City, tmp_path: Path):
+def test_a_stopped_api_leaves_no_files_behind(city: City, tmp_path: Path):
     folder = tmp_path / "temporary"
     folder.mkdir()
     with ServedApi(city.home.folder, TMPDIR=str(folder)) as served:

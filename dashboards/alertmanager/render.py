@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-PLACE = "@WEBHOOK_URL@"
+PLACEHOLDER = "@WEBHOOK_URL@"
 _SECTION = "\nreceivers:\n"
 
 
@@ -29,7 +29,7 @@ def rendered(webhook_url: str | None) -> str:
         raise ValueError("alertmanager.yml has no section of receivers")
     receivers = (FOLDER / "receivers.discord.yml").read_text()
     # A JSON string is a valid YAML string, whatever its content.
-    return f"{routes}\n{receivers.replace(PLACE, json.dumps(webhook_url))}"
+    return f"{routes}\n{receivers.replace(PLACEHOLDER, json.dumps(webhook_url))}"
 
 
 def write(path: Path, webhook_url: str | None) -> None:

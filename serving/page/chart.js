@@ -1,6 +1,6 @@
 // The chart of one counter: its last week and its next days by the hour, and the reading of any hour of them.
 
-import { byId, html, svg, tell } from "./elements.js";
+import { byId, html, svg, setText } from "./elements.js";
 import { LINES, endOfCounts, momentOf, readingOf } from "./series.js";
 import { weekdayOf } from "./time.js";
 import { inWhole } from "./words.js";
@@ -26,14 +26,14 @@ export class Chart {
     new ResizeObserver(() => this.#draw()).observe(this.#drawing.parentElement);
   }
 
-  /** Show hours; `wanted` is the one to read first, unless the one that was read is still there. */
-  show(hours, today, wanted, words) {
+  /** Show hours; `selected` is the one to read first, unless the one that was read is still there. */
+  show(hours, today, selected, words) {
     const before = this.#hours[this.#at]?.at;
     const index = (at) => hours.findIndex((hour) => hour.at === at);
     [this.#hours, this.#today, this.#width] = [hours, today, 0];
     byId("chart-words").textContent = words;
     this.#slider.max = hours.length - 1;
-    this.#at = Math.max(0, wanted === null ? index(before) : index(wanted));
+    this.#at = Math.max(0, selected === null ? index(before) : index(selected));
     this.#draw();
   }
 
@@ -42,11 +42,11 @@ export class Chart {
     if (!this.#hours.length || !width || width === this.#width) return;
     this.#width = width;
     const height = width < NARROW ? 250 : 290;
-    const { x, y, most, step } = this.#scales(width, height);
+    const { x, y, max, step } = this.#scales(width, height);
     this.#drawing.setAttribute("viewBox", `0 0 ${width} ${height}`);
     this.#drawing.replaceChildren(
       ...this.#days(x, width, height),
-      ...levels(y, most, step, width),
+      ...levels(y, max, step, width),
       area(this.#hours, x, y),
       ...[...LINES].reverse().map(({ key }) => line(this.#hours, key, x, y)),
       ...this.#end(x, width, height),
@@ -59,12 +59,12 @@ export class Chart {
     const [first, last] = [this.#hours[0].instant, this.#hours.at(-1).instant + HOUR];
     const largest = Math.max(1, ...this.#hours.flatMap((hour) => LINES.map(({ key }) => hour[key] ?? 0)));
     const step = stepFor(largest);
-    const most = Math.ceil(largest / step) * step;
+    const max = Math.ceil(largest / step) * step;
     const [broad, tall] = [width - EDGE.left - EDGE.right, height - EDGE.top - EDGE.bottom];
     return {
       x: (instant) => EDGE.left + ((instant - first) / (last - first)) * broad,
-      y: (bikes) => EDGE.top + (1 - bikes / most) * tall,
-      most,
+      y: (bikes) => EDGE.top + (1 - bikes / max) * tall,
+      max,
       step,
     };
   }
@@ -111,8 +111,8 @@ export class Chart {
     this.#at = index;
     this.#slider.value = index;
     this.#slider.setAttribute("aria-valuetext", readingOf(hour, this.#today));
-    tell(byId("moment"), momentOf(hour, this.#today));
-    byId("series").replaceChildren(...LINES.map((each) => keyOf(each, hour[each.key])));
+    setText(byId("moment"), momentOf(hour, this.#today));
+    byId("series").replaceChildren(...LINES.map((each) => legendItem(each, hour[each.key])));
     const { x, y } = this.#scales(this.#width, this.#drawing.viewBox.baseVal.height);
     const at = x(hour.instant + HOUR / 2);
     const dots = LINES.filter(({ key }) => hour[key] !== null).map(({ key }) =>
@@ -128,15 +128,15 @@ function stepFor(largest) {
   return Math.max(1, power * STEPS.find((step) => step * power * 5 >= largest));
 }
 
-function keyOf({ key, label, told }, value) {
+function legendItem({ key, label, format }, value) {
   const sample = svg("svg", { viewBox: "0 0 24 12", width: 24, height: 12, "aria-hidden": "true" });
   sample.append(svg("path", { d: "M1 6H23", class: `line ${key}` }));
-  return html("li", {}, sample, `${label} `, html("b", {}, value === null ? "–" : told(value)));
+  return html("li", {}, sample, `${label} `, html("b", {}, value === null ? "–" : format(value)));
 }
 
-function levels(y, most, step, width) {
+function levels(y, max, step, width) {
   const drawn = [svg("text", { x: 2, y: 10, class: "axis" }, "bikes an hour")];
-  for (let bikes = 0; bikes <= most; bikes += step) {
+  for (let bikes = 0; bikes <= max; bikes += step) {
     drawn.push(
       svg("path", { d: `M${EDGE.left} ${y(bikes)}H${width - EDGE.right}`, class: bikes ? "level" : "level zero" }),
       svg("text", { x: EDGE.left - 7, y: y(bikes) + 4, "text-anchor": "end", class: "axis" }, inWhole(bikes)),
@@ -149,8 +149,8 @@ function runsOf(hours, key) {
   const runs = [];
   hours.forEach((hour, index) => {
     if (hour[key] === null) return;
-    const goesOn = index > 0 && hours[index - 1][key] !== null && hour.instant - hours[index - 1].instant === HOUR;
-    if (goesOn) runs.at(-1).push(hour);
+    const continues = index > 0 && hours[index - 1][key] !== null && hour.instant - hours[index - 1].instant === HOUR;
+    if (continues) runs.at(-1).push(hour);
     else runs.push([hour]);
   });
   return runs;

@@ -1,4 +1,4 @@
-// Elements of HTML and SVG, made without markup: whatever is told in them goes in as text.
+// Elements of HTML and SVG, made without markup: every value is set as text.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -22,7 +22,7 @@ export function byId(id) {
   return document.getElementById(id);
 }
 
-export function tell(element, text) {
+export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
   element.hidden = text === "";
 }

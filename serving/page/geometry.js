@@ -1,12 +1,12 @@
 // Where counters lie on the map, in pixels. Pure: nothing is drawn here.
 
 const METRES_PER_DEGREE = 111_320;
-const LEAST_METRES = 500;
-const FARTHEST_METRES = 100_000;
-const LOWEST = 0.6;
-const HIGHEST = 0.95;
-const ROUNDS = 60;
-const LEAST_RADIUS = 4.5;
+const MIN_SPAN_METRES = 500;
+const MAX_METRES = 100_000;
+const MIN_HEIGHT_SHARE = 0.6;
+const MAX_HEIGHT_SHARE = 0.95;
+const MAX_ROUNDS = 60;
+const MIN_RADIUS = 4.5;
 const STALE_RADIUS = 5.5;
 
 function middle(numbers) {
@@ -19,7 +19,7 @@ function ranges(points) {
 }
 
 /** Metres from the middle of the city, east and south; counters without a place, or very far off, are left out. */
-export function metresOf(counters) {
+export function metresFromMiddle(counters) {
   const placed = counters.filter(({ latitude, longitude }) => latitude !== null && longitude !== null);
   if (!placed.length) return [];
   const north = middle(placed.map((counter) => counter.latitude));
@@ -31,15 +31,15 @@ export function metresOf(counters) {
       x: (counter.longitude - east) * METRES_PER_DEGREE * narrowing,
       y: (north - counter.latitude) * METRES_PER_DEGREE,
     }))
-    .filter(({ x, y }) => Math.hypot(x, y) <= FARTHEST_METRES);
+    .filter(({ x, y }) => Math.hypot(x, y) <= MAX_METRES);
 }
 
 /** Points in pixels for a width, and the height that suits the city. */
 export function fit(metres, width, padding) {
   const { left, right, top, bottom } = ranges(metres);
-  const [spanX, spanY] = [Math.max(right - left, LEAST_METRES), Math.max(bottom - top, LEAST_METRES)];
+  const [spanX, spanY] = [Math.max(right - left, MIN_SPAN_METRES), Math.max(bottom - top, MIN_SPAN_METRES)];
   const inner = width - 2 * padding;
-  const height = Math.min(Math.max((inner * spanY) / spanX + 2 * padding, width * LOWEST), width * HIGHEST);
+  const height = Math.min(Math.max((inner * spanY) / spanX + 2 * padding, width * MIN_HEIGHT_SHARE), width * MAX_HEIGHT_SHARE);
   const pixelsPerMetre = Math.min(inner / spanX, (height - 2 * padding) / spanY);
   const points = metres.map(({ counter, x, y }) => ({
     counter,
@@ -50,14 +50,14 @@ export function fit(metres, width, padding) {
 }
 
 /** The largest radius that leaves room for this many points. */
-export function roomFor(points, width, height) {
+export function maxRadiusFor(points, width, height) {
   return Math.min(Math.max(0.34 * Math.sqrt((width * height) / points), 7), 15);
 }
 
 /** An area that is in proportion to the last count; counters that count no more have one size. */
-export function radiusOf(counter, most, largest) {
+export function radiusOf(counter, maxCount, largest) {
   if (counter.state === "silent" || counter.state === "gone" || !counter.last_count) return STALE_RADIUS;
-  return Math.max(LEAST_RADIUS, largest * Math.sqrt(counter.last_count / most));
+  return Math.max(MIN_RADIUS, largest * Math.sqrt(counter.last_count / maxCount));
 }
 
 function fanOut(points) {
@@ -77,7 +77,7 @@ function fanOut(points) {
 /** Move points that would cover each other apart, a few pixels; those of one place to its sides. */
 export function spread(points) {
   fanOut(points);
-  for (let round = 0, moved = true; moved && round < ROUNDS; round += 1) {
+  for (let round = 0, moved = true; moved && round < MAX_ROUNDS; round += 1) {
     moved = false;
     for (const [index, one] of points.entries()) {
       for (const other of points.slice(index + 1)) {
@@ -97,14 +97,14 @@ export function spread(points) {
 }
 
 /** A round length in metres that is at most so many pixels long. */
-export function scaleOf(pixelsPerMetre, most) {
-  const power = 10 ** Math.floor(Math.log10(most / pixelsPerMetre));
-  const metres = power * [5, 2, 1].find((step) => step * power * pixelsPerMetre <= most);
+export function scaleOf(pixelsPerMetre, maxPixels) {
+  const power = 10 ** Math.floor(Math.log10(maxPixels / pixelsPerMetre));
+  const metres = power * [5, 2, 1].find((step) => step * power * pixelsPerMetre <= maxPixels);
   return { metres, pixels: metres * pixelsPerMetre, label: metres < 1000 ? `${metres} m` : `${metres / 1000} km` };
 }
 
 /** The nearest point in a direction, or null: what lies straight ahead counts as nearer than what lies aside. */
-export function towards(points, from, dx, dy) {
+export function nearestInDirection(points, from, dx, dy) {
   let best = null;
   for (const point of points) {
     const ahead = (point.x - from.x) * dx + (point.y - from.y) * dy;
@@ -115,11 +115,11 @@ export function towards(points, from, dx, dy) {
   return best?.point ?? null;
 }
 
-export function nearest(points, x, y, farthest) {
+export function nearest(points, x, y, maxDistance) {
   let best = null;
   for (const point of points) {
     const distance = Math.hypot(point.x - x, point.y - y) - point.radius;
-    if (distance <= farthest && (best === null || distance < best.distance)) best = { point, distance };
+    if (distance <= maxDistance && (best === null || distance < best.distance)) best = { point, distance };
   }
   return best?.point ?? null;
 }

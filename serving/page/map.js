@@ -1,7 +1,7 @@
 // The map of the counters: points, key, scale and north, by mouse, touch and keyboard. Positions come from `geometry`.
 
-import { html, svg, tell } from "./elements.js";
-import { fit, metresOf, nearest, radiusOf, roomFor, scaleOf, spread, towards } from "./geometry.js";
+import { html, svg, setText } from "./elements.js";
+import { fit, metresFromMiddle, nearest, radiusOf, maxRadiusFor, scaleOf, spread, nearestInDirection } from "./geometry.js";
 import { mark, markBeside } from "./marks.js";
 import { STATES, bikes, inWhole, lastCountOf, stateOf } from "./words.js";
 
@@ -47,7 +47,7 @@ export class CounterMap {
     this.#chosen = chosen;
     this.#elements.get(chosen)?.setAttribute("aria-pressed", "true");
     this.#stopAt(chosen);
-    this.#overlie();
+    this.#drawOverlay();
   }
 
   #draw() {
@@ -56,9 +56,9 @@ export class CounterMap {
     if (!width || width === this.#width) return;
     this.#width = width;
     const focused = document.activeElement?.dataset?.counter;
-    const metres = metresOf(this.#counters);
+    const metres = metresFromMiddle(this.#counters);
     drawing.toggleAttribute("hidden", !metres.length);
-    this.#tellStates(metres.length);
+    this.#showStates(metres.length);
     if (!metres.length) return;
     const { points, height, pixelsPerMetre } = fit(metres, width, PADDING);
     this.#size(points, width, height);
@@ -76,12 +76,12 @@ export class CounterMap {
   }
 
   #size(points, width, height) {
-    const largest = roomFor(points.length, width, height);
-    const most = Math.max(1, ...points.map(({ counter }) => counter.last_count ?? 0));
-    for (const point of points) point.radius = radiusOf(point.counter, most, largest);
-    const told = `The larger a circle, the more bikes in the counter's last hour: up to ${bikes(most)}. ` +
+    const largest = maxRadiusFor(points.length, width, height);
+    const maxCount = Math.max(1, ...points.map(({ counter }) => counter.last_count ?? 0));
+    for (const point of points) point.radius = radiusOf(point.counter, maxCount, largest);
+    const explanation = `The larger a circle, the more bikes in the counter's last hour: up to ${bikes(maxCount)}. ` +
       "Counters at one place are drawn side by side.";
-    tell(this.#parts.size, told);
+    setText(this.#parts.size, explanation);
   }
 
   #pointElement(point) {
@@ -101,13 +101,13 @@ export class CounterMap {
     );
   }
 
-  #tellStates(placed) {
+  #showStates(placed) {
     const states = Object.keys(STATES).map((state) => [state, this.#counters.filter((c) => c.state === state).length]);
     const keys = states
       .filter(([, number]) => number)
       .map(([state, number]) => html("li", {}, markBeside(state), `${state} `, html("b", {}, inWhole(number))));
     const unplaced = this.#counters.length - placed;
-    if (unplaced) keys.push(html("li", {}, `without a place on the map, only in the search: ${inWhole(unplaced)}`));
+    if (unplaced) keys.push(html("li", {}, `not on the map, only in the search: ${inWhole(unplaced)}`));
     this.#parts.states.replaceChildren(...keys);
   }
 
@@ -120,7 +120,7 @@ export class CounterMap {
     if (counter === this.#pointed) return;
     this.#pointed = counter;
     this.#parts.svg.classList.toggle("pointing", counter !== null);
-    this.#overlie();
+    this.#drawOverlay();
   }
 
   #focus(counter) {
@@ -129,7 +129,7 @@ export class CounterMap {
     this.#point(counter);
   }
 
-  #overlie() {
+  #drawOverlay() {
     const find = (id) => this.#points.find(({ counter }) => counter.counter_id === id);
     const [chosen, pointed] = [find(this.#chosen), find(this.#pointed)];
     const drawn = [];
@@ -143,8 +143,8 @@ export class CounterMap {
   #under(event) {
     const frame = this.#parts.svg.getBoundingClientRect();
     const [x, y] = [event.clientX - frame.left, event.clientY - frame.top];
-    const farthest = event.pointerType === "mouse" ? TOUCH / 2 : TOUCH;
-    return nearest(this.#points, x, y, farthest)?.counter.counter_id ?? null;
+    const maxDistance = event.pointerType === "mouse" ? TOUCH / 2 : TOUCH;
+    return nearest(this.#points, x, y, maxDistance)?.counter.counter_id ?? null;
   }
 
   #click(event) {
@@ -156,7 +156,7 @@ export class CounterMap {
     const counter = event.target.dataset?.counter;
     if (!counter || event.ctrlKey || event.metaKey || event.altKey) return;
     const from = this.#points.find((point) => point.counter.counter_id === counter);
-    const next = ARROWS[event.key] && towards(this.#points, from, ...ARROWS[event.key]);
+    const next = ARROWS[event.key] && nearestInDirection(this.#points, from, ...ARROWS[event.key]);
     if (event.key === "Enter" || event.key === " ") this.#choose(counter);
     else if (next) this.#elements.get(next.counter.counter_id).focus();
     else if (!ARROWS[event.key]) return;

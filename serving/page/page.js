@@ -1,15 +1,15 @@
-// The page put together: what is asked when, which counter is chosen, and what is drawn anew.
+// The page as a whole: when it requests data, which counter is chosen, and what it draws again.
 
 import * as api from "./api.js";
 import { Chart } from "./chart.js";
-import { byId, html, tell } from "./elements.js";
+import { byId, html, setText } from "./elements.js";
 import { CounterMap } from "./map.js";
 import { Search } from "./search.js";
 import { endOfCounts, hoursOf } from "./series.js";
-import { showFacts, showNotice, troublesOf } from "./status.js";
+import { showFacts, showNotice, sentencesOf } from "./status.js";
 import { showTable } from "./table.js";
 import { nearnessOf, shortNameOf, todayIn, weekdayOf } from "./time.js";
-import { about, dayInWords, daysOf, lastCountedOf, lastDaysOf, summaryOf, withoutForecast } from "./words.js";
+import { about, firstDayOf, daysOf, lastCountedOf, lastDaysOf, summaryOf, withoutForecast } from "./words.js";
 
 const REFRESH_SECONDS = 60;
 const DAYS_AHEAD = 3;
@@ -20,7 +20,7 @@ const CHOOSE = "Choose a counter on the map or by its name.";
 
 /** The last answers, the city's zone, and the ids that were chosen first, marked and shown. */
 const known = { counters: null, champion: null, readiness: null, zone: null, first: null, marked: null, shown: null };
-let told = "";
+let drawnAnswers = "";
 const chart = new Chart();
 const search = new Search(choose);
 const map = new CounterMap({ svg: byId("map"), states: byId("map-states"), size: byId("map-size") }, choose);
@@ -42,7 +42,7 @@ function busiest(counters) {
   return among.length ? among.reduce(most).counter_id : null;
 }
 
-function wanted() {
+function selected() {
   known.first ??= busiest(known.counters);
   const id = idInHash() ?? known.first;
   return { id, counter: known.counters.find((counter) => counter.counter_id === id) ?? null };
@@ -64,7 +64,7 @@ async function refresh() {
     showCounters(counters);
     await showChosen();
   } catch (problem) {
-    if (!(problem instanceof api.Refused)) throw problem;
+    if (!(problem instanceof api.RequestError)) throw problem;
     showNotice([problem.message]);
     seconds = problem.retrySeconds;
   } finally {
@@ -82,26 +82,26 @@ function showCounters(counters) {
   map.show(counters);
 }
 
-/** Ask for the chosen counter's numbers, and draw them if they are others than before. */
+/** Request the chosen counter's numbers, and draw them if they changed. */
 async function showChosen() {
-  const { id, counter } = wanted();
+  const { id, counter } = selected();
   if (id !== known.marked) for (const part of [search, map]) part.mark(id);
   known.marked = id;
-  if (counter === null) return showNobody(id);
+  if (counter === null) return showNoCounter(id);
   const [counts, forecast] = await Promise.all([
     api.counts(id, DAYS_BACK),
     counter.has_forecast ? api.forecast(id, DAYS_AHEAD) : null,
   ]);
-  if (wanted().id !== id) return;
+  if (selected().id !== id) return;
   known.zone = counts.timezone;
   showHead();
   const answers = JSON.stringify([counter, counts, forecast, todayIn(known.zone)]);
-  if (answers !== told) showCounter(counter, counts, forecast);
-  told = answers;
+  if (answers !== drawnAnswers) showCounter(counter, counts, forecast);
+  drawnAnswers = answers;
   if (forecast && forecast.version !== known.champion.version) await followChampion();
 }
 
-/** The version that answered is another than the head tells: the head follows. */
+/** Update the head: the forecast is by another version than the head shows. */
 async function followChampion() {
   [known.readiness, known.champion] = await Promise.all([api.readiness(), api.champion()]);
   showHead();
@@ -109,20 +109,20 @@ async function followChampion() {
 
 function showHead() {
   showFacts(known.champion, known.zone);
-  showNotice(troublesOf(known.readiness, known.zone));
+  showNotice(sentencesOf(known.readiness, known.zone));
 }
 
-async function showNobody(id) {
+async function showNoCounter(id) {
   const [any] = known.counters;
   known.zone ??= any ? (await api.counts(any.counter_id, 1)).timezone : "UTC";
   showHead();
   document.title = TITLE;
   known.shown = null;
-  told = "";
-  const none = known.counters.length ? CHOOSE : "No counter has been seen yet.";
-  tell(byId("chosen-name"), "No counter is chosen");
-  tell(byId("chosen-state"), "");
-  tell(byId("summary"), id === null ? none : `There is no counter “${id}” in this city. ${none}`);
+  drawnAnswers = "";
+  const none = known.counters.length ? CHOOSE : "There are no counters yet.";
+  setText(byId("chosen-name"), "No counter is chosen");
+  setText(byId("chosen-state"), "");
+  setText(byId("summary"), id === null ? none : `There is no counter “${id}” in this city. ${none}`);
   showParts(false);
 }
 
@@ -134,33 +134,33 @@ function showCounter(counter, counts, forecast) {
   const today = todayIn(known.zone);
   const days = forecast ? daysOf(forecast) : [];
   const hours = hoursOf(counts, forecast);
-  const day = days.length ? dayInWords(days, today) : null;
+  const day = days.length ? firstDayOf(days, today) : null;
   const first = known.shown !== counter.counter_id;
   document.title = `${counter.counter_name} – ${TITLE}`;
-  tell(byId("chosen-name"), counter.counter_name);
-  tell(byId("chosen-state"), `Counter ${counter.counter_id}: ${lastCountedOf(counter, known.zone, today)}`);
+  setText(byId("chosen-name"), counter.counter_name);
+  setText(byId("chosen-state"), `Counter ${counter.counter_id}: ${lastCountedOf(counter, known.zone, today)}`);
   showParts(true);
-  tell(byId("summary"), day ? summaryOf(day, today) : withoutForecast(counter));
-  tell(byId("remark"), forecast && !forecast.known_counter ? "The model has not learned from this counter." : "");
+  setText(byId("summary"), day ? summaryOf(day, today) : withoutForecast(counter));
+  setText(byId("remark"), forecast && !forecast.known_counter ? "The model did not learn from this counter." : "");
   byId("days").replaceChildren(...days.map((each) => dayCard(each, today)));
-  tell(byId("last-week"), lastDaysOf(counts));
+  setText(byId("last-week"), lastDaysOf(counts));
   const words = `${counter.counter_name}, ${hours.length} hours, ${shortNameOf(hours[0].day, today)} to ` +
     `${shortNameOf(hours.at(-1).day, today)}. ${endOfCounts(hours) === null ? "Counts only. " : ""}` +
-    "The slider below reads one hour, the table all of them.";
+    "The slider below shows one hour, the table all hours.";
   const read = day?.at ?? hours.findLast((hour) => hour.counted !== null)?.at ?? hours[0].at;
   chart.show(hours, today, first ? read : null, words);
   showTable(hours, counter.counter_name, today);
   known.shown = counter.counter_id;
 }
 
-function dayCard({ day, total, most, clock }, today) {
+function dayCard({ day, total, max, clock }, today) {
   return html(
     "li",
     {},
     html("span", { class: "day-name" }, `${weekdayOf(day)} ${Number(day.slice(8))}`),
     html("span", { class: "day-near" }, nearnessOf(day, today)),
     html("span", { class: "day-total" }, html("b", {}, about(total)), " bikes"),
-    html("span", { class: "day-busiest" }, `most at ${clock}: ${about(most)}`),
+    html("span", { class: "day-busiest" }, `most at ${clock}: ${about(max)}`),
   );
 }
 
@@ -169,7 +169,7 @@ async function changeCounter() {
   try {
     await showChosen();
   } catch (problem) {
-    if (!(problem instanceof api.Refused)) throw problem;
+    if (!(problem instanceof api.RequestError)) throw problem;
     await refresh();
   }
 }
@@ -178,7 +178,7 @@ byId("skip").addEventListener("click", (event) => {
   event.preventDefault();
   byId("chosen").focus();
 });
-showNotice(["Asking the server for the counters."]);
+showNotice(["Loading the counters."]);
 addEventListener("hashchange", changeCounter);
 document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && refresh());
 refresh();

@@ -5,7 +5,7 @@ import { markBeside } from "./marks.js";
 import { inWhole, shortCountOf, stateOf } from "./words.js";
 
 const LIGATURES = { œ: "oe", æ: "ae", ß: "ss", ø: "o", ł: "l", đ: "d" };
-const NONE = "No counter has this in its name.";
+const NONE = "No counter has these words in its name.";
 
 export function plain(text) {
   const bare = text.toLowerCase().normalize("NFKD").replace(/\p{M}/gu, "");
@@ -13,12 +13,12 @@ export function plain(text) {
 }
 
 /** Counters that have every word, those that have them one after the other first. */
-export function matching(counters, sought) {
-  const phrase = plain(sought);
+export function matching(counters, searched) {
+  const phrase = plain(searched);
   const words = phrase.split(" ");
-  const told = counters.map((counter) => plain(`${counter.counter_name} ${counter.counter_id}`));
-  const found = counters.map((_, index) => index).filter((index) => words.every((word) => told[index].includes(word)));
-  const apart = (index) => Number(!told[index].includes(phrase));
+  const texts = counters.map((counter) => plain(`${counter.counter_name} ${counter.counter_id}`));
+  const found = counters.map((_, index) => index).filter((index) => words.every((word) => texts[index].includes(word)));
+  const apart = (index) => Number(!texts[index].includes(phrase));
   return found.sort((a, b) => apart(a) - apart(b) || a - b).map((index) => counters[index]);
 }
 
@@ -69,8 +69,8 @@ export class Search {
     this.#open("");
   }
 
-  #open(sought) {
-    this.#shown = matching(this.#counters, sought);
+  #open(searched) {
+    this.#shown = matching(this.#counters, searched);
     const options = this.#shown.map((counter, index) => this.#option(counter, index));
     const none = html("li", { role: "option", "aria-disabled": "true" }, NONE);
     this.#list.replaceChildren(...(options.length ? options : [none]));
@@ -79,7 +79,7 @@ export class Search {
     const number = options.length;
     this.#found.textContent = number ? `${inWhole(number)} ${number === 1 ? "counter" : "counters"}` : NONE;
     const chosen = this.#shown.findIndex((counter) => counter.counter_id === this.#chosen);
-    this.#activate(sought && number ? 0 : chosen);
+    this.#activate(searched && number ? 0 : chosen);
   }
 
   #close() {

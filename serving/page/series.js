@@ -4,9 +4,9 @@ import { clocksOf, dayOf, instantOf, nameOf } from "./time.js";
 import { about, inTenths, inWhole } from "./words.js";
 
 export const LINES = [
-  { key: "counted", label: "Counted", exact: inWhole, told: inWhole },
-  { key: "forecast", label: "Forecast", exact: inTenths, told: about },
-  { key: "naive", label: "As in the weeks before", exact: inTenths, told: about },
+  { key: "counted", label: "Counted", exact: inWhole, format: inWhole },
+  { key: "forecast", label: "Forecast", exact: inTenths, format: about },
+  { key: "naive", label: "As in the weeks before", exact: inTenths, format: about },
 ];
 
 /** Hours in order: at, day, clock, instant, counted, forecast, naive (null where there is none). */
@@ -41,6 +41,6 @@ export function momentOf(hour, today) {
 
 export function readingOf(hour, today) {
   const known = LINES.filter(({ key }) => hour[key] !== null);
-  const told = known.map((line) => `${line.label} ${line.told(hour[line.key])}`);
-  return `${momentOf(hour, today)}: ${told.join(", ") || "nothing counted"}`;
+  const readings = known.map((line) => `${line.label} ${line.format(hour[line.key])}`);
+  return `${momentOf(hour, today)}: ${readings.join(", ") || "nothing counted"}`;
 }

@@ -1,8 +1,8 @@
 // The head of the page: which model serves, how fresh the counts are, and what is wrong, in the API's own sentences.
 
-import { byId, html, tell } from "./elements.js";
+import { byId, html, setText } from "./elements.js";
 import { dateOf, localOf, nameOf, shortNameOf, todayIn } from "./time.js";
-import { ageOf, agingOf, familyOf } from "./words.js";
+import { ageOf, staleNoticeOf, familyOf } from "./words.js";
 
 const UNRECORDED = "not recorded";
 const score = new Intl.NumberFormat("en-GB", { minimumFractionDigits: 3, maximumFractionDigits: 3 });
@@ -10,29 +10,29 @@ const score = new Intl.NumberFormat("en-GB", { minimumFractionDigits: 3, maximum
 export function showFacts(champion, zone) {
   const today = todayIn(zone);
   const { family, version, r2_current: r2, promoted_on: promoted, counts_until: until } = champion;
-  tell(byId("fact-model"), `${familyOf(family)}, version ${version}`);
-  tell(byId("fact-score"), score.format(r2));
-  tell(byId("fact-promoted"), promoted === null ? UNRECORDED : dateOf(promoted));
-  tell(byId("fact-counts"), `${shortNameOf(until, today)}, ${ageOf(until, today)}`);
-  tell(byId("zone"), ` (${zone})`);
+  setText(byId("fact-model"), `${familyOf(family)}, version ${version}`);
+  setText(byId("fact-score"), score.format(r2));
+  setText(byId("fact-promoted"), promoted === null ? UNRECORDED : dateOf(promoted));
+  setText(byId("fact-counts"), `${shortNameOf(until, today)}, ${ageOf(until, today)}`);
+  setText(byId("zone"), ` (${zone})`);
   byId("facts").hidden = false;
 }
 
-/** What `GET /readyz` is troubled by, and whether the counts have stopped. */
-export function troublesOf(readiness, zone) {
+/** Sentences about the troubles of `GET /readyz`, and about old counts. */
+export function sentencesOf(readiness, zone) {
   const today = todayIn(zone);
-  const told = readiness.troubles.map(({ detail, since }) => {
+  const troubles = readiness.troubles.map(({ detail, since }) => {
     const { day, clock } = localOf(Date.parse(since), zone);
-    return `${detail} So since ${nameOf(day, today)}, ${clock}.`;
+    return `${detail} Since ${nameOf(day, today)}, ${clock}.`;
   });
-  return [...told, ...agingOf(readiness.counts_until, today)];
+  return [...troubles, ...staleNoticeOf(readiness.counts_until, today)];
 }
 
 export function showNotice(sentences) {
   const notice = byId("notice");
-  const told = sentences.join("\n");
-  if (notice.dataset.told === told) return;
-  notice.dataset.told = told;
+  const shown = sentences.join("\n");
+  if (notice.dataset.shown === shown) return;
+  notice.dataset.shown = shown;
   notice.replaceChildren(...sentences.map((sentence) => html("p", {}, sentence)));
   notice.hidden = !sentences.length;
 }

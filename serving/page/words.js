@@ -31,25 +31,25 @@ export function daysOf(forecast) {
   const days = new Map();
   forecast.hours.forEach((hour, index) => {
     const day = dayOf(hour.at);
-    const sum = days.get(day) ?? { day, total: 0, most: -1 };
+    const sum = days.get(day) ?? { day, total: 0, max: -1 };
     sum.total += hour.predicted_count;
-    const busier = hour.predicted_count > sum.most;
-    if (busier) Object.assign(sum, { most: hour.predicted_count, clock: clocks[index], at: hour.at });
+    const busier = hour.predicted_count > sum.max;
+    if (busier) Object.assign(sum, { max: hour.predicted_count, clock: clocks[index], at: hour.at });
     days.set(day, sum);
   });
   return [...days.values()];
 }
 
 /** The day that people ask for first: tomorrow, else today, else the first there is. */
-export function dayInWords(days, today) {
+export function firstDayOf(days, today) {
   const wanted = [laterDay(today, 1), today];
   return days.find(({ day }) => day === wanted[0]) ?? days.find(({ day }) => day === wanted[1]) ?? days[0];
 }
 
-export function summaryOf({ day, total, most, clock }, today) {
+export function summaryOf({ day, total, max, clock }, today) {
   const nearness = nearnessOf(day, today);
   const when = nearness ? `${nearness}, ${nameOf(day, today)}` : nameOf(day, today);
-  return `${when}: about ${about(total)} bikes, busiest at ${clock} with about ${about(most)}.`;
+  return `${when}: about ${about(total)} bikes, busiest at ${clock} with about ${about(max)}.`;
 }
 
 export function withoutForecast(counter) {
@@ -63,10 +63,10 @@ export function lastDaysOf(counts) {
   const total = counted.reduce((sum, hour) => sum + hour.bike_count, 0);
   const both = counted.filter((hour) => hour.predicted_count !== null);
   const off = both.reduce((sum, hour) => sum + Math.abs(hour.bike_count - hour.predicted_count), 0) / both.length;
-  const told = `Last week: ${bikes(total)} in ${whole.format(counted.length)} counted hours`;
-  if (!both.length) return `${told}.`;
+  const totals = `Last week: ${bikes(total)} in ${whole.format(counted.length)} counted hours`;
+  if (!both.length) return `${totals}.`;
   const [rate, error] = [inTenths(total / counted.length), inTenths(off)];
-  return `${told}, ${rate} an hour; the forecast of the day before was off by ${error} an hour on average.`;
+  return `${totals}, ${rate} an hour; the forecast of the day before was off by ${error} an hour on average.`;
 }
 
 export function ageOf(day, today) {
@@ -76,9 +76,9 @@ export function ageOf(day, today) {
 }
 
 /** What people should know before they believe the numbers. */
-export function agingOf(day, today) {
+export function staleNoticeOf(day, today) {
   if (daysFrom(day, today) <= LATE_DAYS) return [];
-  return [`No newer counts have come in since ${dateOf(day)}: every day that is forecast here has passed.`];
+  return [`No newer counts have arrived since ${dateOf(day)}: every forecast day here has passed.`];
 }
 
 export function stateOf(counter) {

@@ -8,22 +8,22 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from bike_assets.core.summary import champion_card
-from serving.answers import Serving
-from serving.city import PAST_DAYS, City, Counter
+from serving.answers import ServingState
+from serving.city import PAST_DAYS, CityData, Counter
 from serving.keeper import Keeper
-from serving.refusals import documented
+from serving.refusals import error_responses
 from serving.wire import Refusal
 
-CounterId = Annotated[str, Path(description="As GET /counters lists it.", max_length=200)]
+CounterId = Annotated[str, Path(description="An id from GET /counters.", max_length=200)]
 
 
-class Answered(BaseModel):
+class FromAttributes(BaseModel):
     """Base of the answers that pydantic makes from attributes."""
 
     model_config = ConfigDict(from_attributes=True)
 
 
-class CounterAnswer(Answered):
+class CounterAnswer(FromAttributes):
     """A counter, with its state after the newest counts."""
 
     counter_id: str
@@ -31,7 +31,7 @@ class CounterAnswer(Answered):
     latitude: float | None = Field(description="Degrees north.")
     longitude: float | None = Field(description="Degrees east.")
     state: str = Field(description="active, new, silent or gone.", examples=["active"])
-    has_forecast: bool = Field(description="Whether the next days are forecast: it counted in the last four weeks.")
+    has_forecast: bool = Field(description="Whether it has a forecast: it counted in the last four weeks.")
     last_day: date = Field(description="The last local day on which it was seen.")
     last_counted_at: datetime | None = Field(description="The last hour that it counted, in the last ten weeks.")
     last_count: int | None = Field(description="Bikes in that hour.")
@@ -63,9 +63,9 @@ class CountedHour(BaseModel):
     """The count of one past hour, and its day-ahead hindcast."""
 
     at: datetime = Field(description="Start of the hour, in local time with its offset.")
-    bike_count: int | None = Field(description="Bikes counted; null where nothing was published.")
+    bike_count: int | None = Field(description="Bikes counted; null if nothing was published.")
     predicted_count: float | None = Field(
-        description="Bikes an hour as the champion would have forecast them the day before; null where it could not."
+        description="Bikes an hour as the champion would have forecast them the day before; null if there is none."
     )
 
 
@@ -79,7 +79,7 @@ class CountsAnswer(BaseModel):
     hours: list[CountedHour]
 
 
-class ModelAnswer(Answered):
+class ModelAnswer(FromAttributes):
     """A trained version. `scores` has its day-ahead scores by test set: r2, rmse and mae (bikes an hour), n."""
 
     family: str
@@ -87,7 +87,7 @@ class ModelAnswer(Answered):
     run_id: str
     is_champion: bool
     first_champion: bool
-    withdrawn: bool = Field(description="Whether a person replaced it: no evaluation brings it back.")
+    withdrawn: bool = Field(description="Whether a person replaced it: no evaluation promotes it again.")
     trained_until: date
     registered_on: date
     promoted_on: date | None
@@ -104,43 +104,45 @@ class ChampionAnswer(BaseModel):
     r2_current: float
     promoted_on: date | None
     trained_until: date
-    counts_until: date = Field(description="The newest whole local day of counts that its forecasts rest on.")
+    counts_until: date = Field(description="The newest whole local day of counts that its forecasts use.")
     first_hour: datetime = Field(description="The first hour that POST /predict answers.")
-    end: datetime = Field(description="The end of the last one.")
+    end: datetime = Field(description="The end of the last hour that POST /predict answers.")
     scores: dict[str, dict[str, float]]
 
 
 def forecasts_router(keeper: Keeper) -> APIRouter:
     """Return the routes that only read."""
-    router = APIRouter(responses=documented(500, 503))
+    router = APIRouter(responses=error_responses(500, 503))
 
     @router.get("/counters", tags=["counters"], summary="All counters")
     def counters() -> list[CounterAnswer]:
         """List all counters that ever had counts, by name."""
-        city = keeper.take().city
-        return [_counter(city, counter) for counter in city.counters]
+        city = keeper.current().city
+        return [_counter_answer(city, counter) for counter in city.counters]
 
-    @router.get("/forecast/{counter_id}", tags=["forecasts"], summary="The next days", responses=documented(404, 422))
+    @router.get(
+        "/forecast/{counter_id}", tags=["forecasts"], summary="The next days", responses=error_responses(404, 422)
+    )
     def forecast(
         counter_id: CounterId, days: Annotated[int, Query(ge=1, le=3, description="Days after the counts.")] = 3
     ) -> ForecastAnswer:
         """Return the champion's hourly forecast for a counter, for the days after the newest whole day of counts."""
-        serving = keeper.take()
-        counter = _known(serving.city, counter_id)
-        return _forecast(serving, counter, days)
+        serving = keeper.current()
+        counter = _find_counter(serving.city, counter_id)
+        return _forecast_answer(serving, counter, days)
 
-    @router.get("/counts/{counter_id}", tags=["counters"], summary="The last days", responses=documented(404, 422))
+    @router.get("/counts/{counter_id}", tags=["counters"], summary="The last days", responses=error_responses(404, 422))
     def counts(
         counter_id: CounterId, days: Annotated[int, Query(ge=1, le=PAST_DAYS + 1, description="Newest days.")] = 7
     ) -> CountsAnswer:
         """Return a counter's hourly counts of the last days, and the champion's day-ahead hindcasts of them."""
-        serving = keeper.take()
-        return _counts(serving, _known(serving.city, counter_id), days)
+        serving = keeper.current()
+        return _counts_answer(serving, _find_counter(serving.city, counter_id), days)
 
     @router.get("/champion", tags=["models"], summary="The version that serves")
     def champion() -> ChampionAnswer:
         """Return the champion, its scores, and the range of hours that it can forecast."""
-        serving = keeper.take()
+        serving = keeper.current()
         entry, city = serving.champion.entry, serving.city
         first, end = city.range
         return ChampionAnswer(
@@ -161,27 +163,27 @@ def forecasts_router(keeper: Keeper) -> APIRouter:
     return router
 
 
-def _known(city: City, counter_id: str) -> Counter:
+def _find_counter(city: CityData, counter_id: str) -> Counter:
     counter = city.by_id.get(counter_id)
     if counter is None:
         raise Refusal(404, "unknown_counter", f"There is no counter {counter_id!r}: GET /counters lists them.")
     return counter
 
 
-def _counter(city: City, counter: Counter) -> CounterAnswer:
+def _counter_answer(city: CityData, counter: Counter) -> CounterAnswer:
     column = city.columns.get(counter.counter_id)
     has_forecast = column is not None and bool(np.isfinite(city.base[-1, column]))
     return CounterAnswer(**vars(counter), has_forecast=has_forecast)
 
 
-def _forecast(serving: Serving, counter: Counter, days: int) -> ForecastAnswer:
+def _forecast_answer(serving: ServingState, counter: Counter, days: int) -> ForecastAnswer:
     city, version = serving.city, serving.champion
     column = city.columns.get(counter.counter_id)
     if column is None or np.isnan(city.base[-1, column]):
-        told = f"Counter {counter.counter_id!r} has counted nothing for four weeks, so there is no forecast."
-        raise Refusal(404, "no_forecast", told)
+        detail = f"Counter {counter.counter_id!r} has counted nothing for four weeks, so there is no forecast."
+        raise Refusal(404, "no_forecast", detail)
     hours = city.hours_ahead(days)
-    made = zip(hours.tolist(), version.forecasts[hours, column].tolist(), strict=True)
+    predictions = zip(hours.tolist(), version.forecasts[hours, column].tolist(), strict=True)
     return ForecastAnswer(
         counter_id=counter.counter_id,
         counter_name=counter.counter_name,
@@ -197,12 +199,12 @@ def _forecast(serving: Serving, counter: Counter, days: int) -> ForecastAnswer:
                 predicted_count=predicted,
                 naive_count=float(city.base[hour, column]),
             )
-            for hour, predicted in made
+            for hour, predicted in predictions
         ],
     )
 
 
-def _counts(serving: Serving, counter: Counter, days: int) -> CountsAnswer:
+def _counts_answer(serving: ServingState, counter: Counter, days: int) -> CountsAnswer:
     city, column = serving.city, serving.city.columns.get(counter.counter_id)
     hours = city.hours_past(days)
     counted, predicted = np.full(len(hours), np.nan), np.full(len(hours), np.nan)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from serving.keeper import Keeper
 from serving.metrics import Metrics
-from serving.refusals import documented
+from serving.refusals import error_responses
 
 
 class TroubleAnswer(BaseModel):
@@ -38,17 +38,17 @@ class AliveAnswer(BaseModel):
 
 def health_router(keeper: Keeper, metrics: Metrics) -> APIRouter:
     """Return the routes of health and metrics."""
-    router = APIRouter(tags=["health"], responses=documented(500))
+    router = APIRouter(tags=["health"], responses=error_responses(500))
 
     @router.get("/healthz", summary="Alive")
     async def healthz() -> AliveAnswer:
         """Return ok while the process is alive. It does not check the champion."""
         return AliveAnswer()
 
-    @router.get("/readyz", summary="Ready", responses=documented(503))
+    @router.get("/readyz", summary="Ready", responses=error_responses(503))
     async def readyz() -> ReadyAnswer:
         """Return the version that serves, and the parts that cannot be read; 503 if there is no champion."""
-        serving, troubles = keeper.take(), list(keeper.troubles.values())
+        serving, troubles = keeper.current(), list(keeper.troubles.values())
         return ReadyAnswer(
             status="degraded" if troubles else "ready",
             version=serving.champion.entry.version,

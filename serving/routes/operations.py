@@ -16,33 +16,31 @@ from bike_assets.run_tags import CAUSE_TAG, PARTITION_TAG
 from bike_assets.settings import Settings
 from serving.keeper import Keeper
 from serving.orchestrator import DagsterRun, Orchestrator
-from serving.refusals import documented
-from serving.security import Holder
+from serving.refusals import error_responses
+from serving.security import KeyHolder
 from serving.wire import Refusal
 
-LONGEST_WAIT_SECONDS = 600
+MAX_WAIT_SECONDS = 600
 SETS = (TRAIN_BASELINE, TEST_BASELINE, TRAIN_CURRENT, TEST_CURRENT)
-Wait = Annotated[float, Query(ge=0, le=LONGEST_WAIT_SECONDS, description="Seconds to wait for the run's end.")]
+Wait = Annotated[float, Query(ge=0, le=MAX_WAIT_SECONDS, description="Seconds to wait for the end of the run.")]
 
 
-class Asked(BaseModel):
+class RequestBody(BaseModel):
     """Base of the request bodies: no unknown fields, no values of another type."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class TrainRequest(Asked):
+class TrainRequest(RequestBody):
     """What to train."""
 
     families: Annotated[list[str], Field(min_length=1, max_length=len(FAMILIES))] = Field(
         list(FAMILIES), description="Model families; all by default.", examples=[["gradient_boosting", "blend"]]
     )
-    test_mode: bool = Field(
-        False, description="Train in seconds on a sample, to see that it works; nothing is registered."
-    )
+    test_mode: bool = Field(False, description="Train on a sample, in seconds, as a check; nothing is registered.")
 
 
-class DriftRequest(Asked):
+class DriftRequest(RequestBody):
     """The day to check for drift."""
 
     day: date | None = Field(
@@ -51,13 +49,13 @@ class DriftRequest(Asked):
 
     @field_validator("day", mode="before")
     @classmethod
-    def _is_a_text(cls, day: object) -> object:
+    def _require_text(cls, day: object) -> object:
         if day is not None and not isinstance(day, str):
             raise ValueError("it has to be a text such as 2026-11-22")
         return day
 
 
-class PromoteRequest(Asked):
+class PromoteRequest(RequestBody):
     """The version to promote, and why."""
 
     version: int = Field(ge=1, le=2**31 - 1, examples=[3])
@@ -70,7 +68,7 @@ class RunAnswer(BaseModel):
     run_id: str
     job: str
     status: str = Field(examples=["QUEUED", "STARTED", "SUCCESS", "FAILURE", "CANCELED"])
-    url: str = Field(description="Its page in Dagster's UI, which tells what it did and why it failed.")
+    url: str = Field(description="Its page in Dagster's UI, with its steps and errors.")
     created_at: datetime | None
     started_at: datetime | None
     ended_at: datetime | None
@@ -79,75 +77,79 @@ class RunAnswer(BaseModel):
 def operations_router(keeper: Keeper, settings: Settings) -> APIRouter:
     """Return the routes that start and read runs."""
     orchestrator = Orchestrator(settings.dagster_address)
-    router = APIRouter(tags=["operations"], responses=documented(401, 403, 422, 500, 502, 503))
+    router = APIRouter(tags=["operations"], responses=error_responses(401, 403, 422, 500, 502, 503))
     started: dict[str, Any] = {
         "status_code": 202,
         "responses": {
-            200: {"model": RunAnswer, "description": "The run has ended within the wait."},
-            **documented(408, 413),
+            200: {"model": RunAnswer, "description": "The run ended within the wait."},
+            **error_responses(408, 413),
         },
     }
 
-    async def start(response: Response, wait: float, job: str, who: str, **options: Any) -> RunAnswer:
-        tags = {CAUSE_TAG: f"{who} asked for it through the API", **options.pop("tags", {})}
-        run = await orchestrator.ended(await orchestrator.launch(job, tags=tags, **options), wait)
+    async def start(response: Response, wait: float, job: str, holder: str, **options: Any) -> RunAnswer:
+        tags = {CAUSE_TAG: f"{holder} asked for it through the API", **options.pop("tags", {})}
+        run = await orchestrator.wait_for_end(await orchestrator.launch(job, tags=tags, **options), wait)
         response.status_code = 200 if run.has_ended else 202
-        return _answer(orchestrator, run)
+        return _run_answer(orchestrator, run)
 
-    @router.post("/train", summary="Train, evaluate, promote what passes", **started)
-    async def train(response: Response, who: Holder, asked: TrainRequest, wait: Wait = 0) -> RunAnswer:
+    @router.post("/train", summary="Train, evaluate, promote if better", **started)
+    async def train(response: Response, holder: KeyHolder, body: TrainRequest, wait: Wait = 0) -> RunAnswer:
         """Cut the sets, train, evaluate twice and promote what passes. The audit marks it as forced."""
-        unknown = sorted(set(asked.families) - set(FAMILIES))
+        unknown = sorted(set(body.families) - set(FAMILIES))
         if unknown:
-            told = f"families: there is no {', '.join(unknown)}; there are {', '.join(FAMILIES)}."
-            raise Refusal(422, "unknown_family", told)
-        if asked.test_mode:
-            config = {"ops": {"trial": {"config": {"families": asked.families}}}}
-            return await start(response, wait, "try_training", who, config=config)
+            detail = f"families: there is no {', '.join(unknown)}; there are {', '.join(FAMILIES)}."
+            raise Refusal(422, "unknown_family", detail)
+        if body.test_mode:
+            config = {"ops": {"trial": {"config": {"families": body.families}}}}
+            return await start(response, wait, "try_training", holder, config=config)
         assets = (
-            None if set(asked.families) == set(FAMILIES) else [*SETS, *asked.families, "double_evaluation", "champion"]
+            None if set(body.families) == set(FAMILIES) else [*SETS, *body.families, "double_evaluation", "champion"]
         )
-        return await start(response, wait, "retrain", who, assets=assets)
+        return await start(response, wait, "retrain", holder, assets=assets)
 
-    @router.post("/evaluate", summary="Evaluate once more", **started)
-    async def evaluate(response: Response, who: Holder, wait: Wait = 0) -> RunAnswer:
+    @router.post("/evaluate", summary="Evaluate again", **started)
+    async def evaluate(response: Response, holder: KeyHolder, wait: Wait = 0) -> RunAnswer:
         """Evaluate the best challenger on the sets as they were last cut, without a promotion."""
-        return await start(response, wait, "evaluate", who)
+        return await start(response, wait, "evaluate", holder)
 
-    @router.post("/drift", summary="Look for drift once more", **started)
-    async def drift(response: Response, who: Holder, asked: DriftRequest | None = None, wait: Wait = 0) -> RunAnswer:
+    @router.post("/drift", summary="Measure drift again", **started)
+    async def drift(
+        response: Response, holder: KeyHolder, body: DriftRequest | None = None, wait: Wait = 0
+    ) -> RunAnswer:
         """Measure the drift of the 7 days to a day, and apply the retrain matrix."""
-        newest = keeper.take().city.newest
-        day = (asked and asked.day) or newest
+        newest = keeper.current().city.newest
+        day = (body and body.day) or newest
         if day > newest:
             raise Refusal(422, "no_counts_yet", f"day: {day} has no whole day of counts yet; the newest is {newest}.")
-        return await start(response, wait, "drift", who, tags={PARTITION_TAG: day.isoformat()})
+        return await start(response, wait, "drift", holder, tags={PARTITION_TAG: day.isoformat()})
 
-    @router.post("/promote_champion", summary="Let a version serve", **_also(started, 404, 409))
-    async def promote_champion(response: Response, who: Holder, asked: PromoteRequest, wait: Wait = 0) -> RunAnswer:
+    @router.post("/promote_champion", summary="Promote a version", **_with_errors(started, 404, 409))
+    async def promote_champion(
+        response: Response, holder: KeyHolder, body: PromoteRequest, wait: Wait = 0
+    ) -> RunAnswer:
         """Promote a version by hand, for example an older one. The audit records the key's name and the reason."""
-        entry = keeper.summary.entry(asked.version)
+        entry = keeper.summary.entry(body.version)
         if entry is None:
-            raise Refusal(404, "unknown_model", f"There is no version {asked.version}: GET /models lists them.")
+            raise Refusal(404, "unknown_model", f"There is no version {body.version}: GET /models lists them.")
         if entry.is_champion:
-            raise Refusal(409, "already_champion", f"Version {asked.version} is the champion already.")
-        config = {"version": asked.version, "by": who, "reason": asked.reason}
-        return await start(response, wait, "promote", who, config={"ops": {"champion": {"config": config}}})
+            raise Refusal(409, "already_champion", f"Version {body.version} is the champion already.")
+        config = {"version": body.version, "by": holder, "reason": body.reason}
+        return await start(response, wait, "promote", holder, config={"ops": {"champion": {"config": config}}})
 
-    @router.get("/runs/{run_id}", summary="A run that was started", responses=documented(404))
-    async def run(run_id: UUID, who: Holder) -> RunAnswer:
+    @router.get("/runs/{run_id}", summary="Status of a run", responses=error_responses(404))
+    async def run(run_id: UUID, holder: KeyHolder) -> RunAnswer:
         """Return the status of a run."""
         found = await orchestrator.run(str(run_id))
         if found is None:
-            raise Refusal(404, "unknown_run", f"Dagster knows no run {run_id}.")
-        return _answer(orchestrator, found)
+            raise Refusal(404, "unknown_run", f"Dagster has no run {run_id}.")
+        return _run_answer(orchestrator, found)
 
     return router
 
 
-def _also(route: dict[str, Any], *statuses: int) -> dict[str, Any]:
-    return {**route, "responses": {**route["responses"], **documented(*statuses)}}
+def _with_errors(route: dict[str, Any], *statuses: int) -> dict[str, Any]:
+    return {**route, "responses": {**route["responses"], **error_responses(*statuses)}}
 
 
-def _answer(orchestrator: Orchestrator, run: DagsterRun) -> RunAnswer:
-    return RunAnswer(**vars(run), url=orchestrator.page_of(run.run_id))
+def _run_answer(orchestrator: Orchestrator, run: DagsterRun) -> RunAnswer:
+    return RunAnswer(**vars(run), url=orchestrator.run_url(run.run_id))

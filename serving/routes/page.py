@@ -9,7 +9,7 @@ from fastapi.staticfiles import StaticFiles
 
 FOLDER = Path(__file__).parent.parent / "page"
 SERVED_AT = "/page"
-SAFE = {
+SAFE_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -25,7 +25,7 @@ class PageFiles(StaticFiles):
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
         """Return a file with the headers."""
         response = super().file_response(*args, **kwargs)
-        response.headers.update(SAFE)
+        response.headers.update(SAFE_HEADERS)
         return response
 
 

@@ -11,20 +11,20 @@ from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
 from bike_assets.settings import Settings
-from serving.answers import Serving, Version, answer
+from serving.answers import ServingState, Version, answer
 from serving.keeper import Keeper
 from serving.metrics import Metrics
-from serving.refusals import JSON, documented
-from serving.wire import MOST_RECORDS, PredictRequest, Refusal, components, read_request
+from serving.refusals import JSON, error_responses
+from serving.wire import MAX_RECORDS, PredictRequest, Refusal, components, read_request
 
 LARGE_BYTES = 100_000
 """About 1,300 records, or 3 ms. Below this size a worker thread costs more than it saves."""
 DESCRIPTION = f"""
-Forecast bikes an hour for 1 to {MOST_RECORDS:,} pairs of counter and hour.
+Forecast bikes an hour for 1 to {MAX_RECORDS:,} pairs of counter and hour.
 
-Hours may lie from 6 days before the newest whole day of counts to 3 days after it. Hours that have passed are answered
-as they would have been issued the day before, from the counts up to then. A record in the form of the portal's export
-is taken too. The version that `model_metadata` names is the one that computed every prediction of the answer.
+Hours may be from 6 days before the newest whole day of counts to 3 days after it. The answer for a past hour is the
+forecast that would have been issued the day before, from the counts up to then. A record may also have the columns of
+the portal's export. The version that `model_metadata` names computed every prediction of the answer.
 """
 _COUNTER, _NAME = "100007049-102007049", "28 boulevard Diderot E-O"
 EXAMPLES = {
@@ -47,7 +47,7 @@ EXAMPLES = {
         }
     },
 }
-ANSWERED = {
+EXAMPLE_ANSWER = {
     "predictions": [214.6],
     "details": [{"known_counter": True, "horizon_days": 1, "warnings": []}],
     "model_metadata": {
@@ -65,28 +65,28 @@ ANSWERED = {
 def predict_route(keeper: Keeper, settings: Settings, metrics: Metrics) -> Route:
     """Return the route of predictions. It is Starlette's, because FastAPI's costs as much time as the answer."""
 
-    def respond(serving: Serving, version: Version, asked: PredictRequest) -> Response:
-        made = answer(serving.city, version, asked)
-        metrics.observe_answer(version, made)
-        return Response(made.content, media_type=JSON)
+    def respond(serving: ServingState, version: Version, predict_request: PredictRequest) -> Response:
+        answered = answer(serving.city, version, predict_request)
+        metrics.observe_answer(version, answered)
+        return Response(answered.content, media_type=JSON)
 
     def read_and_respond(body: bytes) -> Response:
-        asked, serving = read_request(body), keeper.take()
-        return respond(serving, keeper.version(serving, asked.model), asked)
+        predict_request, serving = read_request(body), keeper.current()
+        return respond(serving, keeper.version(serving, predict_request.model), predict_request)
 
     async def predict(request: Request) -> Response:
         body = await request.body()
         if len(body) < LARGE_BYTES:
-            asked, serving = read_request(body), keeper.take()
-            version = keeper.version_at_hand(serving, asked.model)
+            predict_request, serving = read_request(body), keeper.current()
+            version = keeper.loaded_version(serving, predict_request.model)
             if version:
-                return respond(serving, version, asked)
+                return respond(serving, version, predict_request)
         try:
             async with asyncio.timeout(settings.api_timeout_seconds):
                 return await run_in_threadpool(read_and_respond, body)
         except TimeoutError:
-            told = f"There was no answer within {settings.api_timeout_seconds:g} s: the server is busy, ask again."
-            raise Refusal(503, "busy", told, headers={"Retry-After": "1"}) from None
+            detail = f"There was no answer within {settings.api_timeout_seconds:g} s: the server is busy, retry."
+            raise Refusal(503, "busy", detail, headers={"Retry-After": "1"}) from None
 
     return NamedRoute("/predict", Endpoint(predict), methods=["POST"])
 
@@ -94,12 +94,12 @@ def predict_route(keeper: Keeper, settings: Settings, metrics: Metrics) -> Route
 class Endpoint:
     """An endpoint without Starlette's wrapper around functions, which costs as much time as a small answer."""
 
-    def __init__(self, answered: Callable[[Request], Awaitable[Response]]) -> None:
-        self._answered = answered
+    def __init__(self, handler: Callable[[Request], Awaitable[Response]]) -> None:
+        self._handler = handler
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer. The application's handlers turn exceptions into problems."""
-        response = await self._answered(Request(scope, receive))
+        response = await self._handler(Request(scope, receive))
         await response(scope, receive, send)
 
 
@@ -128,9 +128,9 @@ def document_predict(document: dict[str, Any]) -> None:
             "responses": {
                 "200": {
                     "description": "The forecasts, in the order of the records.",
-                    "content": _body("PredictResponse", {"example": ANSWERED}),
+                    "content": _body("PredictResponse", {"example": EXAMPLE_ANSWER}),
                 },
-                **{str(status): told for status, told in documented(404, 408, 413, 422, 500, 503).items()},
+                **{str(status): response for status, response in error_responses(404, 408, 413, 422, 500, 503).items()},
             },
         }
     }

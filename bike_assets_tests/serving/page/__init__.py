@@ -1,1 +1,1 @@
-"""The page at `/` as people use it, in a real browser: found, chosen, read, told what is wrong, and never outside."""
+"""The page at `/` in a real browser: choosing, messages, accessibility; and it loads nothing from other hosts."""

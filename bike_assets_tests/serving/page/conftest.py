@@ -44,5 +44,5 @@ def visitor(browser: Browser, api: httpx.Client) -> Iterator[Visitor]:
     yield visitor
     for page in visitor.pages:
         page.context.close()
-    assert visitor.complaints == []
+    assert visitor.errors == []
     assert visitor.hosts() <= {api.base_url.netloc.decode()}

@@ -18,7 +18,7 @@ from bike_assets_tests.serving.page.visits import (
     centre,
     expect_shown,
     names,
-    opened,
+    open_search,
     point,
     points,
 )
@@ -26,7 +26,7 @@ from bike_assets_tests.serving.page.visits import (
 pytestmark = pytest.mark.slow
 
 
-def test_every_counter_is_on_the_map_where_it_stands_and_in_the_search(visitor, counters):
+def test_every_counter_is_on_the_map_at_its_position_and_in_the_search(visitor, counters):
     sites = ((48.85, 2.28), (48.88, 2.35), (48.83, 2.42))
     counters = [
         {**counter, "latitude": latitude, "longitude": longitude}
@@ -78,7 +78,7 @@ def by_keyboard_on_the_map(page: Page, counter: dict) -> None:
 
 
 def by_keyboard_in_the_list(page: Page, counter: dict) -> None:
-    place = names(opened(page)).index(counter["counter_name"])
+    place = names(open_search(page)).index(counter["counter_name"])
     page.keyboard.press("Escape")
     expect(page.get_by_role("option")).to_have_count(0)
     page.keyboard.press("ArrowDown")
@@ -99,7 +99,7 @@ def by_search(page: Page, counter: dict) -> None:
 
 
 @pytest.mark.parametrize("choose", [by_mouse, by_keyboard_on_the_map, by_keyboard_in_the_list, by_search])
-def test_a_chosen_counter_is_shown_with_the_very_numbers_of_the_api(visitor, api, counters, choose):
+def test_a_chosen_counter_is_shown_with_the_numbers_of_the_api(visitor, api, counters, choose):
     page = visitor.open()
     first = max(counters, key=lambda counter: counter["last_count"])
     expect_shown(page, api, first)
@@ -109,7 +109,7 @@ def test_a_chosen_counter_is_shown_with_the_very_numbers_of_the_api(visitor, api
     assert page.url.endswith(f"#counter={quote(chosen['counter_id'])}")
 
 
-def test_a_bookmark_shows_its_counter_and_the_way_back_the_one_before(visitor, api, counters):
+def test_a_bookmark_shows_its_counter_and_going_back_shows_the_previous_one(visitor, api, counters):
     first, second = counters[1], counters[4]
     page = visitor.open(f"/#counter={quote(first['counter_id'])}")
     expect_shown(page, api, first)
@@ -119,7 +119,7 @@ def test_a_bookmark_shows_its_counter_and_the_way_back_the_one_before(visitor, a
     expect_shown(page, api, first)
 
 
-def test_a_bookmark_of_no_counter_is_told_and_another_can_be_chosen(visitor, api, counters):
+def test_a_bookmark_of_an_unknown_counter_is_reported_and_another_can_be_chosen(visitor, api, counters):
     page = visitor.open("/#counter=%3Cb%3Enowhere")
     expect(page.locator("#summary")).to_contain_text("There is no counter “<b>nowhere” in this city.")
     expect(page.locator("#fact-model")).to_be_visible()
@@ -129,9 +129,9 @@ def test_a_bookmark_of_no_counter_is_told_and_another_can_be_chosen(visitor, api
 
 
 def test_the_chart_is_read_by_pointer_and_by_keyboard(visitor, api, counters):
-    asked = quote(counters[0]["counter_id"])
-    page = visitor.open(f"/#counter={asked}")
-    counts, forecast = api.get(f"/counts/{asked}?days=7").json(), api.get(f"/forecast/{asked}?days=3").json()
+    counter_id = quote(counters[0]["counter_id"])
+    page = visitor.open(f"/#counter={counter_id}")
+    counts, forecast = api.get(f"/counts/{counter_id}?days=7").json(), api.get(f"/forecast/{counter_id}?days=3").json()
     expect(page.locator("#table tbody")).to_have_count(10)
     chart = page.get_by_role("img", name=re.compile("Last week and the next days"))
     box = chart.bounding_box()
@@ -141,8 +141,8 @@ def test_the_chart_is_read_by_pointer_and_by_keyboard(visitor, api, counters):
     slider = page.get_by_role("slider", name="Hour to read")
     slider.press("Home")
     first = counts["hours"][0]
-    told = f"Counted {first['bike_count']:,}, Forecast {about(first['predicted_count'])}"
-    expect(slider).to_have_attribute("aria-valuetext", f"Friday 1 October, 00:00: {told}")
+    reading = f"Counted {first['bike_count']:,}, Forecast {about(first['predicted_count'])}"
+    expect(slider).to_have_attribute("aria-valuetext", f"Friday 1 October, 00:00: {reading}")
     slider.press("End")
     slider.press("ArrowLeft")
     before_last = forecast["hours"][-2]
@@ -157,7 +157,7 @@ def test_the_chart_is_read_by_pointer_and_by_keyboard(visitor, api, counters):
     assert days_after == pytest.approx(3, abs=0.05)
 
 
-def test_a_day_of_25_hours_is_as_long_and_its_hour_that_comes_twice_is_told_apart(visitor, counters):
+def test_a_day_of_25_hours_is_wider_and_its_repeated_hour_shows_the_offset(visitor, counters):
     shown = counters[0]
     known = {"counter_id": shown["counter_id"], "counter_name": shown["counter_name"], "timezone": "Europe/Paris"}
     start = datetime(2021, 10, 30, tzinfo=PARIS).timestamp()
@@ -180,6 +180,6 @@ def test_a_day_of_25_hours_is_as_long_and_its_hour_that_comes_twice_is_told_apar
     clocks = page.locator("tbody").nth(1).locator("th[scope=row]").all_text_contents()
     assert clocks[1:5] == ["01:00", "02:00 (UTC+02:00)", "02:00 (UTC+01:00)", "03:00"]
     expect(page.locator("#summary")).to_contain_text("Sunday 31 October: about 50 bikes")
-    expect(page.locator("#remark")).to_have_text("The model has not learned from this counter.")
+    expect(page.locator("#remark")).to_have_text("The model did not learn from this counter.")
     starts = [line.bounding_box()["x"] for line in page.locator(".day").all()]
     assert (starts[2] - starts[1]) / (starts[1] - starts[0]) == pytest.approx(25 / 24, rel=0.01)

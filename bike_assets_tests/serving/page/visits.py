@@ -1,4 +1,4 @@
-"""Somebody who opens the page, and how its parts are found and what they have to say."""
+"""A visitor of the page, and helpers to find its parts and to check their texts."""
 
 import math
 import re
@@ -30,39 +30,39 @@ LIGATURE = "Œuvre d\u2019Orléans"
 
 
 class Visitor:
-    """Somebody who opens the page, and what their browser complained of meanwhile."""
+    """A visitor of the page, with the requests and the errors of the browser."""
 
     def __init__(self, browser: Browser, api: httpx.Client) -> None:
         self._browser, self._api = browser, api
-        self.complaints: list[str] = []
-        self.asked: list[str] = []
+        self.errors: list[str] = []
+        self.requested: list[str] = []
         self.pages: list[Page] = []
 
     def open(self, path: str = "/", *, answers: dict[str, Any] | None = None, **options: Any) -> Page:
-        """Open the page in a browser of its own; `answers` are given in place of the API's, by path."""
+        """Open the page in a new browser context; `answers` are given in place of the API's, by path."""
         context = self._browser.new_context(**{"timezone_id": FAR_AWAY, "locale": "fr-FR", **options})
         page = context.new_page()
         self.pages.append(page)
         page.set_default_timeout(10_000 * PATIENCE)
         page.clock.install(time=NOW)
-        page.on("request", lambda request: self.asked.append(request.url))
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("console", lambda message: self.complaints.append(f"{message.type}: {message.text}"))
-        for asked, answer in (answers or {}).items():
-            page.route(re.compile(rf"{re.escape(asked)}(\?|$)"), answering(answer))
+        page.on("request", lambda request: self.requested.append(request.url))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", lambda message: self.errors.append(f"{message.type}: {message.text}"))
+        for route_path, answer in (answers or {}).items():
+            page.route(re.compile(rf"{re.escape(route_path)}(\?|$)"), fulfill_with(answer))
         page.goto(str(self._api.base_url.join(path)))
         return page
 
     def times(self, part: str) -> int:
-        """How often the browser asked for addresses with a part."""
-        return sum(part in url for url in self.asked)
+        """How often the browser requested addresses with a part."""
+        return sum(part in url for url in self.requested)
 
     def hosts(self) -> set[str]:
-        """Whom the browser asked."""
-        return {urlsplit(url).netloc for url in self.asked}
+        """The hosts that the browser requested."""
+        return {urlsplit(url).netloc for url in self.requested}
 
 
-def answering(answer: Any) -> Callable[[Route], None]:
+def fulfill_with(answer: Any) -> Callable[[Route], None]:
     return lambda route: route.fulfill(json=answer)
 
 
@@ -93,8 +93,8 @@ def about(value: float) -> str:
     return f"{math.floor(value / step + 0.5) * step:,}"
 
 
-def sentence(forecast: dict, day: date) -> str:
-    """What the page has to say of a day."""
+def day_sentence(forecast: dict, day: date) -> str:
+    """The page's sentence about a day."""
     hours = [hour for hour in forecast["hours"] if hour["at"].startswith(day.isoformat())]
     busiest = max(hours, key=lambda hour: hour["predicted_count"])
     total = about(sum(hour["predicted_count"] for hour in hours))
@@ -104,16 +104,18 @@ def sentence(forecast: dict, day: date) -> str:
 
 def expect_shown(page: Page, api: httpx.Client, counter: dict) -> None:
     """Everything on the page is about this counter, with the very numbers of the API."""
-    name, asked = counter["counter_name"], quote(counter["counter_id"])
+    name, counter_id = counter["counter_name"], quote(counter["counter_id"])
     expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
     expect(page).to_have_title(f"{name} {NONE} Bike traffic")
     assert page.get_by_role("combobox").input_value() == name
     assert [pressed.get_attribute("data-counter") for pressed in points(page).all() if _pressed(pressed)] == [
         counter["counter_id"]
     ]
-    counts, forecast = api.get(f"/counts/{asked}?days=7").json(), api.get(f"/forecast/{asked}?days=3").json()
+    counts, forecast = api.get(f"/counts/{counter_id}?days=7").json(), api.get(f"/forecast/{counter_id}?days=3").json()
     tomorrow = LAST_DAY + timedelta(days=2)
-    expect(page.locator("#summary")).to_have_text(f"Tomorrow, Saturday 9 October: about {sentence(forecast, tomorrow)}")
+    expect(page.locator("#summary")).to_have_text(
+        f"Tomorrow, Saturday 9 October: about {day_sentence(forecast, tomorrow)}"
+    )
     rows = page.locator("tr[data-at]").evaluate_all(
         "rows => rows.map(row => [row.dataset.at, ...[...row.children].map(cell => cell.textContent)])"
     )
@@ -136,14 +138,14 @@ def by_mouse(page: Page, counter: dict) -> None:
     page.mouse.click(*centre(point(page, counter["counter_name"])))
 
 
-def opened(page: Page) -> Locator:
+def open_search(page: Page) -> Locator:
     page.get_by_role("combobox").click()
     return page.get_by_role("option")
 
 
 @contextmanager
 def served(home: Path) -> Iterator[httpx.Client]:
-    """Serve a home on a free port, and give a client of it."""
+    """Serve a home on a free port, and return a client of it."""
     server = uvicorn.Server(uvicorn.Config(create_app(Settings(home=home, quick=True)), port=0, log_level="warning"))
     thread = threading.Thread(target=server.run)
     thread.start()

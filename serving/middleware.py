@@ -21,17 +21,21 @@ from serving.wire import Refusal
 
 UNMATCHED = "unmatched"
 _REQUEST_ID = re.compile(rb"[\w.-]{1,64}", re.ASCII)
-_ALWAYS = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"), (b"x-frame-options", b"DENY")]
+_SECURITY_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+]
 log = structlog.get_logger("serving")
 
 
-class Frame:
+class RequestMiddleware:
     """Adds id, limits, log and metrics to the requests of an application."""
 
     def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
         self._app, self._metrics = app, metrics
-        self._most_bytes, self._most_seconds = settings.api_max_body_bytes, settings.api_timeout_seconds
-        self._form = settings.log_format
+        self._max_bytes, self._body_seconds = settings.api_max_body_bytes, settings.api_timeout_seconds
+        self._log_format = settings.log_format
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request; pass events of the server's start and end on."""
@@ -43,27 +47,27 @@ class Frame:
         request_id = _request_id(sent.get(b"x-request-id", b""))
         scope.setdefault("state", {})["request_id"] = request_id.decode()
 
-        async def answer(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id), *_ALWAYS]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id), *_SECURITY_HEADERS]
             await send(message)
 
         try:
-            if int(sent.get(b"content-length", b"0")) > self._most_bytes:
+            if int(sent.get(b"content-length", b"0")) > self._max_bytes:
                 refusal = self._too_large()
-                answered = problem(refusal.status_code, refusal.error, refusal.detail, request_id.decode())
-                await answered(scope, receive, answer)
+                response = problem(refusal.status_code, refusal.error, refusal.detail, request_id.decode())
+                await response(scope, receive, send_with_headers)
             else:
-                await self._app(scope, self._limited(receive), answer)
+                await self._app(scope, self._limited(receive), send_with_headers)
         except Exception:
-            log.exception("failed", request_id=request_id.decode())
+            log.exception("request failed", request_id=request_id.decode())
         finally:
             seconds = time.perf_counter() - began
             self._metrics.observe_request(scope["method"], _template(scope), status, seconds)
             milliseconds = round(seconds * 1000, 2)
-            log_request(self._form, scope["method"], _path(scope), status, milliseconds, request_id.decode())
+            log_request(self._log_format, scope["method"], _path(scope), status, milliseconds, request_id.decode())
 
     def _limited(self, receive: Receive) -> Receive:
         """Limit the size and the time of a request's body."""
@@ -74,22 +78,22 @@ class Frame:
             if complete:
                 return await receive()
             try:
-                async with asyncio.timeout(self._most_seconds):
+                async with asyncio.timeout(self._body_seconds):
                     message = await receive()
             except TimeoutError:
-                told = f"The request's body did not arrive within {self._most_seconds:g} s."
-                raise Refusal(408, "body_too_slow", told, headers={"Connection": "close"}) from None
+                detail = f"The request's body did not arrive within {self._body_seconds:g} s."
+                raise Refusal(408, "body_too_slow", detail, headers={"Connection": "close"}) from None
             arrived += len(message.get("body", b""))
             complete = not message.get("more_body", False)
-            if arrived > self._most_bytes:
+            if arrived > self._max_bytes:
                 raise self._too_large()
             return message
 
         return limited
 
     def _too_large(self) -> Refusal:
-        told = f"The request's body is larger than {self._most_bytes:,} bytes: ask for fewer records at once."
-        return Refusal(413, "body_too_large", told)
+        detail = f"The request's body is larger than {self._max_bytes:,} bytes: send fewer records per request."
+        return Refusal(413, "body_too_large", detail)
 
 
 def _request_id(sent: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""What surrounds a request: ids, limits, the log, metrics, and that no answer shows what is inside."""
+"""Ids, limits, the log and metrics of requests; no answer shows internals."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from bike_assets_tests.conftest import City
-from bike_assets_tests.serving.conftest import KEY, ask
+from bike_assets_tests.serving.conftest import KEY, predict
 from serving.metrics import Metrics
 
 
@@ -20,7 +20,7 @@ def samples(api, name: str) -> dict[tuple, float]:
     }
 
 
-def test_a_request_keeps_a_plain_id_and_gets_one_else(api):
+def test_a_request_keeps_a_valid_id_or_gets_a_new_one(api):
     assert api.get("/healthz", headers={"X-Request-ID": "abc-1.2_3"}).headers["X-Request-ID"] == "abc-1.2_3"
     for odd in ("", "a b", "x" * 65, "é".encode()):
         assert len(api.get("/healthz", headers={"X-Request-ID": odd}).headers["X-Request-ID"]) == 32
@@ -30,7 +30,7 @@ def test_labels_are_templates_and_never_paths(api):
     for path in ("/forecast/nowhere", "/forecast/somewhere", "/nix", "/nix/else", "/reports/none.html", "/healthz"):
         api.get(path)
     api.request("BREW", "/healthz")
-    ask(api, {"counter_id": "x", "at": "soon"})
+    predict(api, {"counter_id": "x", "at": "soon"})
     counted = samples(api, "fastapi_requests_total")
     assert counted["/forecast/{counter_id}", "GET", "404"] == 2
     assert counted["unmatched", "GET", "404"] == 2
@@ -41,20 +41,20 @@ def test_labels_are_templates_and_never_paths(api):
     assert seconds["/forecast/{counter_id}", "GET"] == 2
 
 
-def test_a_failure_is_counted_under_a_method_that_there_is():
+def test_a_failure_of_an_unknown_method_is_counted_as_other():
     metrics = Metrics()
     metrics.observe_request("BREW", "/predict", 500, 0.1)
-    told = metrics.exposition().decode()
-    assert 'fastapi_errors_total{endpoint="/predict",method="OTHER",status_code="500"} 1.0' in told
-    assert "BREW" not in told
+    exposed = metrics.exposition().decode()
+    assert 'fastapi_errors_total{endpoint="/predict",method="OTHER",status_code="500"} 1.0' in exposed
+    assert "BREW" not in exposed
 
 
-def test_predictions_are_counted_by_version_and_unknown_counters_too(city: City, api):
+def test_predictions_are_counted_by_version_and_for_unknown_counters(city: City, api):
     counter = api.get("/counters").json()[0]["counter_id"]
     champion = city.resource("registry").read().champion
     record = {"counter_id": counter, "at": "2021-10-08T12:00:00+02:00"}
-    ask(api, *[record] * 5)
-    ask(api, record)
+    predict(api, *[record] * 5)
+    predict(api, record)
     assert samples(api, "bike_api_predictions_total") == {(champion.family, str(champion.version)): 6}
     assert samples(api, "bike_api_unknown_counter_predictions_total") == {(): 0}
     assert samples(api, "bike_api_champion_version") == {(): champion.version}
@@ -62,7 +62,7 @@ def test_predictions_are_counted_by_version_and_unknown_counters_too(city: City,
     assert set(samples(api, "bike_api_part_readable").values()) == {1}
 
 
-def test_a_large_body_is_refused_whether_it_says_so_or_not(city: City, serve):
+def test_a_large_body_is_refused_with_and_without_its_length(city: City, serve):
     api = serve(city.settings.model_copy(update={"api_max_body_bytes": 2000}))
     for content in (b"x" * 2001, (b"x" * 500 for _ in range(5))):
         refused = api.post("/predict", content=content)
@@ -71,11 +71,11 @@ def test_a_large_body_is_refused_whether_it_says_so_or_not(city: City, serve):
     assert api.post("/train", content=b"x" * 2001).status_code == 413
 
 
-def test_a_failure_shows_nothing_of_itself_and_is_logged_with_its_id(api, monkeypatch, capsys):
+def test_a_failure_shows_no_details_and_is_logged_with_its_id(api, monkeypatch, capsys):
     def fail(*_: object) -> None:
         raise RuntimeError("/secret/place is broken")
 
-    monkeypatch.setattr("serving.routes.forecasts._known", fail)
+    monkeypatch.setattr("serving.routes.forecasts._find_counter", fail)
     answer = api.get("/forecast/a")
     assert (answer.status_code, answer.json()["error"]) == (500, "failed")
     assert "secret" not in answer.text
@@ -85,7 +85,7 @@ def test_a_failure_shows_nothing_of_itself_and_is_logged_with_its_id(api, monkey
     assert samples(api, "fastapi_errors_total")["/forecast/{counter_id}", "GET", "500"] == 1
 
 
-def test_no_other_site_may_read_answers_unless_it_is_named(city: City, api, serve):
+def test_only_named_sites_may_read_answers(city: City, api, serve):
     here, there = {"Origin": "https://here.example"}, {"Origin": "https://there.example"}
     answer = api.get("/healthz", headers=here)
     assert "access-control-allow-origin" not in answer.headers
@@ -103,7 +103,7 @@ def test_a_drift_report_is_served_and_nothing_beside_it(city: City, api):
         assert api.get(path).status_code == 404
 
 
-def test_what_costs_more_than_a_prediction_needs_a_key(city: City, api, serve):
+def test_endpoints_that_start_jobs_need_a_key(city: City, api, serve):
     bodies = {"/train": {}, "/evaluate": None, "/drift": {}, "/promote_champion": {"version": 1, "reason": "x"}}
     closed = serve(city.settings)
     for path, body in bodies.items():
@@ -116,8 +116,8 @@ def test_what_costs_more_than_a_prediction_needs_a_key(city: City, api, serve):
     assert api.get("/runs/0d1f7c1e-0000-4000-8000-000000000000").status_code == 401
 
 
-@pytest.mark.parametrize("form", ["text", "json"])
-def test_the_log_has_a_line_a_request(city: City, form, tmp_path):
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_the_log_has_one_line_per_request(city: City, log_format, tmp_path):
     import os
     import subprocess
     import sys
@@ -126,12 +126,12 @@ def test_the_log_has_a_line_a_request(city: City, form, tmp_path):
         "from fastapi.testclient import TestClient; from serving.server import app_from_environment\n"
         "with TestClient(app_from_environment()) as api: api.get('/nix', headers={'X-Request-ID': 'mine'})"
     )
-    environment = {**os.environ, "BIKE_HOME": str(city.home.folder), "BIKE_LOG_FORMAT": form}
+    environment = {**os.environ, "BIKE_HOME": str(city.home.folder), "BIKE_LOG_FORMAT": log_format}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60)
     [line] = [line for line in done.stderr.splitlines() if "/nix" in line]
-    if form == "json":
-        told = json.loads(line)
-        assert (told["path"], told["status"], told["request_id"]) == ("/nix", 404, "mine")
+    if log_format == "json":
+        logged = json.loads(line)
+        assert (logged["path"], logged["status"], logged["request_id"]) == ("/nix", 404, "mine")
     else:
         assert "method=GET path=/nix status=404" in line
         assert "request_id=mine" in line

@@ -1,7 +1,7 @@
 """The child of the watching part: a year of days behind a home's newest one, and one more day.
 
-Run as `python -m bike_assets_tests.bench.watching_work <part> <answer>` in the home that the environment names. The
-days are copies of the newest one: what they say is not true, and is as much to read.
+Run as `python -m bike_assets_tests.bench.scrapes_work <part> <answer>` in the home that the environment names. The
+days are copies of the newest one: their values are not true, but take as long to read.
 """
 
 import argparse
@@ -25,7 +25,7 @@ TICKS_KEPT = 7 * 86400 // TICK_SECONDS
 
 
 def year(_: argparse.Namespace) -> dict[str, Any]:
-    """Put a year behind the newest day: forecasts, audit rows, runs and ticks; tell how much that is."""
+    """Put a year behind the newest day: forecasts, audit rows, runs and ticks; return their numbers."""
     warehouse, instance = _open()
     for table in _daily_tables():
         newest = _newest(warehouse, table)

@@ -95,24 +95,24 @@ def dashboard(
         .build()
     )
     built.annotations = grafana.AnnotationContainer(list(_events()))
-    built.panels = _placed(sections)
+    built.panels = _place_panels(sections)
     return built
 
 
 def _events() -> list[grafana.AnnotationQuery]:
     promoted = f"{figure('bike_deployment_last_timestamp_seconds')} * 1000"
     evaluated = f"{figure('bike_evaluation_last_timestamp_seconds')} * 1000"
-    asked = f"{figure('bike_retrain_decision', decision='=~RETRAIN.*|FORCED')} == 1"
+    requested = f"{figure('bike_retrain_decision', decision='=~RETRAIN.*|FORCED')} == 1"
     return [
         Event("New champion", promoted, "New champion", GREEN, value_is_time=True),
         Event("Evaluation", evaluated, "Evaluation: {{decision}}", BLUE, value_is_time=True),
-        Event("Retrain asked for", asked, "{{decision}}", ORANGE, value_is_time=False),
+        Event("Retrain requested", requested, "{{decision}}", ORANGE, value_is_time=False),
     ]
 
 
 def _source() -> Builder[grafana.VariableModel]:
-    named = grafana.VariableOption(selected=True, text="Prometheus", value="bike-prometheus")
-    return DatasourceVariable("datasource").label("Data source").type("prometheus").current(named)
+    default = grafana.VariableOption(selected=True, text="Prometheus", value="bike-prometheus")
+    return DatasourceVariable("datasource").label("Data source").type("prometheus").current(default)
 
 
 def _choice(choice: Choice) -> Builder[grafana.VariableModel]:
@@ -150,7 +150,7 @@ def _links() -> list[Builder[grafana.DashboardLink]]:
     ]
 
 
-def _placed(sections: Sequence[Section]) -> list[grafana.Panel | grafana.RowPanel]:
+def _place_panels(sections: Sequence[Section]) -> list[grafana.Panel | grafana.RowPanel]:
     placed: list[grafana.Panel | grafana.RowPanel] = []
     top = 0
     for section in sections:

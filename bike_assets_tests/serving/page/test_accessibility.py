@@ -1,4 +1,4 @@
-"""Phones, keyboards, screen readers, browsers without scripts: everybody can read and use the page."""
+"""Phones, keyboards, screen readers and browsers without scripts: all users can read and use the page."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 from playwright.sync_api import expect
 
-from bike_assets_tests.serving.page.visits import centre, opened, point
+from bike_assets_tests.serving.page.visits import centre, open_search, point
 
 pytestmark = pytest.mark.slow
 
@@ -41,7 +41,7 @@ CONTRASTS = """() => {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_on_a_phone_nothing_is_cut_off_and_everything_can_be_read_and_touched(visitor, api, counters, scheme):
+def test_on_a_phone_everything_fits_is_readable_and_can_be_touched(visitor, api, counters, scheme):
     changed = [dict(counter) for counter in counters]
     changed[0]["counter_name"] = "Pontnational" * 12
     page = visitor.open(
@@ -82,7 +82,7 @@ NAMED = {"button", "link", "combobox", "slider", "option", "listbox", "image", "
 def test_everything_has_a_role_and_a_name_and_the_headings_are_in_order(visitor, counters):
     page = visitor.open()
     expect(page.locator("#table tbody")).to_have_count(10)
-    opened(page)
+    open_search(page)
     session = page.context.new_cdp_session(page)
     nodes = [node for node in session.send("Accessibility.getFullAXTree")["nodes"] if not node["ignored"]]
     found = [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes]
@@ -103,36 +103,36 @@ def test_everything_has_a_role_and_a_name_and_the_headings_are_in_order(visitor,
     assert unlabelled == 0
 
 
-STANDS_OUT = """at => getComputedStyle(at).outlineStyle !== "none"
+HAS_VISIBLE_FOCUS = """at => getComputedStyle(at).outlineStyle !== "none"
   || getComputedStyle(at.querySelector(".mark")).strokeWidth === "3px"
 """
 
 
-def test_the_tab_key_meets_everything_once_and_each_shows_that_it_has_the_focus(visitor):
+def test_the_tab_key_reaches_everything_once_with_a_visible_focus(visitor):
     page = visitor.open()
     expect(page.locator("#table tbody")).to_have_count(10)
-    met = []
+    reached = []
     for _ in range(6):
         page.keyboard.press("Tab")
-        met.append(page.locator(":focus").evaluate("at => at.id || at.dataset.counter || at.textContent"))
-        assert page.locator(":focus").evaluate(STANDS_OUT), met[-1]
+        reached.append(page.locator(":focus").evaluate("at => at.id || at.dataset.counter || at.textContent"))
+        assert page.locator(":focus").evaluate(HAS_VISIBLE_FOCUS), reached[-1]
     chosen = page.locator("[aria-pressed=true]").get_attribute("data-counter")
-    assert met[:5] == ["skip", "API documentation", "search", chosen, "hour"]
-    assert "table" in met[5]
+    assert reached[:5] == ["skip", "API documentation", "search", chosen, "hour"]
+    assert "table" in reached[5]
     page.locator("#skip").focus()
     page.keyboard.press("Enter")
     expect(page.locator("#chosen")).to_be_focused()
 
 
-def test_without_javascript_it_names_what_there_is_instead(visitor):
+def test_without_javascript_the_page_links_to_the_alternatives(visitor):
     page = visitor.open(java_script_enabled=False, viewport={"width": 360, "height": 760})
-    told = page.get_by_role("main")
-    assert told.inner_text().startswith("This page needs JavaScript.")
-    assert told.locator("noscript a").all_inner_texts() == ["/docs", "/counters"]
+    main = page.get_by_role("main")
+    assert main.inner_text().startswith("This page needs JavaScript.")
+    assert main.locator("noscript a").all_inner_texts() == ["/docs", "/counters"]
     assert page.evaluate("document.documentElement.scrollWidth") == 360
 
 
-def test_the_page_is_served_strictly_and_freshly_and_is_no_part_of_the_api(api):
+def test_the_page_has_strict_headers_is_revalidated_and_is_not_in_the_document(api):
     for path, kind in (("/", "text/html"), ("/page/page.js", "javascript"), ("/page/icon.svg", "image/svg+xml")):
         answer = api.get(path)
         assert kind in answer.headers["content-type"]

@@ -1,6 +1,6 @@
-"""What a scrape of the exporter takes at a year of Paris: while nothing changes, and right after a day was done.
+"""Duration of a scrape of the exporter with a year of Paris: without changes, and right after a daily pass.
 
-The year is made by `watching_work`, the exporter is started by `servers`.
+The year is made by `scrapes_work`, the exporter is started by `servers`.
 """
 
 import time
@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any
 from urllib.request import urlopen
 
-from bike_assets_tests.bench.children import ask, run_bike
+from bike_assets_tests.bench.children import run_bike, run_child
 from bike_assets_tests.bench.figures import Aimed
 from bike_assets_tests.bench.servers import Server, started
 
@@ -19,11 +19,11 @@ COUNTERS = "97"
 EXPORTER = ["bike_assets.cli", "exporter"]
 SCRAPES = 7
 AIM_MILLISECONDS = 200.0
-LONGEST_SCRAPE_SECONDS = 60
+MAX_SCRAPE_SECONDS = 60
 
 
 @dataclass(frozen=True)
-class WatchingFigures:
+class ScrapeFigures:
     """All that was measured, in milliseconds.
 
     Attributes:
@@ -43,13 +43,13 @@ class WatchingFigures:
         return {"label": "synthetic", **vars(self)}
 
 
-def measure_watching(folder: Path, rounds: int, say: Callable[[str], None]) -> WatchingFigures:
+def measure_scrapes(folder: Path, rounds: int, log: Callable[[str], None]) -> ScrapeFigures:
     """Scrape the exporter of a simulated home of 97 counters whose last year is made up of its newest day.
 
     Args:
         folder: for home and logs.
         rounds: how often a day is added.
-        say: told of what is done.
+        log: writes a line about each step.
 
     Raises:
         ChildFailedError: the home could not be made.
@@ -57,34 +57,34 @@ def measure_watching(folder: Path, rounds: int, say: Callable[[str], None]) -> W
     """
     home = folder / "watched"
     variables = {"BIKE_HOME": str(home), "BIKE_SOURCE": "simulator", "BIKE_SIMULATOR_COUNTERS": COUNTERS}
-    say(f"two days of a simulated home of {COUNTERS} counters are played, and a year put behind them: not measured")
+    log(f"two days of a simulated home of {COUNTERS} counters are simulated, and a year of copies added: not measured")
     run_bike("replay", "--days", "2", "--home", str(home), variables={**variables, "BIKE_QUICK": "1"}, folder=folder)
-    figures = WatchingFigures(ask("watching_work", ["year"], variables, folder))
+    figures = ScrapeFigures(run_child("scrapes_work", ["year"], variables, folder))
     with started(EXPORTER, "/metrics", variables, folder) as exporter:
         for number in range(1, rounds + 1):
             figures.unchanged.extend(_scrape(exporter) for _ in range(SCRAPES))
-            ask("watching_work", ["another_day"], variables, folder)
+            run_child("scrapes_work", ["another_day"], variables, folder)
             figures.after_a_day.append(_scrape(exporter))
             figures.resident_mb.append(exporter.resident_mb())
-            said = f"{median(figures.unchanged):.0f} ms unchanged, {figures.after_a_day[-1]:.0f} ms after a day"
-            say(f"watching, round {number}/{rounds}: {said}")
+            figures_text = f"{median(figures.unchanged):.0f} ms unchanged, {figures.after_a_day[-1]:.0f} ms after a day"
+            log(f"scrapes, round {number}/{rounds}: {figures_text}")
     return figures
 
 
 def _scrape(exporter: Server) -> float:
     began = time.perf_counter()
-    with urlopen(f"{exporter.address}/metrics", timeout=LONGEST_SCRAPE_SECONDS) as answer:
-        told = answer.read().decode()
+    with urlopen(f"{exporter.address}/metrics", timeout=MAX_SCRAPE_SECONDS) as answer:
+        text = answer.read().decode()
     milliseconds = (time.perf_counter() - began) * 1000
     unread = [
-        line for line in told.splitlines() if line.startswith("bike_exporter_part_readable") and line[-3:] == "0.0"
+        line for line in text.splitlines() if line.startswith("bike_exporter_part_readable") and line[-3:] == "0.0"
     ]
     if unread:
-        raise RuntimeError(f"a part was not read: {unread}")
+        raise RuntimeError(f"the exporter could not read a part: {unread}")
     return milliseconds
 
 
-def summarise_watching(figures: WatchingFigures) -> list[Aimed]:
+def summarise_scrapes(figures: ScrapeFigures) -> list[Aimed]:
     """Return what scrapes take, against the aim."""
     return [
         Aimed("a scrape while nothing changes, ms", median(figures.unchanged), AIM_MILLISECONDS),

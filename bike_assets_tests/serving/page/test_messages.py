@@ -1,4 +1,4 @@
-"""What the page says of champion, freshness, times and troubles, and that names are never markup."""
+"""The page's texts about champion, freshness, times and troubles; names are never markup."""
 
 import re
 import shutil
@@ -19,7 +19,7 @@ from bike_assets_tests.serving.page.visits import (
     by_mouse,
     expect_shown,
     names,
-    opened,
+    open_search,
     points,
     served,
 )
@@ -27,7 +27,7 @@ from bike_assets_tests.serving.page.visits import (
 pytestmark = pytest.mark.slow
 
 
-def test_the_head_tells_champion_and_freshness(visitor, api):
+def test_the_head_shows_champion_and_freshness(visitor, api):
     champion = api.get("/champion").json()
     page = visitor.open()
     facts = page.locator("#facts dd")
@@ -40,16 +40,16 @@ def test_the_head_tells_champion_and_freshness(visitor, api):
     expect(page.get_by_role("link", name="API documentation")).to_have_attribute("href", "docs")
 
 
-def test_old_counts_are_called_old_and_no_day_is_called_tomorrow(visitor):
+def test_old_counts_are_marked_as_old_and_no_day_is_called_tomorrow(visitor):
     page = visitor.open()
     expect(page.locator("#summary")).to_contain_text("Tomorrow")
     page.clock.fast_forward(timedelta(days=30).total_seconds() * 1000)
     expect(page.locator("#fact-counts")).to_have_text("Thu 7 Oct, 31 days old")
-    expect(page.locator("#notice")).to_contain_text("every day that is forecast here has passed")
+    expect(page.locator("#notice")).to_contain_text("every forecast day here has passed")
     expect(page.locator("#summary")).to_contain_text(re.compile("^Friday 8 October: about"))
 
 
-def test_names_states_and_missing_places_are_told_in_words_and_never_as_markup(visitor, api, counters):
+def test_names_states_and_missing_positions_are_shown_as_text_and_never_as_markup(visitor, api, counters):
     changed = [dict(counter) for counter in counters]
     changed[0].update(counter_name=MARKUP, state="new", last_count=500)
     changed[1].update(counter_name=LIGATURE, latitude=None, longitude=None)
@@ -59,8 +59,8 @@ def test_names_states_and_missing_places_are_told_in_words_and_never_as_markup(v
     gone = changed[3]
     page = visitor.open(answers={"/counters": changed})
     expect(points(page)).to_have_count(4)
-    expect(page.locator("#map-states")).to_contain_text("without a place on the map, only in the search: 2")
-    options = opened(page)
+    expect(page.locator("#map-states")).to_contain_text("not on the map, only in the search: 2")
+    options = open_search(page)
     assert names(options)[:2] == [MARKUP, LIGATURE]
     page.keyboard.type("oeuvre orleans")
     expect(options).to_have_count(1)
@@ -92,7 +92,7 @@ def _labels(page: Page) -> list[str]:
     return [element.get_attribute("aria-label") or "" for element in _all(page)]
 
 
-def test_times_are_the_citys_wherever_the_browser_is(visitor, api, counters):
+def test_times_are_local_to_the_city_in_any_browser_zone(visitor, api, counters):
     page = visitor.open(f"/#counter={quote(counters[0]['counter_id'])}")
     assert page.evaluate("new Date().getDate()") == 7
     last = datetime.fromisoformat(counters[0]["last_counted_at"]).astimezone(PARIS)
@@ -101,7 +101,7 @@ def test_times_are_the_citys_wherever_the_browser_is(visitor, api, counters):
     expect(page.get_by_role("contentinfo")).to_contain_text("Europe/Paris")
 
 
-def test_it_is_quiet_while_nothing_changes_and_follows_a_new_champion(visitor, api, home, counters):
+def test_the_page_redraws_nothing_without_changes_and_follows_a_new_champion(visitor, api, home, counters):
     registry = LocalRegistry(home / "registry")
     champion = registry.read().champion
     kept = (registry.folder / SUMMARY).read_bytes()
@@ -113,7 +113,7 @@ def test_it_is_quiet_while_nothing_changes_and_follows_a_new_champion(visitor, a
         "window.changes = 0; new MutationObserver(seen => { window.changes += seen.length })"
         ".observe(document.body, {subtree: true, childList: true, characterData: true, attributes: true})"
     )
-    poll(lambda: page.clock.fast_forward(61_000) or visitor.times("/forecast/") > 2, 10, "two more looks")
+    poll(lambda: page.clock.fast_forward(61_000) or visitor.times("/forecast/") > 2, 10, "two more refreshes")
     assert page.evaluate("window.changes") == 0
     try:
         registry.add(champion.model_copy(update={"version": 9, "fingerprint": "other", "is_champion": False}))
@@ -126,11 +126,11 @@ def test_it_is_quiet_while_nothing_changes_and_follows_a_new_champion(visitor, a
         (registry.folder / SUMMARY).write_bytes(kept)
     poll(lambda: api.get("/champion").json()["version"] == champion.version, 10, "the champion before")
     before = visitor.times("/forecast/")
-    poll(lambda: page.clock.fast_forward(61_000) or visitor.times("/forecast/") > before, 10, "another look")
+    poll(lambda: page.clock.fast_forward(61_000) or visitor.times("/forecast/") > before, 10, "another refresh")
     expect(page.locator("#fact-model")).to_contain_text(f"version {champion.version}")
 
 
-def test_what_cannot_be_read_is_told_in_the_apis_sentence_until_it_can_be(visitor, api, home):
+def test_a_trouble_is_shown_in_the_apis_words_until_it_ends(visitor, api, home):
     summary = home / "registry" / SUMMARY
     kept = summary.read_bytes()
     page = visitor.open()
@@ -150,9 +150,7 @@ def test_what_cannot_be_read_is_told_in_the_apis_sentence_until_it_can_be(visito
     expect(page.locator("#notice")).to_be_hidden()
 
 
-def test_without_a_champion_it_says_what_the_api_says_and_shows_the_city_once_there_is_one(
-    browser, home, tmp_path, counters
-):
+def test_without_a_champion_the_page_shows_the_apis_message_and_then_the_city(browser, home, tmp_path, counters):
     with served(tmp_path / "empty") as empty:
         visitor = Visitor(browser, empty)
         page = visitor.open()
@@ -166,18 +164,18 @@ def test_without_a_champion_it_says_what_the_api_says_and_shows_the_city_once_th
         expect(points(page)).to_have_count(len(counters))
         expect(page.locator("#notice")).to_be_hidden()
         page.context.close()
-    assert all("503" in complaint for complaint in visitor.complaints)
+    assert all("503" in error for error in visitor.errors)
 
 
-def test_a_server_that_went_away_is_told_and_what_was_read_stays(visitor):
+def test_a_lost_server_is_reported_and_the_last_data_stay(visitor):
     page = visitor.open()
     expect(page.locator("#table tbody")).to_have_count(10)
     page.context.set_offline(True)
     page.clock.fast_forward(61_000)
-    expect(page.locator("#notice")).to_have_text("The server does not answer. This page goes on asking.")
+    expect(page.locator("#notice")).to_have_text("The server does not answer. This page keeps trying.")
     expect(page.locator("#table tbody")).to_have_count(10)
     page.context.set_offline(False)
     page.clock.fast_forward(6_000)
     expect(page.locator("#notice")).to_be_hidden()
-    assert all("ERR_INTERNET_DISCONNECTED" in complaint for complaint in visitor.complaints)
-    visitor.complaints.clear()
+    assert all("ERR_INTERNET_DISCONNECTED" in error for error in visitor.errors)
+    visitor.errors.clear()
