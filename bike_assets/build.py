@@ -85,7 +85,7 @@ def build_defs(
             [module], group_name=module.__name__.rpartition(".")[2], include_specs=True
         )
     ]
-    linked = dg.with_source_code_references(_with_partitions(assets, home))
+    linked: list[Any] = [*dg.with_source_code_references(_with_partitions(assets, home))]
     return dg.Definitions(
         assets=dg.map_asset_specs(_policy(home, settings), linked),
         asset_checks=dg.load_asset_checks_from_modules(list(CHECKS)),

@@ -271,7 +271,7 @@ def test_what_was_read_was_kept_left_out_or_there_twice_on_every_day(rows, hours
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "believed"),
+    ("before", "now", "replaced"),
     [
         (100, 50, True),
         (100, 49, False),
