@@ -32,7 +32,7 @@ test: setup-dev ## Run the tests and print the branch coverage
 	@$(BIN)/python -m pytest -m "not verify" -n $(WORKERS) --maxprocesses 6 --dist loadfile --no-loadscope-reorder --cov --cov-report=term --cov-fail-under=80
 
 test-bare: setup-dev ## The fast tests, with none of the optional programs on the path
-	@$(BIN)/python -m bike_assets_tests.programs $(BIN)/python -m pytest -m "not slow and not verify" -n $(WORKERS) --maxprocesses 6 --dist loadfile
+	@$(BIN)/python -m bike_assets_tests.programs $(BIN)/python -m pytest -m "not slow and not verify" -n auto --maxprocesses 6 --dist loadfile
 
 lint: setup-dev ## ruff (lint and format), mypy, import-linter, and that Dagster loads the definitions
 	@$(BIN)/ruff check .

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.dated
 ROOT = Path(__file__).parents[1]
 FIRST, LAST = date(2025, 3, 29), date(2025, 3, 31)
 PARTS = {"source", "raw_counts", "weather", "champion", "predictions", "performance", "drift", "decision"}
+pytestmark = pytest.mark.slow
 COLUMNS = list(Settings().portal_fields.by_column.values())
 
 

@@ -191,6 +191,7 @@ def test_a_reader_never_sees_a_broken_summary_while_it_is_replaced(place, regist
     assert place.names() == [SUMMARY]
 
 
+@pytest.mark.slow
 def test_four_processes_add_two_hundred_versions_and_lose_none(place, registry):
     spawn = multiprocessing.get_context("spawn")
     workers = [spawn.Process(target=add_and_promote, args=(place, first)) for first in (1, 101, 201, 301)]

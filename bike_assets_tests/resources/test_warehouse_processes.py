@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from bike_assets.core.schemas import COMPTAGE_VELO
 from bike_assets.resources.warehouse import LocalWarehouse
@@ -15,6 +16,7 @@ from bike_assets_tests.conftest import poll
 from bike_assets_tests.resources.engines import Engine
 from bike_assets_tests.resources.merged_counts import ALL_COUNTS, ZONE, counts
 
+pytestmark = pytest.mark.slow
 KEY = ["counter_id", "counted_at"]
 DEADLINE_SECONDS = 300
 

@@ -241,6 +241,7 @@ def test_runs_that_died_with_their_process_are_ended_and_others_left_alone(city:
     assert city.instance.get_run_by_id(alive.run_id).status == dg.DagsterRunStatus.STARTED
 
 
+@pytest.mark.slow
 def test_too_few_days_are_ingested_and_said_so(tmp_path, open_city, capsys):
     young = open_city(tmp_path)
     run_full_pass(young.settings, FIRST_DAY + timedelta(days=9))
