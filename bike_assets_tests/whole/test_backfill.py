@@ -26,7 +26,7 @@ from bike_assets_tests.whole.conftest import REPOSITORY, environment
 
 pytestmark = pytest.mark.slow
 BIKE = [sys.executable, "-m", "bike_assets.cli"]
-FIRST, DAYS = date(2026, 6, 1), 30
+FIRST, DAYS = date(2026, 4, 1), 91
 NOW = datetime(2026, 7, 1, 9, tzinfo=UTC)
 TABLE = (
     "SELECT counter_id, counter_name, site_id, site_name, latitude, longitude, counted_at, bike_count, day, is_outlier "
@@ -57,7 +57,7 @@ def settings_for(home: Path, url: str, **more: str) -> dict[str, str]:
         "BIKE_WEATHER_ARCHIVE_URL": url,
         "BIKE_WEATHER_FORECAST_URL": url,
         "BIKE_MIN_TRAINING_DAYS": "10000",
-        "BIKE_HISTORY_MONTHS": "1",
+        "BIKE_HISTORY_MONTHS": "3",
     }
     return environment(home, **{**values, **more})
 
