@@ -84,7 +84,7 @@ def test_the_place_of_the_weather_is_the_citys_and_both_of_its_numbers(environme
     with pytest.raises(BikeError, match="open_meteo needs BIKE_WEATHER_LATITUDE and BIKE_WEATHER_LONGITUDE"):
         load_settings()
     city("weather_latitude = 40.7\n" + CITY)
-    with pytest.raises(BikeError, match="of BIKE_WEATHER_LATITUDE and BIKE_WEATHER_LONGITUDE, one is not set"):
+    with pytest.raises(BikeError, match="of BIKE_WEATHER_LATITUDE and BIKE_WEATHER_LONGITUDE, only one is set"):
         load_settings()
 
 
