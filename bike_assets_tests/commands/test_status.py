@@ -6,7 +6,7 @@ from datetime import date
 import pandas as pd
 import pytest
 
-from bike_assets.commands.status import busiest_forecasts, collect_status, naive_scores, rows_left_out
+from bike_assets.commands.status import busiest_forecasts, collect_status, count_rejected_rows, naive_scores
 from bike_assets.core.schemas import (
     COMPTAGE_VELO,
     COUNTERS,
@@ -104,7 +104,7 @@ def test_a_folder_without_a_home_has_nothing_and_stays_as_it_is(settings):
     assert collect_status(settings) == dict.fromkeys(PARTS)
     assert naive_scores(settings) == {}
     assert busiest_forecasts(settings) is None
-    assert rows_left_out(settings) == 0
+    assert count_rejected_rows(settings) == 0
     assert not settings.home_folder.exists()
 
 
@@ -146,9 +146,9 @@ def test_weather_is_told_as_far_as_it_was_observed(settings, merge):
 
 
 def test_rows_that_could_not_be_used_are_counted(settings, merge):
-    assert rows_left_out(settings) == 0
+    assert count_rejected_rows(settings) == 0
     merge(REJECTED_COUNTS, *({"day": day, "position": at} for day in (MARCH_30, MARCH_31) for at in range(3)))
-    assert rows_left_out(settings) == 6
+    assert count_rejected_rows(settings) == 6
 
 
 def test_the_champion_is_the_registrys(settings, promote):

@@ -56,9 +56,9 @@ def test_it_tells_what_it_would_do_and_does_it_only_when_told_to(init, client, s
     told = init("--dry-run")
     assert f"create the dataset bikes.{settings.dataset_prefix}bike_traffic_raw in EU" in told
     assert "comptage_velo (11 columns, a partition for each day, clustered by counter_id)" in told
-    assert init(typed="n\n").endswith("Nothing was done.\n")
+    assert init(typed="n\n").endswith("Nothing was changed.\n")
     assert names(client, settings) == []
-    assert init(typed="y\n").endswith("things were done.\n")
+    assert init(typed="y\n").endswith("changes were made.\n")
     assert len(names(client, settings)) == DATASETS
     assert init("--yes") == "Nothing is missing.\n"
 

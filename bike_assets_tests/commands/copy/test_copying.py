@@ -23,7 +23,7 @@ from bike_assets.core.schemas import (
     TRAINING_RUNS,
 )
 from bike_assets.errors import BikeError, StepFailedError
-from bike_assets.home.lock import only_one
+from bike_assets.home.lock import hold_lock
 from bike_assets.instance.home_instance import REPOSITORY
 from bike_assets.resources.bigquery_warehouse import BigQueryWarehouse
 from bike_assets.resources.gcs import folder_of
@@ -84,7 +84,7 @@ def test_everything_is_there_afterwards_and_a_second_copy_sends_nothing(settings
     printed = capsys.readouterr().out
     assert set(sent(printed).values()) == {0}
     assert states(there) == before
-    assert "Not carried: Dagster's runs" in printed
+    assert "Not copied: Dagster's runs" in printed
 
 
 @pytest.mark.parametrize("merges", [2, 5])
@@ -162,7 +162,7 @@ def test_a_broken_model_file_of_the_home_is_named_and_nothing_is_sent(settings, 
 
 
 def test_while_a_pass_is_at_work_on_the_home_nothing_is_copied(settings, home):
-    with only_one(home, "pass"), pytest.raises(BikeError, match="Another pass is at work"):
+    with hold_lock(home, "pass"), pytest.raises(BikeError, match="Another pass is running"):
         run_copy(settings)
 
 
@@ -171,7 +171,7 @@ def test_while_a_run_is_at_work_in_the_home_nothing_is_copied(settings, home, th
     shutil.copyfile(REPOSITORY / "dagster.yaml", home.dagster / "dagster.yaml")
     with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
         run = instance.run_storage.add_run(dg.DagsterRun("daily", status=dg.DagsterRunStatus.STARTED))
-    with pytest.raises(BikeError, match=f"1 runs are under way .*such as {run.run_id}"):
+    with pytest.raises(BikeError, match=f"1 runs are active in .*such as {run.run_id}"):
         run_copy(settings)
     assert {rows for rows, _ in contents(there).values()} == {0}
 
@@ -196,7 +196,7 @@ def test_another_home_is_not_mixed_in(settings, home, tmp_path, here):
 
 def test_rows_that_no_copy_brought_are_not_mixed_in(settings, there):
     there.merge(COMPTAGE_VELO, counts(counters=("c",)))
-    with pytest.raises(BikeError, match=r"comptage_velo holds data that bike copy did not bring"):
+    with pytest.raises(BikeError, match=r"comptage_velo holds data that bike copy did not send"):
         run_copy(settings)
 
 

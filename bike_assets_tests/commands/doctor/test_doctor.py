@@ -63,19 +63,19 @@ def cloud(local, bigquery, gcs, postgres, monkeypatch) -> Settings:
 def looked(settings: Settings) -> dict[str, str]:
     """What each check found."""
     found = [run(check) for check in all_checks(settings)]
-    assert all("\n" not in each.told for each in found)
-    return {each.name: f"{each.state}: {each.told}" for each in found}
+    assert all("\n" not in each.text for each in found)
+    return {each.name: f"{each.state}: {each.text}" for each in found}
 
 
 def missing(settings: Settings) -> dict[str, str]:
-    return {name: told for name, told in looked(settings).items() if told.startswith(State.MISSING)}
+    return {name: text for name, text in looked(settings).items() if text.startswith(State.MISSING)}
 
 
 def test_a_check_that_hangs_or_breaks_is_one_line_and_the_next_one_is_looked_at():
     never = threading.Event()
-    assert run(Check("slow", never.wait), 0.1).told == "No answer within 0.1 s."
+    assert run(Check("slow", never.wait), 0.1).text == "No answer within 0.1 s."
     found = run(Check("broken", lambda: {}["key"]))
-    assert (found.state, found.told) == (State.MISSING, "KeyError: 'key'")
+    assert (found.state, found.text) == (State.MISSING, "KeyError: 'key'")
     assert run(Check("optional", lambda: {}["key"], needed=False)).state is State.NOTE
     never.set()
 
@@ -136,8 +136,8 @@ def test_all_is_well_in_the_cloud_and_nothing_is_written_there(cloud):
     warehouse = BigQueryWarehouse(cloud.gcp)
     before = states(warehouse)
     found = looked(cloud)
-    assert not [told for told in found.values() if told.startswith("missing")], found
-    assert found["credentials"].startswith("ok: none are needed")
+    assert not [text for text in found.values() if text.startswith("missing")], found
+    assert found["credentials"].startswith("ok: not needed")
     assert "has its 5 tables" in found["bike_traffic_raw"]
     assert found["Dagster's database"] == f"ok: PostgreSQL at 127.0.0.1:{cloud.postgres_port}: bike may use dagster"
     assert "MLFLOW_TRACKING_URI is not set" in found["MLflow"]
@@ -184,8 +184,8 @@ def test_permissions_that_are_missing_are_told_by_role(cloud, bigquery, gcs):
 
 def test_permissions_that_the_bucket_does_not_grant_are_named(cloud, monkeypatch):
     monkeypatch.setattr("google.cloud.storage.Bucket.test_iam_permissions", lambda *_, **__: ["storage.objects.get"])
-    told = missing(cloud)["bucket"]
-    assert "does not permit storage.objects.create, storage.objects.delete, storage.objects.list" in told
+    text = missing(cloud)["bucket"]
+    assert "does not permit storage.objects.create, storage.objects.delete, storage.objects.list" in text
 
 
 def test_a_database_that_lets_nobody_in_is_told_without_its_password(cloud, monkeypatch, postgres):
@@ -195,7 +195,7 @@ def test_a_database_that_lets_nobody_in_is_told_without_its_password(cloud, monk
     )
     found = missing(settings)
     assert set(found) == {"Dagster's database", "MLflow"}
-    assert "BIKE_POSTGRES_PASSWORD say where and how" in found["Dagster's database"]
+    assert "check BIKE_POSTGRES_HOST, BIKE_POSTGRES_PORT and BIKE_POSTGRES_PASSWORD" in found["Dagster's database"]
     assert "MLFLOW_TRACKING_URI" in found["MLflow"]
     assert SECRET not in str(found)
 

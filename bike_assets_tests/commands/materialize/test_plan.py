@@ -17,7 +17,7 @@ from bike_assets.core.schemas import INGESTIONS
 from bike_assets.core.splits import Span, spans_of
 from bike_assets.errors import BadDaysError
 from bike_assets.instance.materialized import new_days
-from bike_assets.instance.runs import STEP_TAG, end_abandoned_runs
+from bike_assets.instance.runs import STEP_TAG, fail_abandoned_runs
 from bike_assets.resources.queries import days_to_read_again
 from bike_assets.resources.table_rows import frame
 from bike_assets_tests.conftest import FIRST_DAY, LAST_DAY, City
@@ -236,7 +236,7 @@ def test_runs_that_died_with_their_process_are_ended_and_others_left_alone(city:
         city.instance.handle_run_event(
             run.run_id, dg.DagsterEvent(event_type_value="PIPELINE_START", job_name="daily", message="")
         )
-    assert end_abandoned_runs(city.instance, only_steps=True) == 1
+    assert fail_abandoned_runs(city.instance, only_steps=True) == 1
     assert city.instance.get_run_by_id(died.run_id).status == dg.DagsterRunStatus.FAILURE
     assert city.instance.get_run_by_id(alive.run_id).status == dg.DagsterRunStatus.STARTED
 

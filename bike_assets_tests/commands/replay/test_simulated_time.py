@@ -135,5 +135,5 @@ def test_a_time_that_a_daemon_has_served_is_refused(daemon: SimulatedDaemon):
 
 def test_sensors_that_ask_for_ever_more_are_given_up(daemon: SimulatedDaemon, monkeypatch):
     monkeypatch.setattr(SimulatedDaemon, "_sensors", lambda *_: ["one more run"])
-    with pytest.raises(StepFailedError, match="still ask for runs"):
+    with pytest.raises(StepFailedError, match="still request runs"):
         daemon.settle(MORNING)
