@@ -23,7 +23,7 @@ def init(
     yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would change.")] = False,
 ) -> None:
-    """Make the missing datasets, tables and columns. It first prints what it would do.
+    """Make the missing datasets, tables and columns. It first prints its changes.
 
     Nothing is ever dropped. The command fails if a column has another type. You can run it again at any time.
     """
