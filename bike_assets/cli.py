@@ -241,7 +241,7 @@ def copy(
 def doctor() -> None:
     """Try each connection and permission that the profile in force needs, and list what is missing; change nothing.
 
-    The exit code is 0 if nothing that the platform needs is missing.
+    Exit code 0 means that nothing is missing that the platform needs.
     """
     from bike_assets.commands.doctor.run import run_doctor
 

@@ -158,8 +158,8 @@ def test_a_service_whose_end_others_wait_for_does_not_restart_forever():
 def test_a_secret_has_no_value_in_any_file_of_deploy():
     for name, service in SERVICES.items():
         for variable, value in service.get("environment", {}).items():
-            variable = VARIABLE.fullmatch(str(value))
-            is_from_outside = variable is not None and (variable[2] == "?" or not variable[3])
+            reference = VARIABLE.fullmatch(str(value))
+            is_from_outside = reference is not None and (reference[2] == "?" or not reference[3])
             assert is_from_outside or not SECRET.search(variable), f"{name}: {variable}"
             assert not re.search(r"://\w+:[^$@]+@", str(value)), f"{name}: {variable}"
     for line in (DEPLOY / "example.env").read_text().splitlines():

@@ -38,6 +38,8 @@ def test_missing_variables_beside_the_host_are_named_and_nothing_is_written(tmp_
     for name in REQUIRED_VARIABLES[:-1]:
         monkeypatch.setenv(name, "x")
     home = claim(tmp_path)
-    with pytest.raises(BikeError, match="BIKE_POSTGRES_HOST needs BIKE_POSTGRES_PORT and BIKE_RUN_LAUNCHER_CONFIG"):
+    with pytest.raises(
+        BikeError, match="BIKE_POSTGRES_HOST also needs BIKE_POSTGRES_PORT and BIKE_RUN_LAUNCHER_CONFIG"
+    ):
         prepare_dagster_home(home, Settings(home=tmp_path, postgres_host="db", **CLOUD))
     assert not home.dagster.exists()
