@@ -209,7 +209,7 @@ def test_a_target_that_is_newer_than_the_home_is_refused(settings, cloud, there)
     read = {"day": DAYS[2], "ingested_at": READ_AT + pd.Timedelta(hours=1)}
     for table, row in ((TRAINING_RUNS, trained), (INGESTIONS, read)):
         there.merge(table, frame(table, [row]))
-        with pytest.raises(BikeError, match=f"{table.full_name} there has 1 rows that this home has not"):
+        with pytest.raises(BikeError, match=f"{table.full_name} in the target has 1 rows that this home lacks"):
             run_copy(settings)
     assert open_registry(cloud).read().champion.version == 2
 
