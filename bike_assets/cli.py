@@ -1,4 +1,4 @@
-"""`bike`: the commands that people type. What they do is elsewhere; here is how they are asked and how they answer."""
+"""`bike`: the commands that people type. What they do belongs to `commands`."""
 
 import json
 import sys
@@ -20,7 +20,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
-    help="Bike counts of a city, forecast hour by hour: ingest, train, judge, forecast, watch, serve.\n\n"
+    help="Bike counts of a city, forecast hour by hour: ingest, train, judge, forecast, monitor, serve.\n\n"
     "Settings come from the environment (BIKE_HOME, BIKE_SOURCE, BIKE_COUNTS_FILE, ...): docs/settings.md has them.\n\n"
     "Exit codes: 0 done, 1 a step failed, 2 settings or input cannot be used, 130 interrupted.",
 )
@@ -47,19 +47,19 @@ Point the platform at it with `BIKE_SOURCE=paris BIKE_PORTAL_URL=http://127.0.0.
 """
 
 
-def _listed(meanings: dict[str, str]) -> str:
+def _bullet_list(meanings: dict[str, str]) -> str:
     return "\n".join(f"- `{name}`: {meaning}" for name, meaning in meanings.items())
 
 
 @app.command()
 def materialize(
     until: Until = None,
-    alone: Annotated[bool, typer.Option(hidden=True, help="No daemon is at work on the home.")] = False,
+    alone: Annotated[bool, typer.Option(hidden=True, help="No daemon works on the home.")] = False,
 ) -> None:
-    """Do one full pass: ingest what is missing, train and judge where there is no champion, forecast, watch.
+    """Do one full pass: ingest what is missing, train and judge if there is no champion, forecast, monitor.
 
-    A pass that was interrupted is taken up where it was; a second one on the same home finds nothing to do. With
-    `--until`, a new home is made as if DAY were the last day, and later passes go on from there day by day.
+    An interrupted pass continues where it stopped; a second one on the same home finds nothing to do. With `--until`,
+    a new home ends with DAY as if it were the last day, and later passes continue from there day by day.
     """
     from bike_assets.commands.materialize.full_pass import run_full_pass
 
@@ -68,7 +68,7 @@ def materialize(
 
 @app.command()
 def run() -> None:
-    """Start everything and do the first pass: Dagster, MLflow and the API, until Ctrl-C ends them all."""
+    """Start everything and do the first pass: Dagster, MLflow and the API, until Ctrl-C ends all of them."""
     from bike_assets.commands.run.everything import run_everything
 
     run_everything(load_settings())
@@ -76,7 +76,7 @@ def run() -> None:
 
 @app.command()
 def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON alone.")] = False) -> None:
-    """Tell what the home holds: counts, champion, forecasts, performance, drift, decision."""
+    """Show what the home holds: counts, champion, forecasts, performance, drift, decision."""
     from bike_assets.commands.status import busiest_forecasts, collect_status, naive_scores
 
     settings = load_settings()
@@ -88,8 +88,8 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON alon
     from bike_assets.terminal import console
 
     if collected["source"] is None:
-        told = f"{settings.home_folder} holds nothing yet: type make run, or bike materialize."
-        console.print(told, markup=False, emoji=False)
+        message = f"{settings.home_folder} holds nothing yet: type make run, or bike materialize."
+        console.print(message, markup=False, emoji=False)
         return
     print_summary(collected, naive_scores(settings), busiest_forecasts(settings))
 
@@ -99,7 +99,7 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to bind to; BIKE_HOST by default.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; BIKE_API_PORT by default.")] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, max=64, help="Processes beside each other; BIKE_API_WORKERS by default.")
+        int | None, typer.Option(min=1, max=64, help="Number of processes; BIKE_API_WORKERS by default.")
     ] = None,
 ) -> None:
     """Serve the champion over REST, until Ctrl-C: a page for people at /, the interactive documentation at /docs."""
@@ -138,7 +138,7 @@ def report(
         Path | None, typer.Option(metavar="FILE", help="Where; report.html in the home by default.")
     ] = None,
 ) -> None:
-    """Write one page of HTML with how the platform does: scores, drift, decisions, checks, data; it needs no server."""
+    """Write the state of the platform as one HTML page: scores, drift, decisions, checks, data; it needs no server."""
     from bike_assets.terminal import console, without_beta_warnings
 
     with without_beta_warnings():
@@ -148,7 +148,7 @@ def report(
     console.print(f"Report     {path}", markup=False, emoji=False, soft_wrap=True)
 
 
-@app.command(help=SIMULATOR_HELP.format(scenarios=_listed(SCENARIOS), faults=_listed(FAULTS)))
+@app.command(help=SIMULATOR_HELP.format(scenarios=_bullet_list(SCENARIOS), faults=_bullet_list(FAULTS)))
 def simulator(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for a free one.")] = 8100,
     host: Annotated[str | None, typer.Option(help="Address to bind to; BIKE_HOST by default.")] = None,
@@ -159,7 +159,7 @@ def simulator(
     ] = None,
     months: Annotated[int | None, typer.Option(min=1, max=120, help="Months of counts; 13 by default.")] = None,
     scenarios: Annotated[str | None, typer.Option(help="Names, as below; BIKE_SIMULATOR_SCENARIOS by default.")] = None,
-    fault: Annotated[list[str] | None, typer.Option(metavar="NAME", help="A fault for ever; repeatable.")] = None,
+    fault: Annotated[list[str] | None, typer.Option(metavar="NAME", help="A lasting fault; repeatable.")] = None,
     quota: Annotated[int | None, typer.Option(min=0, help="Requests in a UTC day; any number by default.")] = None,
 ) -> None:
     """Serve a simulated portal."""
@@ -167,8 +167,8 @@ def simulator(
 
     settings = load_settings()
     moment = clock.replace(tzinfo=clock.tzinfo or UTC) if clock else None
-    asked = SimulatorOptions(host or settings.host, port, counts, moment, months, scenarios, fault or [], quota)
-    run_simulator(settings, asked)
+    options = SimulatorOptions(host or settings.host, port, counts, moment, months, scenarios, fault or [], quota)
+    run_simulator(settings, options)
 
 
 @app.command()
@@ -185,10 +185,10 @@ def backtest(
     ] = None,
     output: Annotated[Path | None, typer.Option("--json", metavar="OUT", help="Write the figures there.")] = None,
 ) -> None:
-    """Forecast past days as they would have been issued, fitted on what lies before, and score them.
+    """Forecast past days as they would have been issued, with models fitted on earlier days, and score them.
 
     Prints R², RMSE and MAE for each family, the blend and the seasonal naive: overall, by horizon, for counters that
-    the training never saw, and on public holidays. It needs no home and no server.
+    are not in the training, and on public holidays. It needs no home and no server.
     """
     from bike_assets.commands.backtest import backtest as run
     from bike_assets.core.splits import Span
@@ -209,13 +209,13 @@ def replay(
         Path | None, typer.Option(metavar="FILE", help="Replay a portal export in place of the simulated city.")
     ] = None,
     until: Until = None,
-    anew: Annotated[bool, typer.Option("--anew", help="Start a home over that an earlier replay made.")] = False,
+    anew: Annotated[bool, typer.Option("--anew", help="Start over a home that an earlier replay made.")] = False,
 ) -> None:
-    """Play past days in minutes: the real schedules and sensors at simulated times, and the runs that they ask for.
+    """Play past days in minutes: the real schedules and sensors at simulated times, and the runs that they request.
 
     Prints a timeline, writes it as JSON into the home, and leaves the home as if the days had passed: `bike run` shows
     its runs, ticks and alarms. The scenarios are those of `bike simulator`, with the number of the replay's day after
-    the @. Messages go where BIKE_DISCORD_WEBHOOK_URL says.
+    the @. Messages go to BIKE_DISCORD_WEBHOOK_URL.
     """
     from bike_assets.commands.replay.run import ReplayOptions, run_replay
 
@@ -227,10 +227,10 @@ def copy(
     to: Annotated[Literal["gcp"], typer.Option("--to", help="The profile to copy to.")],
     compare: Annotated[bool, typer.Option("--compare", help="Send nothing: only compare.")] = False,
 ) -> None:
-    """Carry the home's tables, models and reports to Google Cloud, and compare both sides row by row.
+    """Copy the home's tables, models and reports to Google Cloud, and compare both sides row by row.
 
-    BIKE_GCP__PROJECT and BIKE_GCP__BUCKET say where to; `bike warehouse init` makes the tables first. The home stays
-    as it is. A copy that was interrupted goes on where it was, and one that is done is found to be equal.
+    BIKE_GCP__PROJECT and BIKE_GCP__BUCKET name the target; `bike warehouse init` makes its tables first. The home does
+    not change. An interrupted copy continues where it stopped. A second copy finds both sides equal.
     """
     from bike_assets.commands.copy.run import run_copy
 
@@ -239,9 +239,9 @@ def copy(
 
 @app.command()
 def doctor() -> None:
-    """Try each connection and permission that the profile in force needs, and say what is missing; changes nothing.
+    """Try each connection and permission that the profile in force needs, and list what is missing; change nothing.
 
-    Exit code 0 only where nothing that is needed is missing.
+    Exit code 0 means that nothing is missing that the platform needs.
     """
     from bike_assets.commands.doctor.run import run_doctor
 
@@ -249,16 +249,16 @@ def doctor() -> None:
 
 
 def main() -> None:
-    """Run the command line; a refusal is one sentence on standard error and an exit code."""
+    """Run the command line; an error is one sentence on standard error and an exit code."""
     try:
         app()
-    except BikeError as refusal:
+    except BikeError as error:
         from rich.markup import escape
 
         from bike_assets.terminal import errors
 
-        errors.print("[red]bike:[/]", escape(str(refusal)), emoji=False)
-        sys.exit(refusal.exit_code)
+        errors.print("[red]bike:[/]", escape(str(error)), emoji=False)
+        sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
 

@@ -33,7 +33,7 @@ from bike_assets.errors import BikeError
 
 PARIS = Path(__file__).parent / "cities" / "paris.toml"
 _WEB_ADDRESS = re.compile(r"https?://[\w.-]+(:\d{1,5})?(/\S*)?")
-MOST_BASELINE = 0.98
+MAX_BASELINE_SHARE = 0.98
 """Maximum of both baseline shares together. The rest of the days is current, and must not be empty."""
 
 
@@ -361,7 +361,7 @@ class Settings(BaseSettings):
     @classmethod
     def _is_a_file(cls, path: Path | None) -> Path | None:
         if path is not None and not path.expanduser().is_file():
-            raise ValueError("it is no file")
+            raise ValueError("it is not a file")
         return path and path.expanduser().absolute()
 
     @field_validator("timezone")
@@ -384,8 +384,10 @@ class Settings(BaseSettings):
     def _bounds_are_in_order(self) -> "Settings":
         if self.source == "paris" and not self.is_paris:
             raise ValueError("BIKE_SOURCE=paris, and BIKE_CITY_FILE is another city: set BIKE_SOURCE=portal")
-        if round(self.train_share + self.test_share, 9) > MOST_BASELINE:
-            raise ValueError(f"BIKE_TRAIN_SHARE and BIKE_TEST_SHARE together leave less than {1 - MOST_BASELINE:.0%}")
+        if round(self.train_share + self.test_share, 9) > MAX_BASELINE_SHARE:
+            raise ValueError(
+                f"BIKE_TRAIN_SHARE and BIKE_TEST_SHARE together leave less than {1 - MAX_BASELINE_SHARE:.0%}"
+            )
         if self.r2_critical > self.r2_warning:
             raise ValueError("BIKE_R2_CRITICAL is above BIKE_R2_WARNING")
         if self.drift_warning > self.drift_critical:
@@ -393,15 +395,15 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _profile_is_whole(self) -> "Settings":
+    def _profile_is_complete(self) -> "Settings":
         if self.profile == "gcp" and (missing := self.gcp.missing()):
             raise ValueError(f"BIKE_PROFILE=gcp needs {' and '.join(missing)}")
         return self
 
     @model_validator(mode="after")
-    def _weather_is_whole(self) -> "Settings":
+    def _weather_is_complete(self) -> "Settings":
         if (self.weather_latitude is None) != (self.weather_longitude is None):
-            raise ValueError("of BIKE_WEATHER_LATITUDE and BIKE_WEATHER_LONGITUDE, one is not set")
+            raise ValueError("of BIKE_WEATHER_LATITUDE and BIKE_WEATHER_LONGITUDE, only one is set")
         if self.weather == "open_meteo" and self.weather_latitude is None:
             raise ValueError("BIKE_WEATHER=open_meteo needs BIKE_WEATHER_LATITUDE and BIKE_WEATHER_LONGITUDE")
         if self.weather == "file" and self.weather_file is None:
@@ -409,7 +411,7 @@ class Settings(BaseSettings):
         if self.weather not in {"auto", "file"} and self.weather_file is not None:
             raise ValueError(f"BIKE_WEATHER_FILE is set, and BIKE_WEATHER is {self.weather}: set BIKE_WEATHER=file")
         if self.weather == "simulator" and self.source not in {"auto", "simulator"}:
-            raise ValueError(f"BIKE_WEATHER=simulator is of a simulated city, and BIKE_SOURCE is {self.source}")
+            raise ValueError(f"BIKE_WEATHER=simulator needs a simulated city, and BIKE_SOURCE is {self.source}")
         return self
 
     @property
@@ -540,28 +542,28 @@ def read_city(path: Path) -> dict[str, Any]:
     return values
 
 
-def load_settings(**chosen: Any) -> Settings:
+def load_settings(**overrides: Any) -> Settings:
     """Read the settings from the environment and the city's file.
 
     Args:
-        chosen: settings by field, which go before the environment.
+        overrides: settings by field, which take precedence over the environment.
 
     Raises:
         BikeError: a setting is not valid. The message names the setting.
     """
     try:
-        return Settings(**chosen)
+        return Settings(**overrides)
     except SettingsError as error:
         found = re.search(r'field "(\w+)"', str(error))
         raise BikeError(f"BIKE_{found[1].upper() if found else '...'} has to be JSON, such as an object.") from None
     except ValidationError as error:
         first = error.errors()[0]
-        told = first["msg"].removeprefix("Value error, ")
+        message = first["msg"].removeprefix("Value error, ")
         if first["type"] == "missing":
             name = "__".join(str(part) for part in first["loc"])
             raise BikeError(f"BIKE_{name.upper()} is not set, and the city's file has no {name} either.") from None
         if not first["loc"]:
-            raise BikeError(f"The settings do not fit together: {told}.") from None
+            raise BikeError(f"The settings do not fit together: {message}.") from None
         name = "BIKE_" + "__".join(str(part) for part in first["loc"]).upper()
         shown = name if _is_secret(str(first["loc"][0])) else f"{name}={first['input']!r}"
-        raise BikeError(f"{shown} is not accepted: {told[0].lower()}{told[1:]}.") from None
+        raise BikeError(f"{shown} is not accepted: {message[0].lower()}{message[1:]}.") from None

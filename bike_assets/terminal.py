@@ -34,57 +34,59 @@ def without_beta_warnings() -> Iterator[None]:
 @contextmanager
 def show_run(instance: "dg.DagsterInstance", run_id: str, title: str, assets: Collection[str]) -> Iterator[None]:
     """Show a run's progress while the body executes it: the number of finished assets and the newest log message."""
-    said = TextColumn("{task.fields[said]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1))
-    what = TextColumn("{task.description}", table_column=Column(no_wrap=True))
-    columns = (SpinnerColumn(), what, BarColumn(16), TimeElapsedColumn(), said)
+    newest = TextColumn("{task.fields[message]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1))
+    title_column = TextColumn("{task.description}", table_column=Column(no_wrap=True))
+    columns = (SpinnerColumn(), title_column, BarColumn(16), TimeElapsedColumn(), newest)
     progress = Progress(*columns, console=console, transient=True, expand=True, disable=not console.is_terminal)
     begun = time.monotonic()
     with progress:
-        task = progress.add_task(title, total=len(assets), said="")
-        over = threading.Event()
-        watcher = threading.Thread(target=_watch, args=(instance, run_id, assets, progress, task, over), daemon=True)
+        task = progress.add_task(title, total=len(assets), message="")
+        ended = threading.Event()
+        follower = threading.Thread(
+            target=_follow_run, args=(instance, run_id, assets, progress, task, ended), daemon=True
+        )
         # Following the event log takes a seventh of a pass's time: do it only in a terminal.
         if console.is_terminal:
-            watcher.start()
+            follower.start()
         try:
             yield
         finally:
-            over.set()
-            if watcher.ident is not None:
-                watcher.join()
+            ended.set()
+            if follower.ident is not None:
+                follower.join()
         elapsed = time.monotonic() - begun
     console.print(f"[green]✓[/] {title} [dim]({elapsed:.1f} s)[/]")
 
 
-def _watch(
+def _follow_run(
     instance: "dg.DagsterInstance",
     run_id: str,
     assets: Collection[str],
     progress: Progress,
     task: TaskID,
-    over: threading.Event,
+    ended: threading.Event,
 ) -> None:
     cursor = None
-    while not over.wait(POLL_SECONDS):
+    while not ended.wait(POLL_SECONDS):
         page = instance.get_records_for_run(run_id, cursor=cursor)
         cursor = page.cursor
         for record in page.records:
             entry = record.event_log_entry
             if entry.dagster_event is None:
-                progress.update(task, said=f"{entry.step_key or ''}: {entry.user_message}")
+                progress.update(task, message=f"{entry.step_key or ''}: {entry.user_message}")
             elif entry.dagster_event.is_step_start:
-                progress.update(task, said=entry.step_key or "")
+                progress.update(task, message=entry.step_key or "")
             elif entry.dagster_event.is_step_success and entry.step_key in assets:
                 progress.advance(task)
 
 
-class MessagesBelow(logging.Handler):
+class TimelineHandler(logging.Handler):
     """Prints log messages between the lines of a table, each dimmed and on one line."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one message, cut to the width of the line."""
-        told = f"    ! {record.getMessage()}"
-        console.print(f"[dim]{escape(told[: max(console.width, 80)])}[/]")
+        line = f"    ! {record.getMessage()}"
+        console.print(f"[dim]{escape(line[: max(console.width, 80)])}[/]")
 
 
 def plain_table(title: str | None = None) -> Table:

@@ -1,4 +1,4 @@
-"""A webhook on this machine that answers as Discord does, or as it is told, and remembers what it was sent."""
+"""A webhook on this machine that answers as Discord does, or as a test sets it, and stores the requests."""
 
 import json
 import threading
@@ -21,14 +21,14 @@ def answer(status: int, body: bytes | dict, **headers: str) -> Answer:
     return send
 
 
-TAKEN = answer(200, {"id": "1", "attachments": []})
+ACCEPTED = answer(200, {"id": "1", "attachments": []})
 
 
 class Channel:
-    """A webhook on this machine that gives the answers it was told, the last one again and again."""
+    """A webhook on this machine that gives the answers that a test sets, and repeats the last one."""
 
     def __init__(self) -> None:
-        self.answers: list[Answer] = [TAKEN]
+        self.answers: list[Answer] = [ACCEPTED]
         self.requests: list[tuple[str, str, dict | None]] = []
         channel = self
 
@@ -49,7 +49,7 @@ class Channel:
             block_on_close = False
 
             def handle_error(self, *args: object) -> None:
-                """Whoever asked has hung up, as some tests want it."""
+                """Some tests close the connection first."""
 
         self.server = Server(("127.0.0.1", 0), Handler)
         self.address = f"http://127.0.0.1:{self.server.server_port}"

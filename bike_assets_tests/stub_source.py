@@ -18,13 +18,13 @@ class StubSource:
     """The counts of six counters.
 
     Args:
-        change: makes what is published of what was counted, over all days that are asked for.
+        change: makes what is published of what was counted, over all requested days.
         newest: the last day that is published; any day by default.
         read_at: what the source's clock shows.
 
     Attributes:
-        unreliable: days of which no answer can be believed.
-        asked: first and last day of every question.
+        unreliable: days whose answers are unreliable.
+        requests: first and last day of every request.
     """
 
     description = "a stub"
@@ -37,11 +37,11 @@ class StubSource:
     ) -> None:
         self.change, self.newest, self.read_at = change, newest, read_at
         self.unreliable: set[date] = set()
-        self.asked: list[tuple[date, date]] = []
+        self.requests: list[tuple[date, date]] = []
 
     def read(self, first: date, last: date) -> CountsBatch:
         """Return the days."""
-        self.asked.append((first, last))
+        self.requests.append((first, last))
         if any(first <= day <= last for day in self.unreliable):
             raise UnreliableAnswerError(f"The stub cannot be believed from {first} to {last}.")
         start, end = utc_bounds(first, ZONE)[0], utc_bounds(min(last, self.newest or last), ZONE)[1]

@@ -12,13 +12,13 @@ from bike_assets_tests.export_files import ZONE
 
 
 class StubWeather:
-    """The same mild weather in every hour, but for its temperature, which tells what was asked for.
+    """The same mild weather in every hour, but for its temperature, which shows what was requested.
 
     Args:
         change: makes what is published of what there was.
 
     Attributes:
-        asked: every question: observed or forecast, first and last day.
+        requests: every request: observed or forecast, first and last day.
         observed_temperature: of every hour (°C).
         forecast_temperature: of every hour (°C).
         silent: whether it answers nothing any more.
@@ -29,20 +29,20 @@ class StubWeather:
 
     def __init__(self, change: Callable[[pd.DataFrame], pd.DataFrame] = lambda rows: rows) -> None:
         self.change = change
-        self.asked: list[tuple[str, date, date]] = []
+        self.requests: list[tuple[str, date, date]] = []
         self.observed_temperature, self.forecast_temperature = 10.0, 20.0
         self.silent = self.archive_silent = False
 
     def observed(self, span: Span) -> Iterator[pd.DataFrame]:
         """Yield the days a week at a time, the newest first."""
-        self.asked.append(("observed", span.first, span.last))
+        self.requests.append(("observed", span.first, span.last))
         for number, part in enumerate(reversed(span.chunks(7))):
             self._answer(self.silent or (number > 0 and self.archive_silent))
             yield self.change(mild(part, self.observed_temperature))
 
     def forecast(self, span: Span) -> pd.DataFrame:
         """Return the days."""
-        self.asked.append(("forecast", span.first, span.last))
+        self.requests.append(("forecast", span.first, span.last))
         self._answer(self.silent)
         return self.change(mild(span, self.forecast_temperature))
 

@@ -94,7 +94,7 @@ def content(folder: Path) -> dict[str, bytes | None] | None:
 
 
 @pytest.mark.parametrize(
-    ("command", "told"),
+    ("command", "expected"),
     [
         ((), ["materialize", "status", "serve", "run", "BIKE_HOME", "Exit codes"]),
         (("materialize",), ["--until", "full pass"]),
@@ -111,11 +111,11 @@ def content(folder: Path) -> dict[str, bytes | None] | None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_every_command_explains_itself(bike, folder, command, told):
+def test_every_command_explains_itself(bike, folder, command, expected):
     run = bike(*command, "--help", BIKE_SOURCE="banana")
     assert run.returncode == 0, run.stderr
     assert run.stderr == ""
-    assert all(part in run.stdout for part in told), run.stdout
+    assert all(part in run.stdout for part in expected), run.stdout
     assert not folder.exists()
 
 
@@ -126,7 +126,7 @@ def test_status_of_an_empty_home_is_json_alone_and_null_everywhere(bike, folder)
     assert not folder.exists()
 
 
-def test_status_of_an_empty_home_tells_people_what_to_type(bike, folder):
+def test_status_of_an_empty_home_names_the_command_to_type(bike, folder):
     run = bike("status")
     assert (run.returncode, run.stderr) == (0, "")
     assert f"{folder} holds nothing yet" in run.stdout
@@ -134,7 +134,7 @@ def test_status_of_an_empty_home_tells_people_what_to_type(bike, folder):
     assert not folder.exists()
 
 
-def test_status_of_a_claimed_home_tells_its_source(bike, folder, simulated_home):
+def test_status_of_a_claimed_home_shows_its_source(bike, folder, simulated_home):
     before = content(folder)
     run = bike("status", "--json")
     assert json.loads(run.stdout) == {**dict.fromkeys(PARTS), "source": "simulator"}
@@ -146,7 +146,7 @@ def test_status_of_a_claimed_home_tells_its_source(bike, folder, simulated_home)
     [("--banana",), ("materialize", "--banana"), ("status", "--xml"), ("paint",), ("serve", "--port=high")],
     ids=" ".join,
 )
-def test_what_no_command_knows_is_a_usage_error(bike, folder, arguments):
+def test_an_unknown_argument_is_a_usage_error(bike, folder, arguments):
     run = bike(*arguments)
     assert run.returncode == 2
     assert run.stdout == ""
@@ -157,7 +157,7 @@ def test_what_no_command_knows_is_a_usage_error(bike, folder, arguments):
 
 
 @pytest.mark.parametrize("until", ["31.05.2021", "2021-02-30", "[/draft]", "[red]"])
-def test_a_day_that_is_none_is_a_usage_error(bike, folder, until):
+def test_an_invalid_day_is_a_usage_error(bike, folder, until):
     run = bike("materialize", "--until", until)
     assert run.returncode == 2
     assert f"'{until}'" in run.stderr
@@ -166,7 +166,7 @@ def test_a_day_that_is_none_is_a_usage_error(bike, folder, until):
 
 
 @pytest.mark.parametrize("command", ["materialize", "status", "serve"])
-def test_a_source_that_is_none_is_refused_by_every_command(refused, command):
+def test_an_invalid_source_is_refused_by_every_command(refused, command):
     assert "BIKE_SOURCE='banana'" in refused(command, BIKE_SOURCE="banana")
 
 
@@ -206,7 +206,7 @@ def test_a_file_of_another_format_is_refused(refused, tmp_path):
         ("sum_counts", "1e30"),
     ],
 )
-def test_a_row_that_cannot_be_is_named_by_file_and_line(refused, export, column, bad):
+def test_an_impossible_row_is_named_by_file_and_line(refused, export, column, bad):
     lines = export.read_text().splitlines()
     assert lines[0].split(",") == COLUMNS
     values = lines[36].split(",")
@@ -260,13 +260,13 @@ def test_days_outside_of_a_simulated_home_are_refused(refused, simulated_home, u
 
 
 @pytest.mark.parametrize("until", ["2999-01-01", "9999-12-31"])
-def test_a_new_home_is_not_made_for_days_to_come(refused, folder, until):
+def test_a_new_home_is_not_made_for_future_days(refused, folder, until):
     assert f"--until {until} is outside of this home's days" in refused("materialize", "--until", until)
     assert not folder.exists()
 
 
 @pytest.mark.parametrize("until", ["0001-01-01", "1600-02-28"])
-def test_a_new_home_is_not_made_for_days_of_old(refused, folder, until):
+def test_a_new_home_is_not_made_for_days_before_its_history(refused, folder, until):
     assert f"--until {until} is too long ago" in refused("materialize", "--until", until)
     assert not folder.exists()
 
@@ -275,7 +275,7 @@ def test_a_home_in_another_zone_is_refused(refused, simulated_home):
     assert "BIKE_TIMEZONE=Europe/Paris" in refused("materialize", BIKE_TIMEZONE="Europe/London")
 
 
-def test_a_record_that_is_none_is_refused(refused, folder):
+def test_an_invalid_record_is_refused(refused, folder):
     folder.mkdir()
     (folder / "home.json").write_text("{}")
     assert "home.json" in refused("materialize")
@@ -298,7 +298,7 @@ def test_a_home_whose_path_looks_like_a_partition_is_refused_with_nothing_writte
 
 
 @pytest.mark.parametrize("name", ["[draft]", "[/draft]", "[red]blue[/red]", ":bike:", "it's", "back\\"])
-def test_a_refusal_tells_paths_literally(refused, tmp_path, name):
+def test_a_refusal_prints_paths_literally(refused, tmp_path, name):
     missing = tmp_path / name / "export.csv"
     assert f"bike: {missing} does not exist" in refused("materialize", BIKE_SOURCE="file", BIKE_COUNTS_FILE=missing)
     (tmp_path / "file").write_text("mine")
@@ -307,7 +307,7 @@ def test_a_refusal_tells_paths_literally(refused, tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["[draft]", "[/draft]", ":bike:"])
-def test_status_of_an_empty_home_tells_its_path_literally(bike, tmp_path, name):
+def test_status_of_an_empty_home_prints_its_path_literally(bike, tmp_path, name):
     run = bike("status", BIKE_HOME=tmp_path / name)
     assert (run.returncode, run.stderr) == (0, "")
     assert f"{tmp_path / name} holds nothing yet" in run.stdout
@@ -322,7 +322,7 @@ def test_status_of_an_empty_home_tells_its_path_literally(bike, tmp_path, name):
         ("BIKE_SEED", "[red]"),
     ],
 )
-def test_a_setting_that_cannot_be_is_refused_literally_by_its_name(refused, name, value):
+def test_an_invalid_setting_is_refused_literally_by_its_name(refused, name, value):
     assert refused("status", **{name: value}).startswith(f"bike: {name}={value!r} is not accepted: ")
 
 

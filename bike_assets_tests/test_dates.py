@@ -32,7 +32,7 @@ def test_the_tests_that_look_at_the_clock_pass(day, tmp_path):
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
 
 
-def test_a_weak_champion_is_noticed_and_a_retrain_takes_its_place(day, tmp_path):
+def test_a_weak_champion_is_detected_and_a_retrain_replaces_it(day, tmp_path):
     """Without servers: gRPC takes its deadlines from the clock, so a shifted one would let it wait for years."""
     home, clock = tmp_path / "home", starting_on(day)
     prepare_weak_champion(home, day, **clock)

@@ -10,6 +10,6 @@ def test_few_modules_stand_outside_of_a_folder():
     assert len(loose) <= MAX_LOOSE_MODULES, sorted(loose)
 
 
-def test_every_folder_says_what_belongs_there():
+def test_every_folder_states_what_belongs_there():
     silent = [path for path in (REPOSITORY / "bike_assets").rglob("__init__.py") if '"""' not in path.read_text()]
     assert not silent

@@ -25,7 +25,7 @@ def shown(module: str, name: str, **variables: str) -> str:
 
 @pytest.mark.parametrize("module", ["bike_assets", "serving.server"])
 @pytest.mark.parametrize("name", sorted(REPORTS_ON))
-def test_usage_reports_are_off_whatever_the_environment_says(module, name):
+def test_usage_reports_are_off_in_any_environment(module, name):
     expected = "true" if name == "MLFLOW_DISABLE_TELEMETRY" else "1"
     assert shown(module, name, **REPORTS_ON) == expected
 

@@ -58,7 +58,7 @@ def test_the_variables_of_google_are_read(environment):
     assert (settings.gcp.location, settings.gcp.max_bytes_billed) == ("EU", 1_000_000)
 
 
-def test_other_variables_are_none_of_its_business(environment):
+def test_other_variables_are_ignored(environment):
     environment.setenv("BIKE_BELL", "ding")
     environment.setenv("SEED", "7")
     assert load_settings().seed == 20
@@ -105,7 +105,7 @@ def test_other_variables_are_none_of_its_business(environment):
         ("BIKE_WEATHER_FORECAST_URL", "https://example.org/v1/forecast"),
     ],
 )
-def test_a_value_that_cannot_be_is_refused_by_the_name_of_its_setting(environment, name, value):
+def test_an_invalid_value_is_refused_by_the_name_of_its_setting(environment, name, value):
     environment.setenv(name, value)
     with pytest.raises(BikeError) as refusal:
         load_settings()
@@ -192,7 +192,7 @@ def test_bounds_that_just_fit_are_accepted(values):
     assert {name: getattr(settings, name) for name in values} == values
 
 
-def test_a_refused_source_tells_the_choices(environment):
+def test_a_refused_source_lists_the_choices(environment):
     environment.setenv("BIKE_SOURCE", "banana")
     with pytest.raises(BikeError, match=r"'auto', 'paris', 'portal', 'simulator' or 'file'"):
         load_settings()
@@ -231,7 +231,7 @@ def test_importing_settings_is_cheap():
     assert printed.stdout.strip() == "[]"
 
 
-def test_fields_that_are_no_json_are_refused_by_name(monkeypatch):
+def test_fields_that_are_not_json_are_refused_by_name(monkeypatch):
     monkeypatch.setenv("BIKE_PORTAL_FIELDS", '{"counter_id": "a"')
     with pytest.raises(BikeError, match="BIKE_PORTAL_FIELDS has to be JSON"):
         load_settings()

@@ -84,7 +84,7 @@ def test_the_place_of_the_weather_is_the_citys_and_both_of_its_numbers(environme
     with pytest.raises(BikeError, match="open_meteo needs BIKE_WEATHER_LATITUDE and BIKE_WEATHER_LONGITUDE"):
         load_settings()
     city("weather_latitude = 40.7\n" + CITY)
-    with pytest.raises(BikeError, match="of BIKE_WEATHER_LATITUDE and BIKE_WEATHER_LONGITUDE, one is not set"):
+    with pytest.raises(BikeError, match="of BIKE_WEATHER_LATITUDE and BIKE_WEATHER_LONGITUDE, only one is set"):
         load_settings()
 
 
@@ -95,7 +95,7 @@ def test_a_tilde_in_the_path_of_a_citys_file_is_the_users_folder(environment, ci
     assert load_settings().timezone == "America/New_York"
 
 
-def test_a_line_that_is_no_setting_is_named_with_its_file(city):
+def test_an_unknown_setting_is_named_with_its_file(city):
     path = city('colour = "red"\nbridges = 3\n' + CITY)
     with pytest.raises(BikeError, match=rf"BIKE_CITY_FILE={path}: bridges, colour: no such setting\."):
         load_settings()
@@ -108,7 +108,7 @@ def test_a_file_that_is_not_toml_is_named(city, text):
         load_settings()
 
 
-def test_a_file_that_is_no_text_is_named(city):
+def test_a_binary_file_is_named(city):
     path = city()
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(BikeError, match=rf"BIKE_CITY_FILE={path} is not TOML"):
@@ -163,7 +163,7 @@ def test_a_portal_is_one_or_several_addresses(environment, named, kept):
     assert settings.portal_url == settings.named_portal == kept
 
 
-def test_naming_the_portal_of_the_city_is_naming_none(environment):
+def test_the_citys_own_portal_counts_as_not_named(environment):
     environment.setenv("BIKE_PORTAL_URL", load_settings().portal_url)
     assert load_settings().named_portal is None
 
@@ -181,7 +181,7 @@ def test_naming_the_portal_of_the_city_is_naming_none(environment):
         "http://[x",
     ],
 )
-def test_what_is_no_portals_address_is_refused(environment, url):
+def test_an_invalid_portal_address_is_refused(environment, url):
     environment.setenv("BIKE_PORTAL_URL", url)
     with pytest.raises(BikeError) as refusal:
         load_settings()
@@ -216,7 +216,7 @@ def test_an_address_with_an_impossible_port_or_a_part_is_refused(monkeypatch, ur
         load_settings()
 
 
-def test_the_file_of_paris_is_that_of_paris_however_it_is_named(monkeypatch):
+def test_the_file_of_paris_is_recognized_by_any_path(monkeypatch):
     from bike_assets.settings import PARIS
 
     monkeypatch.chdir(PARIS.parent)

@@ -39,7 +39,7 @@ def test_the_address_of_a_webhook_is_read_and_not_shown(environment, url):
         "pass-word",
     ],
 )
-def test_what_is_no_address_of_a_webhook_is_refused_without_being_shown(environment, url):
+def test_an_invalid_webhook_is_refused_without_being_shown(environment, url):
     environment.setenv("BIKE_DISCORD_WEBHOOK_URL", url)
     with pytest.raises(BikeError) as refusal:
         load_settings()
@@ -50,7 +50,7 @@ def test_what_is_no_address_of_a_webhook_is_refused_without_being_shown(environm
     assert "pass-word" not in f"{invalid.value} {invalid.value!r}"
 
 
-def test_a_secret_is_not_shown_where_other_settings_are_refused(environment):
+def test_a_secret_is_not_shown_when_other_settings_are_refused(environment):
     environment.setenv("BIKE_DISCORD_WEBHOOK_URL", "http://localhost/pass-word")
     environment.setenv("BIKE_R2_CRITICAL", "0.9")
     with pytest.raises(BikeError) as refusal:
@@ -61,7 +61,7 @@ def test_a_secret_is_not_shown_where_other_settings_are_refused(environment):
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "31", "soon"])
-def test_a_message_is_given_seconds_that_can_be_waited(environment, seconds):
+def test_an_impossible_timeout_of_messages_is_refused(environment, seconds):
     environment.setenv("BIKE_DISCORD_TIMEOUT_SECONDS", seconds)
     with pytest.raises(BikeError, match=f"^BIKE_DISCORD_TIMEOUT_SECONDS='{seconds}' is not accepted: "):
         load_settings()
@@ -76,7 +76,7 @@ def test_keys_of_the_api_are_read_by_name_and_not_shown(environment):
 
 
 @pytest.mark.parametrize(
-    ("keys", "said"),
+    ("keys", "message"),
     [
         ("pass-word-without-a-name", "part 1 has to be name:key"),
         (":pass-word-of-nobody", "part 1 has to be name:key"),
@@ -86,10 +86,10 @@ def test_keys_of_the_api_are_read_by_name_and_not_shown(environment):
         ("alice:pass-word-of-alice,alice:pass-word-of-alice-too", "alice occurs twice"),
     ],
 )
-def test_what_are_no_keys_is_refused_without_being_shown(environment, keys, said):
+def test_invalid_keys_are_refused_without_being_shown(environment, keys, message):
     environment.setenv("BIKE_API_KEYS", keys)
     with pytest.raises(BikeError) as refusal:
         load_settings()
     assert str(refusal.value).startswith("BIKE_API_KEYS is not accepted: ")
-    assert said in str(refusal.value)
+    assert message in str(refusal.value)
     assert "pass-word" not in "".join(traceback.format_exception(refusal.value))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 PIN = re.compile(r"^[A-Za-z0-9][\w.-]*==", re.MULTILINE)
 ERROR = re.compile(r"^\s*ERROR:|error:", re.MULTILINE)
-SECONDS_BETWEEN_LINES_WITHOUT_A_TERMINAL = 20
+SECONDS_BETWEEN_LINES = 20
 
 
 def main() -> None:
@@ -32,8 +32,8 @@ def main() -> None:
             progress.show(log.read_text(errors="replace"))
             time.sleep(0.5)
     if pip.returncode:
-        said = log.read_text(errors="replace")
-        errors = [line for line in said.splitlines() if ERROR.search(line)] or said.splitlines()[-5:]
+        output = log.read_text(errors="replace")
+        errors = [line for line in output.splitlines() if ERROR.search(line)] or output.splitlines()[-5:]
         sys.exit("\n".join([f"\nInstalling {arguments.what} failed; pip's output is in {log}:", *errors]))
     progress.end()
 
@@ -66,11 +66,11 @@ class Progress:
         self.began = time.monotonic()
         self._shown: float | None = None
 
-    def show(self, said: str) -> None:
-        """Show how far pip is, from what it has said and installed."""
+    def show(self, output: str) -> None:
+        """Show how far pip is, from its output and the installed packages."""
         installed = len(list(self.packages.glob("*.dist-info"))) - self.before
-        fetched = len(re.findall(r"^(?:Collecting|Requirement already)", said, re.MULTILINE))
-        step = f"{installed} installed" if "Installing collected packages" in said else f"{fetched} downloaded"
+        fetched = len(re.findall(r"^(?:Collecting|Requirement already)", output, re.MULTILINE))
+        step = f"{installed} installed" if "Installing collected packages" in output else f"{fetched} downloaded"
         self._print(f"Installing {self.what}: {step} of {self.pinned}, {time.monotonic() - self.began:.0f} s")
 
     def end(self) -> None:
@@ -85,7 +85,7 @@ class Progress:
             print(f"\r{line:<78}", end="", flush=True)
             return
         now = time.monotonic()
-        if self._shown is None or now - self._shown > SECONDS_BETWEEN_LINES_WITHOUT_A_TERMINAL:
+        if self._shown is None or now - self._shown > SECONDS_BETWEEN_LINES:
             self._shown = now
             print(line, flush=True)
 

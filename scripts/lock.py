@@ -16,7 +16,7 @@ LOCKS = {
     "requirements-gcp.lock": ["pyproject.toml", "--extra", "gcp"],
     "requirements-dev.lock": ["pyproject.toml", "--extra", "gcp", "--extra", "dev"],
 }
-ALONE = {
+SEPARATE_LOCKS = {
     "requirements-setup.lock": ["requirements-setup.in"],
     "requirements-emulators.lock": ["requirements-emulators.in"],
 }
@@ -35,7 +35,7 @@ def main() -> None:
         entries = _resolve(sources, [] if upgrade else [*LOCKS])
         _write(name, [text for pin, text in entries if pin not in known])
         known |= {pin for pin, _ in entries}
-    for name, sources in ALONE.items():
+    for name, sources in SEPARATE_LOCKS.items():
         _write(name, [text for _, text in _resolve(sources, [] if upgrade else [name])])
 
 

@@ -13,7 +13,7 @@ from bike_assets.automation.sensors import ACTIVE_STATUSES
 from bike_assets.core.local_time import days_between
 from bike_assets.core.splits import Span, spans_of
 from bike_assets.home.record import Home
-from bike_assets.instance.materialized import CORRECTED_DAYS, new_days
+from bike_assets.instance.materialized import REREAD_DAYS, new_days
 from bike_assets.resources.counts_source import CountsSource
 from bike_assets.resources.queries import days_to_read_again, days_tried, recorded_split
 from bike_assets.resources.warehouse import Warehouse
@@ -62,7 +62,7 @@ def _due_days(days: list[date], warehouse: Warehouse, last: date, first_tick: bo
     return [
         day
         for day in days
-        if day not in tried or (last - day).days < HOURLY_DAYS or (first_tick and (last - day).days < CORRECTED_DAYS)
+        if day not in tried or (last - day).days < HOURLY_DAYS or (first_tick and (last - day).days < REREAD_DAYS)
     ]
 
 
@@ -79,7 +79,7 @@ def daily_corrections(
     if not done:
         return dg.SkipReason("no day is ingested yet")
     last = date.fromisoformat(done[-1])
-    again = set(days_between(max(home.first_day, last - timedelta(days=CORRECTED_DAYS - 1)), last))
+    again = set(days_between(max(home.first_day, last - timedelta(days=REREAD_DAYS - 1)), last))
     again |= set(days_to_read_again(warehouse, home, settings, last))
     return [
         dg.RunRequest(
@@ -161,7 +161,7 @@ CADENCES = (
         daily_corrections,
         ingest,
         "0 10 * * *",
-        f"Reads the newest {CORRECTED_DAYS} ingested days again, and days that could not be read.",
+        f"Reads the newest {REREAD_DAYS} ingested days again, and days that could not be read.",
     ),
     Cadence(
         monthly_challenge,

@@ -55,9 +55,9 @@ def run_simulator(settings: Settings, options: SimulatorOptions) -> None:
         BikeError: an option cannot be used, or the port is in use.
     """
     if options.counts and options.scenarios:
-        raise BikeError("--scenarios happen to the simulated city: they cannot be had with --counts.")
+        raise BikeError("--scenarios need the simulated city: they cannot be combined with --counts.")
     if options.counts and options.months:
-        raise BikeError("--months is of the simulated city: with --counts, the file says which days there are.")
+        raise BikeError("--months needs the simulated city: with --counts, the file determines the days.")
     scenarios = [] if options.counts else _scenarios(settings, options)
     portal = PortalSimulator(
         _publication(settings, options, scenarios),
@@ -74,9 +74,9 @@ def run_simulator(settings: Settings, options: SimulatorOptions) -> None:
     signal.signal(signal.SIGINT, _interrupt)
     with portal:
         console.print(f"[bold]Portal[/]     {portal.url} with the dataset {escape(settings.portal_dataset)}")
-        console.print(f"[bold]Counts[/]     {escape(_described(settings, options, portal))}")
-        console.print(f"[bold]Weather[/]    {portal.url}/v1/archive and /v1/forecast, {_weather(options)}")
-        console.print(f"[bold]Scenarios[/]  {', '.join(map(_told, scenarios)) or 'none'}")
+        console.print(f"[bold]Counts[/]     {escape(_describe_counts(settings, options, portal))}")
+        console.print(f"[bold]Weather[/]    {portal.url}/v1/archive and /v1/forecast, {_describe_weather(options)}")
+        console.print(f"[bold]Scenarios[/]  {', '.join(map(_describe_scenario, scenarios)) or 'none'}")
         console.print(f"[bold]Faults[/]     {', '.join(options.faults) or 'none'}")
         source = "paris" if settings.is_paris else "portal"
         console.print(f"[bold]Use it[/]     BIKE_SOURCE={source} BIKE_PORTAL_URL={portal.url} make run")
@@ -100,18 +100,18 @@ def _publication(settings: Settings, options: SimulatorOptions, scenarios: Seque
     return SimulatedPublication(city, settings.portal_fields, scenarios, months=options.months)
 
 
-def _described(settings: Settings, options: SimulatorOptions, portal: PortalSimulator) -> str:
-    whose = str(options.counts) if options.counts else f"{settings.simulator_counters} invented counters"
+def _describe_counts(settings: Settings, options: SimulatorOptions, portal: PortalSimulator) -> str:
+    origin = str(options.counts) if options.counts else f"{settings.simulator_counters} invented counters"
     span = portal.span()
     if span is None:
-        return f"{whose}, nothing published yet"
+        return f"{origin}, nothing published yet"
     first, last = (hour.astimezone(ZoneInfo(settings.timezone)).date() for hour in span)
-    return f"{whose}, {first} to {last}"
+    return f"{origin}, {first} to {last}"
 
 
-def _weather(options: SimulatorOptions) -> str:
+def _describe_weather(options: SimulatorOptions) -> str:
     return "invented, and unrelated to the counts of the file" if options.counts else "that of the invented counts"
 
 
-def _told(scenario: Scenario) -> str:
+def _describe_scenario(scenario: Scenario) -> str:
     return scenario.name + (f" from {scenario.since} on" if scenario.since else "")

@@ -126,7 +126,7 @@ def naive_scores(settings: Settings) -> dict[str, Any]:
     return row or {}
 
 
-def rows_left_out(settings: Settings) -> int:
+def count_rejected_rows(settings: Settings) -> int:
     """Return the number of published rows that could not be used: all rows of `rejected_counts`."""
     home = recorded_home(settings)
     if home is None:

@@ -21,9 +21,9 @@ def about() -> None:
 @warehouse.command()
 def init(
     yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would change.")] = False,
 ) -> None:
-    """Make the missing datasets, tables and columns. It first prints what it would do.
+    """Make the missing datasets, tables and columns. It first prints its changes.
 
     Nothing is ever dropped. The command fails if a column has another type. You can run it again at any time.
     """
@@ -33,13 +33,13 @@ def init(
     if not changes:
         typer.echo("Nothing is missing.")
     elif dry_run:
-        typer.echo(f"{len(changes)} things would be done; nothing was.")
-    elif yes or typer.confirm(f"Do these {len(changes)} things?"):
+        typer.echo(f"{len(changes)} changes would be made; nothing was changed.")
+    elif yes or typer.confirm(f"Make these {len(changes)} changes?"):
         for change in changes:
             change.make()
-        typer.echo(f"{len(changes)} things were done.")
+        typer.echo(f"{len(changes)} changes were made.")
     else:
-        typer.echo("Nothing was done.")
+        typer.echo("Nothing was changed.")
 
 
 def _missing(settings: Settings) -> "list[SetupStep]":

@@ -8,7 +8,7 @@ from bike_assets.home.record import Home
 
 
 @contextmanager
-def only_one(home: Home, what: str) -> Iterator[None]:
+def hold_lock(home: Home, what: str) -> Iterator[None]:
     """Hold the home's lock of this name while the body runs.
 
     Raises:
@@ -21,7 +21,7 @@ def only_one(home: Home, what: str) -> Iterator[None]:
         lock = FileLock(home.folder / f".{what}.lock", timeout=0)
         lock.acquire()
     except Timeout:
-        raise BikeError(f"Another {what} is at work in {home.folder}: wait for it, or end it with Ctrl-C.") from None
+        raise BikeError(f"Another {what} is running in {home.folder}: wait for it, or end it with Ctrl-C.") from None
     except OSError as error:
         raise BikeError(f"BIKE_HOME={home.folder} cannot be written to: {error.strerror}.") from None
     try:

@@ -131,7 +131,7 @@ def recorded_home(settings: Settings) -> Home | None:
         raise BikeError(f"BIKE_HOME={settings.home_folder} cannot be used: a part of it is a file.") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BikeError(
-            f"{path} is not the record of a home ({error}): mend it or start over with make clean."
+            f"{path} is not the record of a home ({error}): repair it or start over with make clean."
         ) from None
     if layout != LAYOUT:
         raise BikeError(
@@ -145,7 +145,7 @@ def recorded_home(settings: Settings) -> Home | None:
 def _refuse_equals_sign(folder: Path) -> None:
     """Refuse a path with an equals sign: DuckDB would take it for a partition and return wrong rows or none."""
     if "=" in str(folder):
-        raise BikeError(f"BIKE_HOME={folder} cannot be used: its path has a =, which partitions are told by.")
+        raise BikeError(f"BIKE_HOME={folder} cannot be used: its path has a =, which marks partitions.")
 
 
 def _refuse_mismatch(home: Home, settings: Settings) -> None:

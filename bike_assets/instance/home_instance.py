@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import dagster as dg
 
 REPOSITORY = Path(__file__).parent.parent.parent
-_TAKEN_FROM_ENVIRONMENT = re.compile(r"^ *env: (\w+)$", re.MULTILINE)
+_ENVIRONMENT_VARIABLE = re.compile(r"^ *env: (\w+)$", re.MULTILINE)
 
 
 def prepare_dagster_home(home: Home, settings: Settings) -> Path:
@@ -30,9 +30,9 @@ def prepare_dagster_home(home: Home, settings: Settings) -> Path:
         BikeError: dagster.yaml needs an environment variable that is not set, or a package is missing.
     """
     file = REPOSITORY / ("deploy/dagster.yaml" if settings.runs_are_on_postgres else "dagster.yaml")
-    unset = sorted(set(_TAKEN_FROM_ENVIRONMENT.findall(file.read_text())) - set(os.environ))
+    unset = sorted(set(_ENVIRONMENT_VARIABLE.findall(file.read_text())) - set(os.environ))
     if unset:
-        raise BikeError(f"BIKE_POSTGRES_HOST needs {' and '.join(unset)} beside it, as deploy/compose.yaml sets them.")
+        raise BikeError(f"BIKE_POSTGRES_HOST also needs {' and '.join(unset)}, as deploy/compose.yaml sets them.")
     if settings.runs_are_on_postgres and find_spec("dagster_postgres") is None:
         raise BikeError("BIKE_POSTGRES_HOST needs the packages that make setup-gcp installs.")
     home.dagster.mkdir(parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ def dagster_instance(home: Home, settings: Settings) -> "Iterator[dg.DagsterInst
         yield instance
 
 
-def make_dagster_databases(home: Home, settings: Settings) -> None:
+def create_dagster_databases(home: Home, settings: Settings) -> None:
     """Create a new home's databases before several processes start, because each would try to create them.
 
     Raises:

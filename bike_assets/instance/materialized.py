@@ -8,16 +8,16 @@ from bike_assets.core.local_time import as_date, days_between
 from bike_assets.resources.queries import bootstrapped_on
 from bike_assets.resources.warehouse import Warehouse
 
-LAST_OF_A_DAY = "retrain_decision"
+LAST_DAILY_ASSET = "retrain_decision"
 """The asset that is materialized last on each day."""
-CORRECTED_DAYS = 7
+REREAD_DAYS = 7
 """The days before new ones that are read again, because portals add late rows and correct counts."""
 
 
 def new_days(instance: dg.DagsterInstance, warehouse: Warehouse, last: date) -> list[date]:
     """Return the days up to `last`, after the first split of the data, that have no retrain decision yet."""
     began = bootstrapped_on(warehouse)
-    done = materialized_days(instance, LAST_OF_A_DAY)
+    done = materialized_days(instance, LAST_DAILY_ASSET)
     return [day for day in days_between(began + timedelta(days=1), last) if day not in done] if began else []
 
 

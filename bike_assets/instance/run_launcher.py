@@ -24,7 +24,7 @@ class WatchedRunLauncher(DefaultRunLauncher):
         started = self._process_of(run)
         if started is None or _is_alive(*started):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
-        return CheckRunHealthResult(WorkerStatus.FAILED, f"its process {started[0]} is no longer there")
+        return CheckRunHealthResult(WorkerStatus.FAILED, f"its process {started[0]} no longer exists")
 
     def _process_of(self, run: dg.DagsterRun) -> tuple[int, float] | None:
         """Return the reported process id and the time of the report; None for a run of `bike materialize`."""

@@ -4,10 +4,10 @@ import dagster as dg
 
 STEP_TAG = "bike/step"
 """Tag of every run that a pass executes in its own process."""
-UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+ACTIVE_STATUSES = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 
-def end_abandoned_runs(instance: dg.DagsterInstance, only_steps: bool) -> int:
+def fail_abandoned_runs(instance: dg.DagsterInstance, only_steps: bool) -> int:
     """Mark unfinished runs of dead processes as failed, free their concurrency slots, and return their number.
 
     Args:
@@ -15,7 +15,9 @@ def end_abandoned_runs(instance: dg.DagsterInstance, only_steps: bool) -> int:
         only_steps: whether to consider only the runs of passes, because a daemon may be executing other runs.
     """
     abandoned = [
-        run for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)) if STEP_TAG in run.tags or not only_steps
+        run
+        for run in instance.get_runs(dg.RunsFilter(statuses=ACTIVE_STATUSES))
+        if STEP_TAG in run.tags or not only_steps
     ]
     for run in abandoned:
         instance.report_run_failed(run, "its process ended before the run did")

@@ -153,7 +153,7 @@ def test_a_source_with_only_unreliable_days_fails_the_run_early(young: City):
     source.unreliable = set(days_between(DAY, DAY + timedelta(days=60)))
     with pytest.raises(UnreliableAnswerError, match=f"No day from {DAY} on can be read"):
         ingest(young, source, DAY, DAY + timedelta(days=15))
-    asked_for_single_days = [first for first, last in source.asked if first == last]
+    asked_for_single_days = [first for first, last in source.requests if first == last]
     assert len(asked_for_single_days) == FAILED_DAYS_LIMIT
     assert len(young.query(COUNTS)) == 144
 

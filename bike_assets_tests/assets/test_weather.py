@@ -53,7 +53,7 @@ def warnings(city: City, result) -> str:
 def test_the_weather_of_a_range_is_read_in_one_request_and_reported(young):
     source = StubWeather()
     result = run(young, source)
-    assert source.asked == [("observed", FIRST_DAY, DAY)]
+    assert source.requests == [("observed", FIRST_DAY, DAY)]
     assert metadata_of(result) == {
         "weather": "whole",
         "source": "a stub",
@@ -129,10 +129,10 @@ def test_a_later_run_reads_the_missing_days_and_one_more_requests_nothing(young,
     run(young, service(deaf_address))
     source = StubWeather()
     assert metadata_of(run(young, source, first=DAY))["hours_observed"] == 24
-    assert source.asked == [("observed", FIRST_DAY, DAY)], "the days before are asked for again"
+    assert source.requests == [("observed", FIRST_DAY, DAY)], "the days before are asked for again"
     before, source = young.query(ALL), StubWeather()
     assert metadata_of(run(young, source))["weather"] == "whole"
-    assert source.asked == []
+    assert source.requests == []
     assert young.query(ALL).equals(before)
 
 

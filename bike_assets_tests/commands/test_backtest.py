@@ -24,23 +24,23 @@ def export(tmp_path_factory):
 
 def test_the_json_has_every_figure_by_family_and_horizon(export, tmp_path, capsys):
     backtest(Settings(home=tmp_path), export, None, SPAN, ["gradient_boosting"], "never", tmp_path / "out.json")
-    told = json.loads((tmp_path / "out.json").read_text())
-    assert (told["from"], told["to"]) == ("2025-05-20", "2025-05-31")
-    assert 4000 < told["rows"] <= 12 * 24 * 6 * 3
-    assert set(told["families"]) == {"gradient_boosting", "seasonal_naive"}
-    boosting = told["families"]["gradient_boosting"]
+    figures = json.loads((tmp_path / "out.json").read_text())
+    assert (figures["from"], figures["to"]) == ("2025-05-20", "2025-05-31")
+    assert 4000 < figures["rows"] <= 12 * 24 * 6 * 3
+    assert set(figures["families"]) == {"gradient_boosting", "seasonal_naive"}
+    boosting = figures["families"]["gradient_boosting"]
     assert set(boosting["by_horizon"]) == {"1", "2", "3"}
-    assert boosting["by_horizon"]["1"]["n"] == told["rows"] / 3
+    assert boosting["by_horizon"]["1"]["n"] == figures["rows"] / 3
     assert boosting["fit_cpu_seconds"] > 0
     assert boosting["predict_rows_per_second"] > 0
-    assert told["families"]["seasonal_naive"]["predict_rows_per_second"] is None
+    assert figures["families"]["seasonal_naive"]["predict_rows_per_second"] is None
     assert boosting["new_counters"]["r2"] is None
     shown = capsys.readouterr().out
     assert "gradient_boosting" in shown
     assert "seasonal_naive" in shown
 
 
-def test_weather_is_taken_from_its_file_and_said_to_be_an_upper_bound(export, tmp_path, capsys):
+def test_weather_is_read_from_its_file_and_labelled_an_upper_bound(export, tmp_path, capsys):
     hours = pd.date_range("2025-02-20", "2025-06-01", freq="h", tz="UTC")
     random = np.random.default_rng(1)
     weather = pd.DataFrame(
@@ -53,19 +53,19 @@ def test_weather_is_taken_from_its_file_and_said_to_be_an_upper_bound(export, tm
         }
     )
     weather.to_csv(tmp_path / "weather.csv", index=False)
-    told = []
+    figures = []
     for file in (None, tmp_path / "weather.csv"):
         backtest(Settings(home=tmp_path), export, file, SPAN, ["gradient_boosting"], "never", tmp_path / "out.json")
-        told.append(json.loads((tmp_path / "out.json").read_text()))
-    assert [each["weather"] for each in told] == ["none", "observed"]
-    assert told[0]["rows"] == told[1]["rows"]
-    assert told[0]["families"]["seasonal_naive"] == told[1]["families"]["seasonal_naive"]
-    assert told[0]["families"]["gradient_boosting"]["rmse"] != told[1]["families"]["gradient_boosting"]["rmse"]
+        figures.append(json.loads((tmp_path / "out.json").read_text()))
+    assert [each["weather"] for each in figures] == ["none", "observed"]
+    assert figures[0]["rows"] == figures[1]["rows"]
+    assert figures[0]["families"]["seasonal_naive"] == figures[1]["families"]["seasonal_naive"]
+    assert figures[0]["families"]["gradient_boosting"]["rmse"] != figures[1]["families"]["gradient_boosting"]["rmse"]
     assert "upper bound" in capsys.readouterr().out.replace("\n", " ")
 
 
 @pytest.mark.parametrize(
-    ("span", "families", "said"),
+    ("span", "families", "message"),
     [
         (SPAN, ["gradient_bosting"], "gradient_bosting: no such family; there are random_forest"),
         (Span(date(2025, 5, 20), date(2025, 6, 30)), [], "is not a range within"),
@@ -73,7 +73,7 @@ def test_weather_is_taken_from_its_file_and_said_to_be_an_upper_bound(export, tm
         (Span(date(2025, 3, 2), date(2025, 5, 10)), ["gradient_boosting"], "no rows to fit on"),
     ],
 )
-def test_what_cannot_be_done_is_named(export, tmp_path, span, families, said):
-    with pytest.raises(BikeError, match=said):
+def test_an_impossible_backtest_is_refused_with_its_reason(export, tmp_path, span, families, message):
+    with pytest.raises(BikeError, match=message):
         backtest(Settings(home=tmp_path), export, None, span, families, "never", tmp_path / "out.json")
     assert not (tmp_path / "out.json").exists()

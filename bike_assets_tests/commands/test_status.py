@@ -6,7 +6,7 @@ from datetime import date
 import pandas as pd
 import pytest
 
-from bike_assets.commands.status import busiest_forecasts, collect_status, naive_scores, rows_left_out
+from bike_assets.commands.status import busiest_forecasts, collect_status, count_rejected_rows, naive_scores
 from bike_assets.core.schemas import (
     COMPTAGE_VELO,
     COUNTERS,
@@ -104,11 +104,11 @@ def test_a_folder_without_a_home_has_nothing_and_stays_as_it_is(settings):
     assert collect_status(settings) == dict.fromkeys(PARTS)
     assert naive_scores(settings) == {}
     assert busiest_forecasts(settings) is None
-    assert rows_left_out(settings) == 0
+    assert count_rejected_rows(settings) == 0
     assert not settings.home_folder.exists()
 
 
-def test_a_home_that_was_only_claimed_tells_its_source_alone(settings, home):
+def test_a_home_that_was_only_claimed_has_its_source_alone(settings, home):
     assert collect_status(settings) == {**dict.fromkeys(PARTS), "source": "simulator"}
     assert naive_scores(settings) == {}
     assert busiest_forecasts(settings) is None
@@ -135,7 +135,7 @@ def weather(at: str, day: date, lead_days: int, source: str) -> dict:
     return {"at": pd.Timestamp(at), "day": day, "lead_days": lead_days, "temperature": 9.0, "source": source}
 
 
-def test_weather_is_told_as_far_as_it_was_observed(settings, merge):
+def test_weather_ends_with_the_last_observed_day(settings, merge):
     merge(
         WEATHER,
         weather("2025-03-30T10:00Z", MARCH_30, 0, "a file"),
@@ -146,9 +146,9 @@ def test_weather_is_told_as_far_as_it_was_observed(settings, merge):
 
 
 def test_rows_that_could_not_be_used_are_counted(settings, merge):
-    assert rows_left_out(settings) == 0
+    assert count_rejected_rows(settings) == 0
     merge(REJECTED_COUNTS, *({"day": day, "position": at} for day in (MARCH_30, MARCH_31) for at in range(3)))
-    assert rows_left_out(settings) == 6
+    assert count_rejected_rows(settings) == 6
 
 
 def test_the_champion_is_the_registrys(settings, promote):
@@ -213,15 +213,15 @@ def test_scores_that_could_not_be_made_are_null(settings, merge):
 
 
 @pytest.mark.parametrize(
-    ("share", "columns", "told"), [(0.4, "hour, log_base", ["hour", "log_base"]), (0.0, "", []), (None, None, [])]
+    ("share", "columns", "expected"), [(0.4, "hour, log_base", ["hour", "log_base"]), (0.0, "", []), (None, None, [])]
 )
-def test_drift_is_the_newest_with_its_columns(settings, merge, share, columns, told):
+def test_drift_is_the_newest_with_its_columns(settings, merge, share, columns, expected):
     merge(
         DRIFT,
         {"day": MARCH_30, "drift_share": 0.9, "drifted_columns": "weekday"},
         {"day": MARCH_31, "drift_share": share, "drifted_columns": columns},
     )
-    assert collect_status(settings)["drift"] == {"day": "2025-03-31", "share": share, "columns": told}
+    assert collect_status(settings)["drift"] == {"day": "2025-03-31", "share": share, "columns": expected}
 
 
 def test_the_decision_is_the_newest(settings, merge):
@@ -282,8 +282,8 @@ def test_the_busiest_counters_of_the_champions_newest_forecast(settings, merge, 
     )
     newest = busiest_forecasts(settings, counters=3)
     assert newest["day"] == APRIL_1
-    told = [(row["counter_name"], row["bikes"], row["busiest_hour"]) for row in newest["rows"]]
-    assert told == [("C", 50.0, 50.0), ("A", 40.0, 30.0), ("B", 35.0, 35.0)]
+    busiest = [(row["counter_name"], row["bikes"], row["busiest_hour"]) for row in newest["rows"]]
+    assert busiest == [("C", 50.0, 50.0), ("A", 40.0, 30.0), ("B", 35.0, 35.0)]
 
 
 def test_a_champion_without_forecasts_has_no_busiest_counters(settings, merge, promote):
@@ -297,7 +297,7 @@ def test_a_home_of_another_source_is_refused(home):
         collect_status(Settings(home=home.folder, source="file", counts_file="x.csv"))
 
 
-def test_a_registry_that_cannot_be_read_is_no_empty_registry(settings, home):
+def test_an_unreadable_registry_is_an_error_and_not_an_empty_registry(settings, home):
     home.registry.mkdir()
     (home.registry / "summary.json").write_text("{")
     with pytest.raises(BikeError, match=r"summary\.json"):

@@ -1,4 +1,4 @@
-"""`bike warehouse init` as people type it, on the emulator: what it tells, makes, adds, leaves and refuses."""
+"""`bike warehouse init` as people type it, on the emulator: what it prints, makes, adds, leaves and refuses."""
 
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ def settings(bigquery):
 
 @pytest.fixture
 def init(environment, tmp_path, settings):
-    """Types the command for datasets that do not exist yet; returns what it said."""
+    """Types the command for datasets that do not exist yet; returns what it printed."""
     environment.setenv("BIKE_HOME", str(tmp_path / "home"))
     environment.setenv("BIKE_PROFILE", "gcp")
     for name, value in settings.model_dump(exclude_none=True).items():
@@ -52,13 +52,13 @@ def names(client, settings) -> list[str]:
     return sorted(name for name in found if name.startswith(settings.dataset_prefix))
 
 
-def test_it_tells_what_it_would_do_and_does_it_only_when_told_to(init, client, settings):
-    told = init("--dry-run")
-    assert f"create the dataset bikes.{settings.dataset_prefix}bike_traffic_raw in EU" in told
-    assert "comptage_velo (11 columns, a partition for each day, clustered by counter_id)" in told
-    assert init(typed="n\n").endswith("Nothing was done.\n")
+def test_it_prints_its_changes_and_makes_them_only_after_a_yes(init, client, settings):
+    printed = init("--dry-run")
+    assert f"create the dataset bikes.{settings.dataset_prefix}bike_traffic_raw in EU" in printed
+    assert "comptage_velo (11 columns, a partition for each day, clustered by counter_id)" in printed
+    assert init(typed="n\n").endswith("Nothing was changed.\n")
     assert names(client, settings) == []
-    assert init(typed="y\n").endswith("things were done.\n")
+    assert init(typed="y\n").endswith("changes were made.\n")
     assert len(names(client, settings)) == DATASETS
     assert init("--yes") == "Nothing is missing.\n"
 
@@ -74,7 +74,7 @@ def test_tables_have_partitions_clusters_descriptions_and_labels(init, client, s
         assert made.clustering_fields == (["counter_id"] if "counter_id" in table.columns else None)
 
 
-def test_a_table_with_partitions_insists_on_being_asked_for_some_of_them(settings, monkeypatch):
+def test_a_partitioned_table_requires_a_filter_on_its_partitions(settings, monkeypatch):
     made = {}
     monkeypatch.setattr(google.Client, "create_table", lambda _, table, **__: made.update({table.table_id: table}))
     monkeypatch.setattr(google.Client, "create_dataset", lambda *_, **__: None)
@@ -85,7 +85,7 @@ def test_a_table_with_partitions_insists_on_being_asked_for_some_of_them(setting
     ]
 
 
-def test_a_column_that_is_missing_is_added_and_rows_stay(init, client, settings):
+def test_a_missing_column_is_added_and_rows_stay(init, client, settings):
     older = replace(COMPTAGE_VELO, columns=dict(list(COMPTAGE_VELO.columns.items())[:-1]))
     make(client, settings, older)
     warehouse = BigQueryWarehouse(settings)
@@ -110,21 +110,21 @@ def make(client, settings, table: Table) -> None:
 
 
 @pytest.mark.parametrize(
-    ("columns", "partition", "told"),
+    ("columns", "partition", "expected"),
     [
         ({"bike_count": "STRING"}, "day", r"comptage_velo\.bike_count is STRING and has to be INT64"),
         ({}, None, r"comptage_velo is partitioned by nothing and has to be by day"),
     ],
     ids=["type", "partition"],
 )
-def test_a_table_of_another_form_is_refused_with_nothing_changed(init, client, settings, columns, partition, told):
+def test_a_table_of_another_form_is_refused_with_nothing_changed(init, client, settings, columns, partition, expected):
     prefix = settings.dataset_prefix
     make(client, settings, replace(COMPTAGE_VELO, columns={**COMPTAGE_VELO.columns, **columns}, partition=partition))
-    with pytest.raises(BikeError, match=told) as refusal:
+    with pytest.raises(BikeError, match=expected) as refusal:
         init("--yes")
     assert "Nothing was changed" in str(refusal.value)
     assert names(client, settings) == [f"{prefix}bike_traffic_raw"]
-    with pytest.raises(BikeError, match=told):
+    with pytest.raises(BikeError, match=expected):
         BigQueryWarehouse(settings).merge(COMPTAGE_VELO, counts())
 
 

@@ -55,7 +55,7 @@ def refuse_unknown_options(command: Any, arguments: list[str]) -> None:
         refuse_unknown_options(inner, rest)
 
 
-def test_every_process_of_make_run_has_a_service_and_so_have_what_they_need(tmp_path):
+def test_every_process_of_make_run_and_everything_it_needs_has_a_service(tmp_path):
     home = claim(tmp_path / "home")
     of_make_run = {service.name for service in services(home, Settings(home=home.folder))}
     needed = {"daemon", "code-location", "postgres", "tables", "first-pass"}
@@ -64,7 +64,7 @@ def test_every_process_of_make_run_has_a_service_and_so_have_what_they_need(tmp_
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_a_command_is_one_of_the_environment_with_options_that_it_knows(name, monkeypatch):
+def test_every_command_exists_and_knows_its_options(name, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     program, *arguments = [VARIABLE.sub("value", part) for part in program_of(SERVICES[name]["command"])]
     assert (REPOSITORY / ".venv" / "bin" / program).exists()
@@ -72,12 +72,12 @@ def test_a_command_is_one_of_the_environment_with_options_that_it_knows(name, mo
 
 
 def program_of(command: list[str]) -> list[str]:
-    """A command without the shell that says what its end means."""
+    """A command without the shell that maps its exit code."""
     return shlex.split(command[2].partition("||")[0]) if command[:2] == ["sh", "-c"] else command
 
 
 @pytest.mark.parametrize(("code", "ends"), [(0, 0), (1, 0), (2, 1), (130, 1)])
-def test_a_first_pass_of_which_a_step_failed_lets_the_daemon_start_and_wrong_settings_do_not(tmp_path, code, ends):
+def test_the_daemon_starts_after_a_failed_step_but_not_after_wrong_settings(tmp_path, code, ends):
     bike = tmp_path / "bike"
     bike.write_text(f"#!/bin/sh\nexit {code}\n")
     bike.chmod(0o755)
@@ -85,24 +85,24 @@ def test_a_first_pass_of_which_a_step_failed_lets_the_daemon_start_and_wrong_set
     assert subprocess.run(command, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, check=False).returncode == ends
 
 
-def test_an_option_that_a_program_does_not_have_would_be_seen():
+def test_an_unknown_option_is_detected():
     with pytest.raises(Exception, match="No such option"):
         refuse_unknown_options(command_of("bike"), ["serve", "--hots", "0.0.0.0"])
     with pytest.raises(Exception, match="No such command"):
         refuse_unknown_options(command_of("dagster"), ["code-serve", "start"])
 
 
-def test_what_a_health_check_asks_is_a_command_as_well():
+def test_a_health_check_is_valid_python_and_requests_the_services_port():
     program, *arguments = SERVICES["code-location"]["healthcheck"]["test"][1:]
     refuse_unknown_options(command_of(program), arguments)
     for name in ("api", "mlflow"):
-        asked = SERVICES[name]["healthcheck"]["test"][-1]
-        compile(asked, name, "exec")
-        assert f":{SERVICES[name]['ports'][0].rpartition(':')[2]}/" in asked
+        script = SERVICES[name]["healthcheck"]["test"][-1]
+        compile(script, name, "exec")
+        assert f":{SERVICES[name]['ports'][0].rpartition(':')[2]}/" in script
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
-def test_nobody_is_root_and_nobody_becomes_it(name):
+def test_no_service_is_root_or_can_become_root(name):
     service = SERVICES[name]
     assert service["user"].partition(":")[0] not in {"", "0", "root"}
     assert service["cap_drop"] == ["ALL"]
@@ -119,7 +119,7 @@ def test_ports_are_those_of_the_settings_on_this_machine_alone(name):
         assert Settings.model_fields[setting].default == int(default)
 
 
-def test_only_what_people_or_programs_look_at_is_published():
+def test_only_ports_for_people_or_programs_are_published():
     assert {name for name, service in SERVICES.items() if not service.get("ports")} == {
         "postgres",
         "code-location",
@@ -130,7 +130,7 @@ def test_only_what_people_or_programs_look_at_is_published():
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
-def test_what_is_mounted_is_there(name):
+def test_every_mounted_path_exists(name):
     for mount in SERVICES[name].get("volumes", []):
         source = VARIABLE.sub(lambda found: found[3] or "", mount).partition(":")[0]
         assert (DEPLOY / source).exists() if "/" in source else source in COMPOSE["volumes"], mount
@@ -142,13 +142,13 @@ def test_what_is_mounted_is_there(name):
         assert needed in SERVICES
 
 
-def test_who_is_waited_for_can_tell_that_it_is_ready():
+def test_a_service_that_others_wait_for_has_a_health_check():
     for service in SERVICES.values():
         for needed, how in service.get("depends_on", {}).items():
             assert how["condition"] != "service_healthy" or "healthcheck" in SERVICES[needed], needed
 
 
-def test_who_is_waited_for_to_end_does_not_start_again_for_ever():
+def test_a_service_whose_end_others_wait_for_does_not_restart_forever():
     ends = {name for service in SERVICES.values() for name, how in service.get("depends_on", {}).items()
             if how["condition"] == "service_completed_successfully"}  # fmt: skip
     assert ends == {"tables", "first-pass"}
@@ -158,8 +158,8 @@ def test_who_is_waited_for_to_end_does_not_start_again_for_ever():
 def test_a_secret_has_no_value_in_any_file_of_deploy():
     for name, service in SERVICES.items():
         for variable, value in service.get("environment", {}).items():
-            asked = VARIABLE.fullmatch(str(value))
-            is_from_outside = asked is not None and (asked[2] == "?" or not asked[3])
+            reference = VARIABLE.fullmatch(str(value))
+            is_from_outside = reference is not None and (reference[2] == "?" or not reference[3])
             assert is_from_outside or not SECRET.search(variable), f"{name}: {variable}"
             assert not re.search(r"://\w+:[^$@]+@", str(value)), f"{name}: {variable}"
     for line in (DEPLOY / "example.env").read_text().splitlines():
@@ -167,11 +167,11 @@ def test_a_secret_has_no_value_in_any_file_of_deploy():
         assert not (re.fullmatch(r"[A-Z_]+", variable) and SECRET.search(variable) and value), line
 
 
-def test_every_variable_that_is_asked_for_is_a_setting_or_explained():
+def test_every_variable_is_a_setting_or_explained():
     explained = set(re.findall(r"^#?([A-Z_]+)=", (DEPLOY / "example.env").read_text(), re.MULTILINE))
     of_settings = {f"BIKE_{name}".upper() for name in Settings.model_fields}
-    asked = {found[1] for found in VARIABLE.finditer((DEPLOY / "compose.yaml").read_text())}
-    assert asked - of_settings - explained == {"BIKE_ALERTMANAGER_FILE"}
+    variables = {found[1] for found in VARIABLE.finditer((DEPLOY / "compose.yaml").read_text())}
+    assert variables - of_settings - explained == {"BIKE_ALERTMANAGER_FILE"}
     needed = {found[1] for found in VARIABLE.finditer((DEPLOY / "compose.yaml").read_text()) if found[2] == "?"}
     assert needed <= explained
 
@@ -205,10 +205,10 @@ def test_docker_compose_takes_the_file():
     if docker is None or subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode:
         pytest.skip("docker compose is not installed")
     given = {"BIKE_GCP__PROJECT": "city", "BIKE_GCP__BUCKET": "bikes", "BIKE_POSTGRES_PASSWORD": "any"}
-    asked = [docker, "compose", "-f", DEPLOY / "compose.yaml", "--profile", "monitoring", "config", "--quiet"]
-    ended = subprocess.run(asked, env={"PATH": "/usr/bin:/bin"} | given, capture_output=True, text=True, check=False)
+    command = [docker, "compose", "-f", DEPLOY / "compose.yaml", "--profile", "monitoring", "config", "--quiet"]
+    ended = subprocess.run(command, env={"PATH": "/usr/bin:/bin"} | given, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
 
 
-def test_grafana_asks_and_reports_nothing_elsewhere():
+def test_grafana_requests_and_reports_nothing_elsewhere():
     assert GRAFANA_STAYS_HERE.items() <= SERVICES["grafana"]["environment"].items()

@@ -1,4 +1,4 @@
-"""The Dockerfile without Docker: the commands of CI, files that are there, nobody who is root."""
+"""The Dockerfile without Docker: the commands of CI, files that exist, no user root."""
 
 import re
 import shutil
@@ -22,7 +22,7 @@ def lines_of(dockerfile: Path) -> list[list[str]]:
     return [line.split() for line in text.splitlines() if line and not line.startswith("#")]
 
 
-def test_the_image_is_made_by_the_commands_that_ci_runs_and_of_files_that_are_there():
+def test_the_image_is_built_by_the_commands_of_ci_from_files_that_exist():
     lines = lines_of(DEPLOY / "Dockerfile")
     runs = [" ".join(words[1:]) for words in lines if words[0] == "RUN"]
     assert any(run.endswith("&& make setup-gcp") for run in runs)
@@ -55,7 +55,7 @@ def test_the_environments_layer_finds_the_code_that_comes_after_it(tmp_path):
     assert str(tmp_path) in "".join(paths)
 
 
-def test_the_image_has_every_package_and_runs_as_nobody_in_particular():
+def test_the_image_has_every_package_and_does_not_run_as_root():
     lines = lines_of(DEPLOY / "Dockerfile")
     last_stage = lines[max(n for n, words in enumerate(lines) if words[0] == "FROM") :]
     copied = {words[1] for words in last_stage if words[0] == "COPY"}
@@ -65,7 +65,7 @@ def test_the_image_has_every_package_and_runs_as_nobody_in_particular():
     assert user == SERVICES["api"]["user"]
 
 
-def test_what_the_image_copies_is_sent_to_the_builder_and_homes_and_secrets_are_not():
+def test_the_builder_gets_what_the_image_copies_but_no_homes_or_secrets():
     sent = (DEPLOY / "Dockerfile.dockerignore").read_text().split("*\n", 1)[1].splitlines()
     allowed = {line.removeprefix("!") for line in sent if line.startswith("!")}
     copied = {

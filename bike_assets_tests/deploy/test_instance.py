@@ -19,13 +19,13 @@ OURS = "bike_assets.instance.run_launcher.WatchedRunLauncher"
 
 
 @dg.op
-def says_hello() -> None:
+def hello() -> None:
     print("hello from a run")
 
 
 @dg.job
 def greeting() -> None:
-    says_hello()
+    hello()
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_a_run_is_seen_by_every_container_and_its_log_is_in_the_bucket(open_inst
     assert b"hello from a run" in logs.read(out)
 
 
-def test_how_many_runs_there_are_at_once_is_set_by_the_environment(open_instance, monkeypatch):
+def test_the_environment_sets_the_number_of_parallel_runs(open_instance, monkeypatch):
     for number in (3, 7):
         monkeypatch.setenv("BIKE_RUNS_AT_ONCE", str(number))
         queue = open_instance().get_concurrency_config().run_queue_config
@@ -97,25 +97,25 @@ def test_a_launchers_own_configuration_reaches_it(open_instance, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "expected"),
     [
         ("BIKE_RUN_LAUNCHER", "docker", "BIKE_RUN_LAUNCHER=docker is no module and class"),
         ("BIKE_RUN_LAUNCHER_CONFIG", "[1]", "BIKE_RUN_LAUNCHER_CONFIG has to be a JSON object"),
         ("BIKE_RUN_LAUNCHER_CONFIG", "image: bikes", "BIKE_RUN_LAUNCHER_CONFIG has to be a JSON object"),
     ],
 )
-def test_a_launcher_that_cannot_be_is_refused_by_the_name_of_its_setting(open_instance, monkeypatch, name, value, told):
+def test_an_invalid_launcher_is_refused_with_its_setting(open_instance, monkeypatch, name, value, expected):
     monkeypatch.setenv(name, value)
-    with pytest.raises(BikeError, match=told.replace("[", "\\[")):
+    with pytest.raises(BikeError, match=expected.replace("[", "\\[")):
         _ = open_instance().run_launcher
 
 
-def test_a_pool_lets_one_in_as_it_does_on_one_machine(open_instance):
+def test_a_pool_runs_one_at_a_time_as_on_one_machine(open_instance):
     pools = open_instance().get_concurrency_config().pool_config
     assert (pools.default_pool_limit, pools.pool_granularity.value) == (1, "op")
 
 
-def test_what_is_not_about_storage_is_as_in_the_local_instance():
+def test_all_but_the_storage_is_as_in_the_local_instance():
     local = yaml.safe_load((REPOSITORY / "dagster.yaml").read_text())
     deployed = yaml.safe_load(DEPLOYED.read_text())
     assert set(deployed) == set(local) | {"storage", "compute_logs"}

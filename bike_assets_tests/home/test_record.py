@@ -29,7 +29,7 @@ def of_a_portal(folder, kind: str = "portal", portal: str = OLD) -> Home:
     return Home(folder, kind, date(2024, 5, 1), None, ZONE, portal=portal, dataset="bikes")
 
 
-def of_nobodys_wish(folder) -> Home:
+def chosen_by_auto(folder) -> Home:
     return dataclasses.replace(simulated(folder), reason="the portal did not answer")
 
 
@@ -38,14 +38,14 @@ def from_file(folder) -> Home:
     return Home(folder, "file", date(2020, 9, 1), date(2021, 6, 30), ZONE, file=export, digest="abc")
 
 
-@pytest.mark.parametrize("make", [simulated, from_file, of_a_portal, of_nobodys_wish])
+@pytest.mark.parametrize("make", [simulated, from_file, of_a_portal, chosen_by_auto])
 def test_a_claimed_home_is_read_back_as_it_was(folder, make):
     make(folder).claim()
     assert recorded_home(Settings(home=folder)) == make(folder)
     assert [path.name for path in folder.iterdir()] == [RECORD]
 
 
-def test_a_folder_that_nobody_claimed_has_no_home(folder):
+def test_an_unclaimed_folder_has_no_home(folder):
     assert recorded_home(Settings(home=folder)) is None
     folder.mkdir()
     assert recorded_home(Settings(home=folder)) is None
@@ -101,19 +101,19 @@ def test_a_recorded_portal_is_accepted_where_the_settings_name_none(folder):
     assert recorded_home(Settings(home=folder)).portal == OLD
 
 
-def test_a_portal_that_moved_is_refused_alone_and_the_way_out_is_told(folder):
+def test_a_new_portal_address_alone_is_refused_with_advice(folder):
     of_a_portal(folder).claim()
     with pytest.raises(BikeError, match=rf"BIKE_PORTAL_URL={NEW} is another portal: .* name the old address too"):
         recorded_home(Settings(home=folder, portal_url=NEW))
 
 
-def test_a_home_that_was_never_a_portals_does_not_mind_where_a_portal_is(folder):
+def test_a_simulated_home_ignores_the_portals_address(folder):
     simulated(folder).claim()
     assert recorded_home(Settings(home=folder, portal_url=NEW, portal_dataset="other")) == simulated(folder)
 
 
 @pytest.mark.parametrize(
-    ("make", "settings", "told"),
+    ("make", "settings", "expected"),
     [
         (of_a_portal, {"portal_url": f"{NEW} {OTHER}"}, [OLD, f"BIKE_PORTAL_URL={NEW} {OTHER}", "another portal"]),
         (of_a_portal, {"portal_dataset": "trees"}, ["bikes", "BIKE_PORTAL_DATASET=trees"]),
@@ -123,7 +123,7 @@ def test_a_home_that_was_never_a_portals_does_not_mind_where_a_portal_is(folder)
         (of_a_portal, {"timezone": "Europe/London"}, ["BIKE_TIMEZONE=Europe/Paris", "Europe/London"]),
         (simulated, {"source": "portal"}, ["synthetic", "BIKE_SOURCE=portal"]),
         (simulated, {"source": "paris"}, ["synthetic", "BIKE_SOURCE=paris"]),
-        (of_nobodys_wish, {"source": "paris"}, ["synthetic", "BIKE_SOURCE=paris"]),
+        (chosen_by_auto, {"source": "paris"}, ["synthetic", "BIKE_SOURCE=paris"]),
         (from_file, {"source": "portal"}, ["export.csv", "BIKE_SOURCE=portal"]),
         (simulated, {"source": "file", "counts_file": "x.csv"}, ["synthetic", "BIKE_SOURCE=file", "x.csv"]),
         (simulated, {"source": "auto", "counts_file": "x.csv"}, ["synthetic", "BIKE_COUNTS_FILE=x.csv"]),
@@ -132,13 +132,13 @@ def test_a_home_that_was_never_a_portals_does_not_mind_where_a_portal_is(folder)
     ],
     ids=lambda value: " ".join(f"{name}={text}" for name, text in value.items()) if isinstance(value, dict) else "",
 )
-def test_another_source_or_zone_is_refused_and_the_way_out_is_told(folder, make, settings, told):
+def test_another_source_or_zone_is_refused_with_advice(folder, make, settings, expected):
     make(folder).claim()
     before = (folder / RECORD).read_bytes()
     with pytest.raises(BikeError) as refusal:
         recorded_home(Settings(home=folder, **settings))
     message = str(refusal.value)
-    assert all(part in message for part in [str(folder), "choose another BIKE_HOME", *told]), message
+    assert all(part in message for part in [str(folder), "choose another BIKE_HOME", *expected]), message
     assert (folder / RECORD).read_bytes() == before
 
 
@@ -147,7 +147,7 @@ def test_another_source_or_zone_is_refused_and_the_way_out_is_told(folder, make,
     [b"", b"{", b"[]", b"\xff\xfe", b"{}", b'{"first_day": "soon"}'],
     ids=["empty", "cut", "a list", "no text", "nothing in it", "no day"],
 )
-def test_a_record_that_is_none_is_named_and_left_as_it_is(folder, content):
+def test_an_invalid_record_is_named_and_left_as_it_is(folder, content):
     folder.mkdir()
     (folder / RECORD).write_bytes(content)
     with pytest.raises(BikeError, match=r"home\.json is not the record of a home"):
@@ -209,7 +209,7 @@ def test_a_record_without_a_country_is_read(folder):
     assert recorded_home(Settings(home=folder)) == dataclasses.replace(simulated(folder), country=None)
 
 
-def test_the_description_never_passes_invented_counts_off_as_measured(folder):
+def test_the_description_never_presents_invented_counts_as_measured(folder):
     assert "synthetic counts of 64 invented counters" in describe_source(simulated(folder))
     assert "export.csv" in describe_source(from_file(folder))
     assert "synthetic" not in describe_source(from_file(folder))
@@ -217,14 +217,14 @@ def test_the_description_never_passes_invented_counts_off_as_measured(folder):
 
 
 def test_the_description_names_the_portal_and_its_dataset(folder):
-    told = describe_source(of_a_portal(folder, portal=f"{OLD} {OTHER}"))
-    assert OLD in told
-    assert OTHER not in told
-    assert "dataset bikes" in told
+    description = describe_source(of_a_portal(folder, portal=f"{OLD} {OTHER}"))
+    assert OLD in description
+    assert OTHER not in description
+    assert "dataset bikes" in description
 
 
-def test_the_description_of_a_simulator_that_nobody_asked_for_says_why(folder):
-    assert "because the portal did not answer" in describe_source(of_nobodys_wish(folder))
+def test_the_description_of_a_simulator_that_auto_chose_has_the_reason(folder):
+    assert "because the portal did not answer" in describe_source(chosen_by_auto(folder))
     assert "because" not in describe_source(simulated(folder))
 
 

@@ -63,7 +63,7 @@ def test_the_newest_day_has_the_forecast_of_the_next_three_days(warehouse, today
     reading = ingest(warehouse, source)
     assert (reading.hours_observed, reading.hours_forecast, reading.failure) == (24, 72, None)
     assert str(reading) == "whole"
-    assert source.asked == [("forecast", NEXT, DAY + timedelta(days=3)), ("observed", DAY, DAY)]
+    assert source.requests == [("forecast", NEXT, DAY + timedelta(days=3)), ("observed", DAY, DAY)]
     rows = warehouse.query(ALL)
     ahead = rows[rows["lead_days"] > 0]
     assert ((ahead["day"].dt.date - DAY).map(lambda gap: gap.days) == ahead["lead_days"]).all()
@@ -75,7 +75,7 @@ def test_a_repeated_ingestion_requests_and_changes_nothing(warehouse, today):
     first, source = ingest(warehouse, StubWeather()), StubWeather()
     before = warehouse.query(ALL)
     assert ingest(warehouse, source) == first
-    assert source.asked == []
+    assert source.requests == []
     pd.testing.assert_frame_equal(warehouse.query(ALL), before)
 
 
@@ -112,7 +112,7 @@ def test_no_forecast_is_issued_for_a_day_that_is_not_the_newest(warehouse, today
     warehouse.merge(INGESTIONS, frame(INGESTIONS, readings))
     source = StubWeather()
     assert ingest(warehouse, source).hours_forecast == 0
-    assert [kind for kind, *_ in source.asked] == ["observed"]
+    assert [kind for kind, *_ in source.requests] == ["observed"]
 
 
 @pytest.mark.parametrize(("days_late", "forecasts"), [(0, 72), (2, 72), (3, 0), (300, 0)])
@@ -134,7 +134,7 @@ def test_missing_weather_of_earlier_days_is_requested_again_in_one_request(wareh
     today(last)
     source = StubWeather()
     assert str(ingest(warehouse, source, last, since=since)) == "whole"
-    assert source.asked[1:] == [("observed", min(gaps), last)]
+    assert source.requests[1:] == [("observed", min(gaps), last)]
     assert (hours(warehouse) == 24).all()
     assert len(hours(warehouse)) == 11
 
@@ -142,10 +142,10 @@ def test_missing_weather_of_earlier_days_is_requested_again_in_one_request(wareh
 def test_weather_is_requested_again_for_the_days_that_features_need_but_not_before_the_home(warehouse, today):
     source = StubWeather()
     ingest(warehouse, source, since=FIRST)
-    assert source.asked[1] == ("observed", DAY - timedelta(days=RETRIED_DAYS), DAY)
+    assert source.requests[1] == ("observed", DAY - timedelta(days=RETRIED_DAYS), DAY)
     source = StubWeather()
     ingest(LocalWarehouse(warehouse.folder.parent / "another"), source, since=DAY - timedelta(days=3))
-    assert source.asked[1] == ("observed", DAY - timedelta(days=3), DAY)
+    assert source.requests[1] == ("observed", DAY - timedelta(days=3), DAY)
 
 
 def test_missing_hours_and_columns_are_reported_and_added_later(warehouse, today):
@@ -188,7 +188,7 @@ def test_a_silent_source_gets_one_request_and_raises_nothing(warehouse, today):
     source.silent = True
     reading = ingest(warehouse, source)
     assert str(reading) == "none, because The stub did not answer"
-    assert len(source.asked) == 1
+    assert len(source.requests) == 1
 
 
 def test_implausible_values_are_counted(warehouse, today):

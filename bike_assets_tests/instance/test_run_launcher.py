@@ -1,4 +1,4 @@
-"""A run whose process is gone is told as dead; one that is at work, or that nobody launched, is left alone."""
+"""A run whose process is gone is reported as failed. A run at work, or without a process, counts as running."""
 
 import os
 import subprocess
@@ -26,14 +26,14 @@ def health_of():
         def health(pid: int | None) -> WorkerStatus:
             run = instance.create_run_for_job(some_job)
             if pid is not None:
-                told = f"Started process for run (pid: {pid})."
-                instance.report_engine_event(told, run, EngineEventData.in_process(pid))
+                message = f"Started process for run (pid: {pid})."
+                instance.report_engine_event(message, run, EngineEventData.in_process(pid))
             return launcher.check_run_worker_health(run).status
 
         yield health
 
 
-def test_a_run_at_work_is_running(health_of):
+def test_a_run_with_a_live_process_is_running(health_of):
     assert health_of(os.getpid()) == WorkerStatus.RUNNING
 
 
@@ -43,7 +43,7 @@ def test_a_run_whose_process_is_gone_has_failed(health_of):
     assert health_of(gone.pid) == WorkerStatus.FAILED
 
 
-def test_a_process_that_nobody_has_buried_yet_is_gone_as_well(health_of):
+def test_a_run_whose_process_is_a_zombie_has_failed(health_of):
     dead = subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE)
     dead.stdout.read()
     os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)
@@ -51,5 +51,5 @@ def test_a_process_that_nobody_has_buried_yet_is_gone_as_well(health_of):
     dead.wait()
 
 
-def test_a_run_that_nobody_launched_is_left_alone(health_of):
+def test_a_run_without_a_process_counts_as_running(health_of):
     assert health_of(None) == WorkerStatus.RUNNING

@@ -16,7 +16,7 @@ from bike_assets.core.messages import Message, Severity, failed_run
 from bike_assets.resources.notifier import Notifier
 from bike_assets.settings import Settings
 from bike_assets_tests.conftest import claim
-from bike_assets_tests.fake_discord import TAKEN, Answer, answer
+from bike_assets_tests.fake_discord import ACCEPTED, Answer, answer
 
 SECRETS = ("webhooks", "112233445566", "pass-word")
 PATH = "/api/webhooks/112233445566/pass-word"
@@ -38,7 +38,7 @@ def drip(handler: BaseHTTPRequestHandler) -> None:
 
 def be_slow(handler: BaseHTTPRequestHandler) -> None:
     time.sleep(GENEROUS)
-    TAKEN(handler)
+    ACCEPTED(handler)
 
 
 def hang_up(handler: BaseHTTPRequestHandler) -> None:
@@ -167,14 +167,14 @@ def test_a_refused_message_is_one_warning(channel, notifier, caplog, reply, reas
 
 
 def test_a_redirect_that_loses_the_message_is_reported(channel, notifier, caplog):
-    channel.answers = [answer(301, b"", Location=f"{channel.address}{PATH}"), TAKEN]
+    channel.answers = [answer(301, b"", Location=f"{channel.address}{PATH}"), ACCEPTED]
     assert notifier.send(MESSAGE) is False
     assert [method for method, _, _ in channel.requests] == ["POST", "GET"]
     assert "redirected" in warnings_in(caplog)[0]
 
 
 def test_the_message_is_sent_again_after_the_requested_wait(channel, notifier, caplog):
-    channel.answers = [wait(0.3), TAKEN]
+    channel.answers = [wait(0.3), ACCEPTED]
     started = time.monotonic()
     assert notifier.send(MESSAGE) is True
     assert time.monotonic() - started >= 0.3
@@ -196,7 +196,7 @@ def test_the_message_is_sent_again_only_once(channel, notifier, caplog):
      answer(429, b"<html>error code: 1015")],
 )  # fmt: skip
 def test_the_message_is_not_sent_again_after_a_wait_that_is_too_long_or_unknown(channel, notifier, caplog, reply):
-    channel.answers = [reply, TAKEN]
+    channel.answers = [reply, ACCEPTED]
     started = time.monotonic()
     assert notifier.send(MESSAGE) is False
     assert time.monotonic() - started < TIMEOUT

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from bike_assets.commands.run.dashboards import watchers, write_configuration
+from bike_assets.commands.run.dashboards import monitoring_services, write_configuration
 from bike_assets.settings import Settings
 from bike_assets_tests.programs import system_program
 from bike_assets_tests.servers import Server, free_ports, started
@@ -27,7 +27,7 @@ def watched(running: Running, folder: Path) -> Iterator[Server]:
     )
     write_configuration(folder, settings)
     _hurry(folder / "prometheus" / "prometheus.yml")
-    [service] = [each for each in watchers(folder, settings) if each.name == "prometheus"]
+    [service] = [each for each in monitoring_services(folder, settings) if each.name == "prometheus"]
     with started(f"http://127.0.0.1:{prometheus}", folder, *service.command) as server:
         yield server
 

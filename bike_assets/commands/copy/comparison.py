@@ -12,11 +12,11 @@ class Comparison:
         here: number of rows or files in the home.
         there: number of rows or files in the target.
         sent: number of them that this copy sent; the target had the others.
-        wrong: what still differs, for the message.
+        differences: what still differs, for the message.
     """
 
     what: str
     here: int = 0
     there: int = 0
     sent: int = 0
-    wrong: list[str] = field(default_factory=list)
+    differences: list[str] = field(default_factory=list)

@@ -24,12 +24,12 @@ def refuse_broken_models(home: Home, summary: Summary) -> None:
     Raises:
         BikeError: a file is missing or differs; the message names each.
     """
-    wrong = [told for entry in summary.models if (told := _wrong_here(home, entry))]
-    if wrong:
-        raise BikeError(f"{'; '.join(wrong)}: nothing was copied. Bring the file back, as from a backup of the home.")
+    broken = [error for entry in summary.models if (error := _model_error(home, entry))]
+    if broken:
+        raise BikeError(f"{'; '.join(broken)}: nothing was copied. Bring the file back, as from a backup of the home.")
 
 
-def _wrong_here(home: Home, entry: ModelEntry) -> str | None:
+def _model_error(home: Home, entry: ModelEntry) -> str | None:
     path = home.registry / entry.model_file
     try:
         content = path.read_bytes()
@@ -50,7 +50,7 @@ def copy_models(home: Home, summary: Summary, objects: BucketFolder, send: bool)
             found.sent += 1
         found.there += there is not None
         if there is None or _sha256(there) != sha256:
-            found.wrong.append(f"{objects.address(name)} {'is another file' if there else 'is missing'}")
+            found.differences.append(f"{objects.address(name)} {'is another file' if there else 'is missing'}")
     return found
 
 
@@ -67,7 +67,7 @@ def copy_summary(summary: Summary, registry: GcsRegistry, send: bool) -> Compari
         found.sent = len(summary.models)
     after = registry.read()
     found.there = len(after.models)
-    found.wrong = [] if after == summary else [registry.objects.address(SUMMARY)]
+    found.differences = [] if after == summary else [registry.objects.address(SUMMARY)]
     return found
 
 
@@ -83,7 +83,7 @@ def copy_reports(home: Home, objects: BucketFolder, send: bool) -> Comparison:
         found.here += 1
         found.there += there is not None
         if there != content:
-            found.wrong.append(objects.address(path.name))
+            found.differences.append(objects.address(path.name))
     return found
 
 

@@ -16,14 +16,14 @@ from bike_assets.resources.gcs import BucketFolder
 from bike_assets.resources.gcs_registry import GcsRegistry
 from bike_assets.resources.warehouse import Warehouse
 
-MOVABLE = ("file", "reason")
+MUTABLE_FIELDS = ("file", "reason")
 """Fields of a home's record that may differ for the same home: the path of its export, and why it has its source."""
-APPENDED_TO = (INGESTIONS, TRAINING_RUNS, RETRAIN_DECISIONS)
+ACTIVITY_TABLES = (INGESTIONS, TRAINING_RUNS, RETRAIN_DECISIONS)
 """Everything that the platform does, except answering requests, adds a row to one of these tables."""
 ADVICE = "choose another bucket and other datasets (BIKE_GCP__BUCKET, BIKE_GCP__DATASET_PREFIX)"
 
 
-def refuse_runs_under_way(home: Home) -> None:
+def refuse_active_runs(home: Home) -> None:
     """Refuse a home with running Dagster runs. `run_copy` excludes passes and `make run` by their locks.
 
     Raises:
@@ -33,14 +33,14 @@ def refuse_runs_under_way(home: Home) -> None:
         return
     import dagster as dg
 
-    from bike_assets.instance.runs import UNFINISHED
+    from bike_assets.instance.runs import ACTIVE_STATUSES
 
     with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
-        runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
+        runs = instance.get_runs(dg.RunsFilter(statuses=ACTIVE_STATUSES))
     if runs:
         raise BikeError(
-            f"{len(runs)} runs are under way in {home.folder} (such as {runs[0].run_id}): wait for their end; of runs "
-            "that died with their process, bike materialize takes note."
+            f"{len(runs)} runs are active in {home.folder} (such as {runs[0].run_id}): wait until they end; "
+            "bike materialize marks runs whose process died as failed."
         )
 
 
@@ -54,8 +54,8 @@ def refuse_missing_tables(there: BigQueryWarehouse) -> None:
     missing = there.tables.missing()
     if missing:
         raise BikeError(
-            f"The tables of the target are not all there: to {missing[0].what}, and {len(missing) - 1} things more, "
-            "type bike warehouse init."
+            f"The target lacks tables: type bike warehouse init to {missing[0].what} and make {len(missing) - 1} more "
+            "changes."
         )
 
 
@@ -69,24 +69,24 @@ def refuse_another_home(home: Home, record: BucketFolder, there: BigQueryWarehou
     if content is None:
         held = _first_table_with_rows(there) or (str(registry.objects) if registry.read().models else None)
         if held:
-            raise BikeError(f"{held} holds data that bike copy did not bring: {ADVICE}.")
+            raise BikeError(f"{held} holds data that bike copy did not send: {ADVICE}.")
     elif _identity(content) != _identity((home.folder / RECORD).read_bytes()):
         raise BikeError(f"{record.address(RECORD)} is the record of another home than {home.folder}: {ADVICE}.")
 
 
-def refuse_what_went_on(here: Warehouse, summary: Summary, there: BigQueryWarehouse, registry: GcsRegistry) -> None:
+def refuse_newer_target(here: Warehouse, summary: Summary, there: BigQueryWarehouse, registry: GcsRegistry) -> None:
     """Refuse a target where the platform has worked since: older rows would replace its newer ones.
 
     Raises:
         BikeError: the target has rows or versions that the home lacks; the message names them.
     """
-    for table in APPENDED_TO:
+    for table in ACTIVITY_TABLES:
         keys = f"SELECT {', '.join(table.key)} FROM {table.full_name}"
         ours, theirs = ({*warehouse.query(keys).itertuples(index=False, name=None)} for warehouse in (here, there))
         if theirs - ours:
             raise BikeError(
-                f"{table.full_name} there has {len(theirs - ours)} rows that this home has not: the platform has gone "
-                f"on there, or another home was copied. To copy this one, {ADVICE}."
+                f"{table.full_name} in the target has {len(theirs - ours)} rows that this home lacks: the platform "
+                f"continued there, or another home was copied. To copy this one, {ADVICE}."
             )
     continued(registry.read(), summary, str(registry.objects))
 
@@ -98,6 +98,6 @@ def _first_table_with_rows(there: BigQueryWarehouse) -> str | None:
 def _identity(record: bytes) -> dict[str, Any]:
     try:
         values: dict[str, Any] = json.loads(record)
-        return {name: value for name, value in values.items() if name not in MOVABLE}
+        return {name: value for name, value in values.items() if name not in MUTABLE_FIELDS}
     except (ValueError, AttributeError) as error:
-        raise BikeError(f"The record {RECORD} in the bucket is none ({error}): {ADVICE}.") from None
+        raise BikeError(f"The record {RECORD} in the bucket is not valid ({error}): {ADVICE}.") from None

@@ -12,16 +12,16 @@ from rich.table import Table
 from bike_assets.commands.copy.comparison import Comparison
 from bike_assets.commands.copy.files import copy_models, copy_reports, copy_summary, refuse_broken_models
 from bike_assets.commands.copy.refusals import (
+    refuse_active_runs,
     refuse_another_home,
     refuse_missing_tables,
-    refuse_runs_under_way,
-    refuse_what_went_on,
+    refuse_newer_target,
 )
 from bike_assets.commands.copy.tables import TableCopy
 from bike_assets.core.schemas import INGESTIONS, TABLES
 from bike_assets.core.summary import Summary
 from bike_assets.errors import BikeError, StepFailedError
-from bike_assets.home.lock import only_one
+from bike_assets.home.lock import hold_lock
 from bike_assets.home.record import RECORD, Home, recorded_home
 from bike_assets.resources.bigquery_warehouse import BigQueryWarehouse
 from bike_assets.resources.gcs import BucketFolder, folder_of
@@ -32,11 +32,11 @@ from bike_assets.resources.warehouse import LocalWarehouse
 from bike_assets.settings import Settings
 from bike_assets.terminal import console, plain_table
 
-NOT_CARRIED = (
-    "Not carried: Dagster's runs and their logs, MLflow's runs with their curves and plots. They stay in the home. "
-    "A Dagster that knows of no run goes through the days since the first training once more."
+NOT_COPIED = (
+    "Not copied: Dagster's runs and their logs, MLflow's runs with their curves and plots. They stay in the home. "
+    "A Dagster without these runs processes the days since the first training again."
 )
-ITS_RECORD = "home"
+RECORD_FOLDER = "home"
 
 
 def run_copy(settings: Settings, only_compare: bool = False) -> None:
@@ -54,13 +54,13 @@ def run_copy(settings: Settings, only_compare: bool = False) -> None:
         raise BikeError(f"bike copy needs {' and '.join(missing)}.")
     home = recorded_home(settings)
     if home is None:
-        raise BikeError(f"{settings.home_folder} holds nothing that could be copied: BIKE_HOME names the home.")
-    with only_one(home, "run"), only_one(home, "pass"):
+        raise BikeError(f"{settings.home_folder} holds nothing to copy: set BIKE_HOME to the home.")
+    with hold_lock(home, "run"), hold_lock(home, "pass"):
         found, notes = _copy(settings, home, send=not only_compare)
     console.print(comparison_table(found))
     for note in notes:
         console.print(escape(note))
-    different = [f"{each.what} ({', '.join(each.wrong[:3])})" for each in found if each.wrong]
+    different = [f"{each.what} ({', '.join(each.differences[:3])})" for each in found if each.differences]
     if different:
         raise StepFailedError(f"Not equal on both sides: {'; '.join(different)}.")
 
@@ -69,22 +69,22 @@ def _copy(settings: Settings, home: Home, send: bool) -> tuple[list[Comparison],
     here, there = LocalWarehouse(home.warehouse, settings.threads), BigQueryWarehouse(settings.gcp)
     registry = GcsRegistry(folder_of(settings.gcp, "registry"))
     summary = LocalRegistry(home.registry).read()
-    refuse_runs_under_way(home)
+    refuse_active_runs(home)
     refuse_broken_models(home, summary)
     refuse_missing_tables(there)
-    record = folder_of(settings.gcp, ITS_RECORD)
+    record = folder_of(settings.gcp, RECORD_FOLDER)
     refuse_another_home(home, record, there, registry)
-    refuse_what_went_on(here, summary, there, registry)
+    refuse_newer_target(here, summary, there, registry)
     if send:
-        _leave_record(home, record)
+        _store_record(home, record)
     # Readings first: they distinguish this home from another one with the same record.
     tables = sorted(TABLES, key=lambda table: table is not INGESTIONS)
     found = [_copy_table(TableCopy(table, here, there), send) for table in tables]
     found += _copy_files(settings, home, summary, registry, send)
-    return found, [*_versions(settings, summary, registry, send), NOT_CARRIED]
+    return found, [*_versions(settings, summary, registry, send), NOT_COPIED]
 
 
-def _leave_record(home: Home, record: BucketFolder) -> None:
+def _store_record(home: Home, record: BucketFolder) -> None:
     if record.generation(RECORD) is None:
         record.replace(RECORD, (home.folder / RECORD).read_bytes(), generation=0, kind="application/json")
 
@@ -93,11 +93,11 @@ def _copy_table(copy: TableCopy, send: bool) -> Comparison:
     with _progress() as progress:
         task = progress.add_task(copy.table.full_name, total=copy.rows)
         found = copy.run(send, lambda rows: progress.advance(task, rows))
-    return _told(found)
+    return _print_comparison(found)
 
 
-def _told(found: Comparison) -> Comparison:
-    mark = "[red]✗[/]" if found.wrong else "[green]✓[/]"
+def _print_comparison(found: Comparison) -> Comparison:
+    mark = "[red]✗[/]" if found.differences else "[green]✓[/]"
     console.print(f"{mark} {found.what}: {found.here:,}, of which {found.sent:,} were sent now")
     return found
 
@@ -105,18 +105,22 @@ def _told(found: Comparison) -> Comparison:
 def _copy_files(
     settings: Settings, home: Home, summary: Summary, registry: GcsRegistry, send: bool
 ) -> list[Comparison]:
-    models = _told(copy_models(home, summary, registry.objects, send))
+    models = _print_comparison(copy_models(home, summary, registry.objects, send))
     # A summary that names missing files would leave the API without a champion.
-    versions = copy_summary(summary, registry, send and not models.wrong)
-    return [models, _told(versions), _told(copy_reports(home, folder_of(settings.gcp, "reports"), send))]
+    versions = copy_summary(summary, registry, send and not models.differences)
+    return [
+        models,
+        _print_comparison(versions),
+        _print_comparison(copy_reports(home, folder_of(settings.gcp, "reports"), send)),
+    ]
 
 
 def _versions(settings: Settings, summary: Summary, registry: GcsRegistry, send: bool) -> list[str]:
     tracking = CloudTracking(settings.home_folder / "mlflow", settings.gcp.bucket)
     if not tracking.is_external:
         return [
-            "MLFLOW_TRACKING_URI is not set: MLflow stays in the home. To go on with another MLflow, set it and copy "
-            "again before the first training there, so that the numbers of versions go on."
+            "MLFLOW_TRACKING_URI is not set: MLflow stays in the home. To use another MLflow, set it and copy again "
+            "before the first training there, so that the version numbers continue."
         ]
     if not send:
         return []
@@ -137,6 +141,6 @@ def comparison_table(found: Sequence[Comparison]) -> Table:
     table.add_column("rows there", justify="right")
     table.add_column("digest equal")
     for each in found:
-        equal = "[red]no[/]" if each.wrong else "yes"
+        equal = "[red]no[/]" if each.differences else "yes"
         table.add_row(each.what, f"{each.here:,}", f"{each.there:,}", equal)
     return table

@@ -16,10 +16,10 @@ from bike_assets.core.splits import Span
 from bike_assets.resources.table_digest import unordered_digest
 from bike_assets.resources.warehouse import Warehouse
 
-ROWS_AT_ONCE = 200_000
+ROWS_PER_PART = 200_000
 """Rows of a part, about. For the widest table, hourly_features, they take 60 MB."""
 DAY = "day"
-WITHDRAWN_FROM = (COMPTAGE_VELO, REJECTED_COUNTS, HOURLY_FEATURES)
+TABLES_WITH_WITHDRAWALS = (COMPTAGE_VELO, REJECTED_COUNTS, HOURLY_FEATURES)
 """The home deletes rows from these tables when it reads a day again and the day has fewer rows."""
 
 
@@ -34,7 +34,7 @@ class TableCopy:
 
     def __init__(self, table: Table, here: Warehouse, there: Warehouse) -> None:
         self.table, self._here, self._there = table, here, there
-        self._cut_by = _cut_by(table)
+        self._day_column = _day_column(table)
         self._rows_here, self._rows_there = rows_by_day(table, here), rows_by_day(table, there)
 
     @property
@@ -42,32 +42,32 @@ class TableCopy:
         """How many rows the home has."""
         return sum(self._rows_here.values())
 
-    def run(self, send: bool, tell: Callable[[int], object]) -> Comparison:
+    def run(self, send: bool, report: Callable[[int], object]) -> Comparison:
         """Compare all parts, and send those that differ.
 
         Args:
             send: whether to send; if not, the parts are only compared.
-            tell: called after each part with its number of rows.
+            report: called after each part with its number of rows.
         """
         found = Comparison(self.table.full_name)
         for span in self._parts():
             before = found.here
-            self._do_part(span, send, found)
-            tell(found.here - before)
+            self._copy_part(span, send, found)
+            report(found.here - before)
         return found
 
-    def _do_part(self, span: Span | None, send: bool, found: Comparison) -> None:
+    def _copy_part(self, span: Span | None, send: bool, found: Comparison) -> None:
         rows = self._read(self._here, span)
-        wanted = self._state(rows)
-        known = None if send and self._has_other_numbers(span) else self._state(self._read(self._there, span))
-        if known is None or (send and known != wanted):
+        expected = self._state(rows)
+        actual = None if send and self._has_other_counts(span) else self._state(self._read(self._there, span))
+        if actual is None or (send and actual != expected):
             self._there.merge(self._exact, rows, self._whole_days(span))
-            known = self._state(self._read(self._there, span))
+            actual = self._state(self._read(self._there, span))
             found.sent += len(rows)
         found.here += len(rows)
-        found.there += known[0]
-        if known != wanted:
-            found.wrong.append(f"{span.first} to {span.last}" if span else "its rows")
+        found.there += actual[0]
+        if actual != expected:
+            found.differences.append(f"{span.first} to {span.last}" if span else "its rows")
 
     def _state(self, rows: pd.DataFrame) -> tuple[int, int]:
         """Return the number of rows, and their digest."""
@@ -82,29 +82,29 @@ class TableCopy:
         everything = f"SELECT * FROM {self.table.full_name}"
         if span is None:
             return warehouse.query(everything)
-        between = f"{everything} WHERE {self._cut_by} BETWEEN @first AND @last"
+        between = f"{everything} WHERE {self._day_column} BETWEEN @first AND @last"
         return warehouse.query(between, first=span.first, last=span.last)
 
     def _parts(self) -> list[Span | None]:
-        if self._cut_by is None:
+        if self._day_column is None:
             return [None] if self._rows_here != {None: 0} or self._rows_there != {None: 0} else []
-        return [*spans_of_about(ROWS_AT_ONCE, _greater(self._rows_here, self._rows_there))]
+        return [*split_days(ROWS_PER_PART, _greater(self._rows_here, self._rows_there))]
 
     def _days_of(self, span: Span | None) -> list[date | None]:
         days = self._rows_here.keys() | self._rows_there.keys()
         return [day for day in days if span is None or (day is not None and span.first <= day <= span.last)]
 
-    def _has_other_numbers(self, span: Span | None) -> bool:
+    def _has_other_counts(self, span: Span | None) -> bool:
         return any(self._rows_here.get(day) != self._rows_there.get(day) for day in self._days_of(span))
 
     def _whole_days(self, span: Span | None) -> list[date]:
         """Return the days whose other rows the target deletes: rows that the home withdrew are withdrawn there too."""
-        return [day for day in self._days_of(span) if day is not None] if self.table in WITHDRAWN_FROM else []
+        return [day for day in self._days_of(span) if day is not None] if self.table in TABLES_WITH_WITHDRAWALS else []
 
 
 def rows_by_day(table: Table, warehouse: Warehouse) -> dict[date | None, int]:
     """Return a table's number of rows by the day column that it is cut by; under None if it has no such column."""
-    name, by = table.full_name, _cut_by(table)
+    name, by = table.full_name, _day_column(table)
     if by is None:
         return {None: int(warehouse.query(f"SELECT COUNT(*) AS n FROM {name}")["n"].iloc[0])}
     sql = f"SELECT {by} AS part, COUNT(*) AS n FROM {name} WHERE {by} >= @first GROUP BY {by}"
@@ -112,11 +112,11 @@ def rows_by_day(table: Table, warehouse: Warehouse) -> dict[date | None, int]:
     return {as_date(part): int(n) for part, n in zip(counted["part"], counted["n"], strict=True)}
 
 
-def _cut_by(table: Table) -> str | None:
+def _day_column(table: Table) -> str | None:
     return table.partition or (DAY if DAY in table.columns else None)
 
 
-def spans_of_about(rows: int, by_day: Mapping[date, int]) -> list[Span]:
+def split_days(rows: int, by_day: Mapping[date, int]) -> list[Span]:
     """Cut days into spans of at most `rows` rows, but of at least one day each."""
     spans: list[Span] = []
     held = rows + 1

@@ -25,12 +25,12 @@ class Check:
 
     Attributes:
         name: name of the thing that it checks.
-        look: returns a description of the thing, or raises BikeError with what is missing and what to do.
+        probe: returns a description of the thing, or raises BikeError with what is missing and what to do.
         needed: whether the platform needs the thing; if not, a missing thing is only a note.
     """
 
     name: str
-    look: Callable[[], str]
+    probe: Callable[[], str]
     needed: bool = True
 
 
@@ -40,7 +40,7 @@ class Finding:
 
     name: str
     state: State
-    told: str
+    text: str
 
 
 def run(check: Check, deadline_seconds: float = DEADLINE_SECONDS) -> Finding:
@@ -52,13 +52,13 @@ def run(check: Check, deadline_seconds: float = DEADLINE_SECONDS) -> Finding:
     """
     answer: Future[str] = Future()
 
-    def look() -> None:
+    def probe() -> None:
         try:
-            answer.set_result(check.look())
+            answer.set_result(check.probe())
         except BaseException as error:
             answer.set_exception(error)
 
-    Thread(target=look, name=f"doctor: {check.name}", daemon=True).start()
+    Thread(target=probe, name=f"doctor: {check.name}", daemon=True).start()
     without = State.MISSING if check.needed else State.NOTE
     try:
         return Finding(check.name, State.OK, _one_line(answer.result(deadline_seconds)))
@@ -71,5 +71,5 @@ def run(check: Check, deadline_seconds: float = DEADLINE_SECONDS) -> Finding:
         return Finding(check.name, without, _one_line(f"{type(error).__name__}: {error}"))
 
 
-def _one_line(told: str) -> str:
-    return " ".join(told.split())
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -40,8 +40,8 @@ def _dagster(settings: Settings) -> str:
         )
     except psycopg2.OperationalError as error:
         raise BikeError(
-            f"{place} does not let {USER} into {DATABASE} ({_first_line(error)}): BIKE_POSTGRES_HOST, "
-            "BIKE_POSTGRES_PORT and BIKE_POSTGRES_PASSWORD say where and how."
+            f"{place} refuses {USER} access to {DATABASE} ({_first_line(error)}): check BIKE_POSTGRES_HOST, "
+            "BIKE_POSTGRES_PORT and BIKE_POSTGRES_PASSWORD."
         ) from None
     try:
         with connection.cursor() as cursor:
@@ -50,7 +50,7 @@ def _dagster(settings: Settings) -> str:
     finally:
         connection.close()
     if not may_create:
-        raise BikeError(f"{place}: {USER} may not make tables in {DATABASE}: let it own the database.")
+        raise BikeError(f"{place}: {USER} may not make tables in {DATABASE}: make it the owner of the database.")
     return f"{place}: {USER} may use {DATABASE}"
 
 
@@ -81,7 +81,7 @@ def _database(uri: str) -> str:
 
     try:
         shown = sqlalchemy.make_url(uri).render_as_string(hide_password=True)
-        engine = sqlalchemy.create_engine(uri, connect_args=_patience(uri))
+        engine = sqlalchemy.create_engine(uri, connect_args=_timeout_arguments(uri))
         with engine.connect() as connection:
             connection.execute(sqlalchemy.text("SELECT 1"))
     except SQLAlchemyError as error:
@@ -90,7 +90,7 @@ def _database(uri: str) -> str:
     return f"the database {shown} answers"
 
 
-def _patience(uri: str) -> dict[str, int]:
+def _timeout_arguments(uri: str) -> dict[str, int]:
     return {"connect_timeout": CONNECT_SECONDS} if uri.startswith("postgresql") else {}
 
 

@@ -21,8 +21,8 @@ from bike_assets.resources.bigquery_lease import LEASES
 from bike_assets.resources.bigquery_tables import DATASETS, BigQueryTables
 from bike_assets.resources.gcs import folder_of
 
-EVERYTHING = ["https://www.googleapis.com/auth/cloud-platform"]
-NEVER_MADE = "tried_dry"
+SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
+DRY_RUN_TABLE = "tried_dry"
 
 
 def google_checks(gcp: GcpSettings) -> list[Check]:
@@ -41,9 +41,9 @@ def google_checks(gcp: GcpSettings) -> list[Check]:
 
 def _credentials(gcp: GcpSettings) -> str:
     if gcp.bigquery_endpoint and gcp.storage_endpoint:
-        return "none are needed: emulators stand in the place of BigQuery and Cloud Storage"
+        return "not needed: emulators replace BigQuery and Cloud Storage"
     with translate_errors("asking for credentials"):
-        credentials, project = google.auth.default(scopes=EVERYTHING)
+        credentials, project = google.auth.default(scopes=SCOPES)
         credentials.refresh(google.auth.transport.requests.Request())
     who = getattr(credentials, "service_account_email", None) or type(credentials).__name__
     return f"Google accepts those of {who} (their own project: {project or 'none'})"
@@ -62,15 +62,15 @@ class _Project:
 
     def has_dataset(self, name: str) -> str:
         full_name = self._tables.dataset(name)
-        with translate_errors(f"looking at {full_name}"), self._jobs.connection.get_client() as client:
+        with translate_errors(f"reading {full_name}"), self._jobs.connection.get_client() as client:
             location = client.get_dataset(full_name, retry=request_retry(), timeout=REQUEST_TIMEOUT_SECONDS).location
         if location.upper() != self._gcp.location.upper():
             raise BikeError(f"{full_name} is in {location}, and BIKE_GCP__LOCATION is {self._gcp.location}.")
-        wanted = [table for table in (*TABLES, LEASES) if table.dataset == name]
-        missing = [table.name for table in wanted if not self._has_table(table)]
+        expected = [table for table in (*TABLES, LEASES) if table.dataset == name]
+        missing = [table.name for table in expected if not self._has_table(table)]
         if missing:
             raise BikeError(f"{full_name} has no {', '.join(missing)}: type bike warehouse init.")
-        return f"{full_name} in {location} has its {len(wanted)} tables, as this version wants them"
+        return f"{full_name} in {location} has its {len(expected)} tables, as this version expects them"
 
     def _has_table(self, table: Table) -> bool:
         try:
@@ -86,7 +86,7 @@ class _Project:
         doing = f"a dry run of writing {self._tables.dataset(name)}"
         table = next(table for table in TABLES if table.dataset == name)
         nothing = f"{table.partition} = DATE '1970-01-01'" if table.partition else "FALSE"
-        self._jobs.estimate(f"CREATE TABLE `{self._tables.dataset(name)}.{NEVER_MADE}` (n INT64)", {}, doing)
+        self._jobs.estimate(f"CREATE TABLE `{self._tables.dataset(name)}.{DRY_RUN_TABLE}` (n INT64)", {}, doing)
         self._jobs.estimate(f"DELETE FROM {self._tables.in_sql(table)} WHERE {nothing}", {}, doing)
         return "making tables and changing rows is permitted (tried dry)"
 
@@ -95,13 +95,13 @@ class _Project:
         if client is None:
             return "an emulator without it: rows come over REST (BIKE_GCP__BIGQUERY_READ_ENDPOINT)"
         dataset, _, table = self._tables.name(COUNTERS).removeprefix(f"{self._gcp.project}.").partition(".")
-        wanted = types.ReadSession(
+        session = types.ReadSession(
             table=f"projects/{self._gcp.project}/datasets/{dataset}/tables/{table}", data_format=types.DataFormat.ARROW
         )
         with translate_errors(f"opening a session to read {self._tables.name(COUNTERS)}"):
             client.create_read_session(
                 parent=f"projects/{self._gcp.project}",
-                read_session=wanted,
+                read_session=session,
                 max_stream_count=1,
                 retry=None,
                 timeout=REQUEST_TIMEOUT_SECONDS,

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 
 from bike_assets.commands.doctor.checks import Check
-from bike_assets.commands.run.dashboards import GRAFANA, HOW_TO_INSTALL, NEEDED, program, watchers
+from bike_assets.commands.run.dashboards import GRAFANA, HOW_TO_INSTALL, NEEDED, monitoring_services, program
 from bike_assets.commands.run.everything import services
 from bike_assets.commands.run.processes import Service, refuse_busy_port
 from bike_assets.errors import BikeError, SourceUnavailableError
@@ -19,57 +19,61 @@ from bike_assets.resources.counts_source import file_digest
 from bike_assets.resources.home_source import outline_home
 from bike_assets.settings import Settings
 
-ROOM_BYTES = 2 * 10**9
+MIN_FREE_BYTES = 2 * 10**9
 """A year of Paris takes 0.6 GB, with all its models and their runs."""
-ANSWER_SECONDS = 3.0
+REQUEST_TIMEOUT_SECONDS = 3.0
 
 
 def local_checks(settings: Settings) -> list[Check]:
     """Return the checks of this machine."""
-    anyone = Home(settings.home_folder, None, date.min, None, settings.timezone)
-    ours, watching = services(anyone, settings), watchers(settings.home_folder / "watching", settings)
+    unclaimed = Home(settings.home_folder, None, date.min, None, settings.timezone)
+    platform = services(unclaimed, settings)
+    monitoring = monitoring_services(settings.home_folder / "watching", settings)
     return [
         Check("home", partial(_home, settings)),
-        Check("room on the disk", partial(_room, settings)),
+        Check("disk space", partial(_disk_space, settings)),
         Check("source of counts", partial(_source, settings)),
-        *(Check(f"port of {each.shown_as}", partial(_port, each, settings.host)) for each in ours),
-        *(Check(f"port of {each.shown_as}", partial(_port, each, settings.host), needed=False) for each in watching),
+        *(Check(f"port of {each.display_name}", partial(_port, each, settings.host)) for each in platform),
+        *(
+            Check(f"port of {each.display_name}", partial(_port, each, settings.host), needed=False)
+            for each in monitoring
+        ),
         Check("Discord", partial(_discord, settings), needed=False),
         *(Check(name, partial(_program, name), needed=False) for name in (*NEEDED, GRAFANA)),
     ]
 
 
 def _home(settings: Settings) -> str:
-    home, folder = recorded_home(settings), _there(settings.home_folder)
+    home, folder = recorded_home(settings), _nearest_folder(settings.home_folder)
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-        raise BikeError(f"{folder} cannot be read and written to by this user: BIKE_HOME names another folder.")
+        raise BikeError(f"{folder} cannot be read and written to by this user: set BIKE_HOME to another folder.")
     return f"{settings.home_folder}: {describe_source(home) if home else 'nothing yet, and it can be made'}"
 
 
-def _room(settings: Settings) -> str:
-    free = shutil.disk_usage(_there(settings.home_folder)).free
-    told = f"{free / 1e9:.1f} GB are free where {settings.home_folder} lies"
-    if free < ROOM_BYTES:
-        raise BikeError(f"{told}, and {ROOM_BYTES / 1e9:.0f} GB are wanted: BIKE_HOME names another folder.")
-    return told
+def _disk_space(settings: Settings) -> str:
+    free = shutil.disk_usage(_nearest_folder(settings.home_folder)).free
+    text = f"{free / 1e9:.1f} GB are free at {settings.home_folder}"
+    if free < MIN_FREE_BYTES:
+        raise BikeError(f"{text}, and {MIN_FREE_BYTES / 1e9:.0f} GB are needed: set BIKE_HOME to another folder.")
+    return text
 
 
-def _there(folder: Path) -> Path:
+def _nearest_folder(folder: Path) -> Path:
     """Return the folder, or its nearest parent that exists."""
     return next(each for each in (folder, *folder.parents) if each.is_dir())
 
 
 def _source(settings: Settings) -> str:
     home = outline_home(settings)
-    ask: dict[str | None, Callable[[], str]] = {
+    checks: dict[str | None, Callable[[], str]] = {
         "simulator": lambda: "the simulator: part of each process, nothing has to be reached",
         "file": lambda: _file(home),
         None: lambda: _portal_or_simulator(settings),
     }
-    return ask.get(home.source, lambda: _portal(_as_claimed(home, settings)))()
+    return checks.get(home.source, lambda: _portal(_claimed_settings(home, settings)))()
 
 
-def _as_claimed(home: Home, settings: Settings) -> Settings:
+def _claimed_settings(home: Home, settings: Settings) -> Settings:
     if home.source not in PORTALS:
         raise ValueError(f"a home with the source {home.source}")
     return settings.model_copy(
@@ -104,15 +108,15 @@ def _port(service: Service, host: str) -> str:
         refuse_busy_port(service, host)
     except BikeError:
         if _answers(service, host):
-            return f"{service.shown_as} answers on {host}:{service.port}"
+            return f"{service.display_name} answers on {host}:{service.port}"
         raise
-    return f"{host}:{service.port} is free for {service.shown_as}"
+    return f"{host}:{service.port} is free for {service.display_name}"
 
 
 def _answers(service: Service, host: str) -> bool:
     try:
-        address = f"http://{host}:{service.port}{service.answers}"
-        return httpx.get(address, timeout=ANSWER_SECONDS, trust_env=False).is_success
+        address = f"http://{host}:{service.port}{service.health_path}"
+        return httpx.get(address, timeout=REQUEST_TIMEOUT_SECONDS, trust_env=False).is_success
     except httpx.HTTPError:
         return False
 

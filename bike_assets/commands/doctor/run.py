@@ -19,9 +19,9 @@ def run_doctor(settings: Settings) -> None:
         StepFailedError: something that the platform needs is missing.
     """
     checks, found = all_checks(settings), []
-    with console.status("looking") as status:
+    with console.status("checking") as status:
         for check in checks:
-            status.update(f"looking at {escape(check.name)}")
+            status.update(f"checking {escape(check.name)}")
             found.append(run(check))
     _show(found)
     missing = [each.name for each in found if each.state is State.MISSING]
@@ -42,12 +42,12 @@ def all_checks(settings: Settings) -> list[Check]:
 def _show(found: list[Finding]) -> None:
     if not console.is_terminal:
         for each in found:
-            console.print(f"{each.state}: {each.name}: {each.told}", markup=False, emoji=False)
+            console.print(f"{each.state}: {each.name}: {each.text}", markup=False, emoji=False)
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
     for column in ("state", "name"):
         table.add_column(column, no_wrap=True)
-    table.add_column("told", overflow="fold")
+    table.add_column("text", overflow="fold")
     for each in found:
-        table.add_row(f"[{COLOURS[each.state]}]{each.state}[/]", escape(each.name), escape(each.told))
+        table.add_row(f"[{COLOURS[each.state]}]{each.state}[/]", escape(each.name), escape(each.text))
     console.print(table, soft_wrap=False)

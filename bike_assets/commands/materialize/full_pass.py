@@ -7,7 +7,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from bike_assets.errors import BadDaysError, BikeError
-from bike_assets.home.lock import only_one
+from bike_assets.home.lock import hold_lock
 from bike_assets.home.record import Home, describe_source
 from bike_assets.instance.home_instance import dagster_instance
 from bike_assets.resources.home_source import claim_home, outline_home, yesterday
@@ -35,24 +35,24 @@ def run_full_pass(settings: Settings, until: date | None, alone: bool = False) -
     from bike_assets.commands.status import (
         busiest_forecasts,
         collect_status,
+        count_rejected_rows,
         naive_scores,
         print_summary,
-        rows_left_out,
     )
     from bike_assets.terminal import console
 
     home = outline_home(settings, until)
     refuse_days_outside(home, until)
-    with only_one(home, "pass"):
+    with hold_lock(home, "pass"):
         home = claim_home(settings, until)
         console.print(f"[bold]Source[/]     {escape(describe_source(home))}")
         with dagster_instance(home, settings) as instance:
             note, bad_days = _run_steps(settings, home, instance, until, alone)
     print_summary(collect_status(settings), naive_scores(settings), busiest_forecasts(settings))
-    left_out = rows_left_out(settings)
-    if left_out:
+    rejected = count_rejected_rows(settings)
+    if rejected:
         console.print(
-            f"[yellow]{left_out:,} published rows cannot be used; rejected_counts has each with its reason[/]"
+            f"[yellow]{rejected:,} published rows cannot be used; rejected_counts lists each with its reason[/]"
         )
     if note:
         console.print(f"\n[yellow]{note}[/]")
@@ -66,11 +66,11 @@ def _run_steps(
     """Run the missing steps; return why no model can be trained, if so, and what is wrong with bad days."""
     definitions = load_definitions(settings)
     from bike_assets.commands.materialize.plan import Plan
-    from bike_assets.instance.runs import end_abandoned_runs
+    from bike_assets.instance.runs import fail_abandoned_runs
     from bike_assets.terminal import console, show_run
 
     plan = Plan(definitions, instance, home, settings, until)
-    abandoned = end_abandoned_runs(instance, only_steps=not alone)
+    abandoned = fail_abandoned_runs(instance, only_steps=not alone)
     if abandoned:
         console.print(f"[dim]{abandoned} run(s) that died with their process are marked as failed[/]")
     done, bad_days = 0, []

@@ -16,7 +16,7 @@ from bike_assets.core.local_time import days_between
 from bike_assets.core.splits import Span, spans_of
 from bike_assets.errors import BadDaysError, StepFailedError
 from bike_assets.home.record import Home
-from bike_assets.instance.materialized import CORRECTED_DAYS, LAST_OF_A_DAY, materialized_days, new_days
+from bike_assets.instance.materialized import LAST_DAILY_ASSET, REREAD_DAYS, materialized_days, new_days
 from bike_assets.instance.runs import STEP_TAG
 from bike_assets.resources.counts_source import open_source
 from bike_assets.resources.home_source import yesterday
@@ -32,9 +32,9 @@ from bike_assets.resources.warehouse import Warehouse
 from bike_assets.run_tags import TRIGGER_TAG, Trigger
 from bike_assets.settings import Settings
 
-WATCHED_DAYS = 14
-INGESTING = ("raw_counts", "counters")
-WATCHING = ("champion_performance", "drift_report", LAST_OF_A_DAY)
+MONITORED_DAYS = 14
+INGESTION = ("raw_counts", "counters")
+MONITORING = ("champion_performance", "drift_report", LAST_DAILY_ASSET)
 
 
 @dataclass(frozen=True)
@@ -78,16 +78,16 @@ class Plan:
 
     def steps(self) -> Iterator[Step]:
         """Yield the missing steps in order. Run each step before requesting the next."""
-        cut = recorded_split(self.warehouse, "train_baseline")
-        if cut is None:
+        split = recorded_split(self.warehouse, "train_baseline")
+        if split is None:
             yield from self._ingestion()
         if not self._can_train():
             return
-        if self.registry.read().champion is None or not self._has_run("champion"):
+        if self.registry.read().champion is None or not self._is_materialized("champion"):
             yield Step("training and judging models", "retrain", self.assets_of("retrain"))
-        yield from self._looking_back()
-        yield from self._reading_again()
-        yield from self._days_since()
+        yield from self._hindcasts()
+        yield from self._rereadings()
+        yield from self._daily_runs()
 
     def not_enough_days(self) -> str | None:
         """Return why no model can be trained yet; None if one can."""
@@ -129,22 +129,22 @@ class Plan:
         if not result.success:
             bad_days = _failed_checks(result, "raw_counts")
             kind = BadDaysError if bad_days else StepFailedError
-            told = f"{step.title} failed: {bad_days or _why(result)}"
-            raise kind(f"{told.rstrip('.')} (run {step.run_id} in the Dagster UI has the details).")
+            message = f"{step.title} failed: {bad_days or _failure_reason(result)}"
+            raise kind(f"{message.rstrip('.')} (run {step.run_id} in the Dagster UI has the details).")
 
     def _ingestion(self) -> Iterator[Step]:
         whole = Span(self.home.first_day, self.last)
         for span in spans_of(set(unread_days(self.warehouse, whole))):
             yield Step(f"reading again {span.first} to {span.last}", "ingest", self.assets_of("ingest"), span)
         parts = (
-            ("raw_counts", INGESTING, "ingesting counts"),
+            ("raw_counts", INGESTION, "ingesting counts"),
             ("hourly_features", ("weather", "hourly_features"), "reading weather and making features"),
         )
-        for judged, assets, what in parts:
-            missing = self._missing(judged, days_between(whole.first, whole.last))
+        for asset_of_days, assets, what in parts:
+            missing = self._missing(asset_of_days, days_between(whole.first, whole.last))
             if missing:
                 yield Step(f"{what} of {len(missing)} days", "bootstrap", assets, Span(missing[0], missing[-1]))
-        if not self._has_run("counters") and self._can_train():
+        if not self._is_materialized("counters") and self._can_train():
             yield Step("listing counters", "bootstrap", ("counters",))
 
     def _can_train(self) -> bool:
@@ -153,39 +153,41 @@ class Plan:
         whole = whole_days(self.warehouse, self.settings.timezone)
         return whole is not None and whole.days >= self.settings.min_training_days
 
-    def _looking_back(self) -> Iterator[Step]:
+    def _hindcasts(self) -> Iterator[Step]:
         """Yield the hindcasts of the days of test_current at bootstrap, and the monitoring of its last days."""
-        began, first = bootstrapped_on(self.warehouse), self.registry.read().first_champion
-        if began is None or first is None:
+        bootstrapped, first = bootstrapped_on(self.warehouse), self.registry.read().first_champion
+        if bootstrapped is None or first is None:
             return
-        seen = date.fromisoformat(first.trained_until)
-        missing = self._missing("predictions", days_between(seen, began))
+        trained_until = date.fromisoformat(first.trained_until)
+        missing = self._missing("predictions", days_between(trained_until, bootstrapped))
         if missing:
             span = Span(missing[0], missing[-1])
             yield Step(f"forecasting as of {len(missing)} days", "bootstrap", ("predictions",), span)
-        watched = days_between(max(seen + timedelta(days=1), began - timedelta(days=WATCHED_DAYS - 1)), began)
-        missing = self._missing(LAST_OF_A_DAY, watched)
+        monitored = days_between(
+            max(trained_until + timedelta(days=1), bootstrapped - timedelta(days=MONITORED_DAYS - 1)), bootstrapped
+        )
+        missing = self._missing(LAST_DAILY_ASSET, monitored)
         if missing:
             span = Span(missing[0], missing[-1])
-            yield Step(f"watching {len(missing)} days: performance, drift, decision", "bootstrap", WATCHING, span)
+            yield Step(f"monitoring {len(missing)} days: performance, drift, decision", "bootstrap", MONITORING, span)
 
-    def _reading_again(self) -> Iterator[Step]:
+    def _rereadings(self) -> Iterator[Step]:
         """Yield the days that could not be read before, and the week before any new days."""
         if self.home.source == "file" or recorded_split(self.warehouse, "train_baseline") is None:
             return
         new = self._new_days()
         again = set(days_to_read_again(self.warehouse, self.home, self.settings, self.last))
         if new:
-            again.update(days_between(max(self.home.first_day, new[0] - timedelta(days=CORRECTED_DAYS)), new[0]))
+            again.update(days_between(max(self.home.first_day, new[0] - timedelta(days=REREAD_DAYS)), new[0]))
         for span in spans_of(again - set(new)):
             yield Step(f"reading again {span.first} to {span.last}", "ingest", self.assets_of("ingest"), span)
 
     def _new_days(self) -> list[date]:
         return new_days(self.instance, self.warehouse, self.last)
 
-    def _days_since(self) -> Iterator[Step]:
+    def _daily_runs(self) -> Iterator[Step]:
         for day in self._new_days():
-            if not self._is_torn(day):
+            if not self._is_incomplete(day):
                 yield Step(
                     f"the day {day}: counts, forecast, drift, decision",
                     "daily",
@@ -193,7 +195,7 @@ class Plan:
                     Span(day, day),
                 )
 
-    def _is_torn(self, day: date) -> bool:
+    def _is_incomplete(self, day: date) -> bool:
         """Whether a day is the incomplete last day of a file. No forecast can be issued from it."""
         whole = whole_days(self.warehouse, self.settings.timezone)
         ingested = not self._missing("raw_counts", [day])
@@ -203,7 +205,7 @@ class Plan:
         done = materialized_days(self.instance, asset)
         return [day for day in days if day not in done]
 
-    def _has_run(self, asset: str) -> bool:
+    def _is_materialized(self, asset: str) -> bool:
         return self.instance.get_latest_materialization_event(dg.AssetKey(asset)) is not None
 
 
@@ -223,7 +225,7 @@ def _failed_checks(result: Any, asset: str) -> str:
     return "; ".join(failed)
 
 
-def _why(result: Any) -> str:
+def _failure_reason(result: Any) -> str:
     failures = [event for event in result.all_events if event.is_failure and event.is_step_event]
     for event in failures:
         error = event.event_specific_data.error
@@ -232,4 +234,4 @@ def _why(result: Any) -> str:
         user_data = getattr(event.event_specific_data, "user_failure_data", None)
         text = (user_data and user_data.description) or (error and error.message) or event.message
         return f"{event.step_key}: {text.strip().splitlines()[0]}"
-    return "no step says why"
+    return "no step reports a reason"

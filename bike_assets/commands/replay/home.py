@@ -17,9 +17,9 @@ from bike_assets.home.record import RECORD
 from bike_assets.settings import Settings, load_settings
 from bike_assets.simulator.scenarios import parse_scenarios
 
-MORNING_IS_OVER = timedelta(hours=15)
+AFTER_ALL_SCHEDULES = timedelta(hours=15)
 """Time of the day, an hour after the last schedule is due."""
-REPLAYED = ".replayed"
+REPLAY_MARKER = ".replayed"
 """File that marks a home made by a replay. Only such a home may be started over."""
 
 
@@ -74,7 +74,7 @@ class ReplayOptions:
     anew: bool = False
 
 
-def prepare(options: ReplayOptions, served: ExitStack) -> tuple[Settings, date]:
+def prepare(options: ReplayOptions, resources: ExitStack) -> tuple[Settings, date]:
     """Return the settings of the replay's home, and the last day to play."""
     story = STORIES.get(options.scenario, Story(options.scenario))
     given = load_settings()
@@ -86,8 +86,8 @@ def prepare(options: ReplayOptions, served: ExitStack) -> tuple[Settings, date]:
     scenarios = _dated(story.scenarios, last - timedelta(days=options.days - 1))
     parse_scenarios(scenarios)
     if options.counts and scenarios:
-        raise BikeError("Scenarios happen to the simulated city: with --counts, the scenario has to be quiet.")
-    _refuse_or_empty(folder, options.anew)
+        raise BikeError("Scenarios need the simulated city: with --counts, the scenario has to be quiet.")
+    _empty_folder(folder, options.anew)
     _mark(folder)
     # A replay invents days, so they stay in its own local home, whatever the profile.
     chosen: dict[str, Any] = {
@@ -99,14 +99,14 @@ def prepare(options: ReplayOptions, served: ExitStack) -> tuple[Settings, date]:
     }
     if options.counts:
         chosen["source"] = "paris" if given.is_paris else "portal"
-        chosen |= {"portal_url": _serve(options.counts, given, served), "weather": "off"}
+        chosen |= {"portal_url": _serve(options.counts, given, resources), "weather": "off"}
     return load_settings(**chosen), last
 
 
 def _newest_day(settings: Settings, options: ReplayOptions) -> date:
     """Return the last day that can be played. A day ends on the morning after, which must not be in the future."""
     if options.counts is None:
-        return (datetime.now(ZoneInfo(settings.timezone)) - timedelta(days=1) - MORNING_IS_OVER).date()
+        return (datetime.now(ZoneInfo(settings.timezone)) - timedelta(days=1) - AFTER_ALL_SCHEDULES).date()
     from bike_assets.resources.counts_source import file_days
 
     return file_days(options.counts.expanduser(), settings)[1]
@@ -122,7 +122,7 @@ def _dated(scenarios: str, first: date) -> str:
     return ",".join(parts)
 
 
-def _refuse_or_empty(folder: Path, anew: bool) -> None:
+def _empty_folder(folder: Path, anew: bool) -> None:
     """Ensure that the home is new. Only a home that a replay made is removed, and only with `anew`.
 
     Raises:
@@ -130,7 +130,7 @@ def _refuse_or_empty(folder: Path, anew: bool) -> None:
     """
     if not (folder / RECORD).exists():
         return
-    if not (anew and (folder / REPLAYED).exists()):
+    if not (anew and (folder / REPLAY_MARKER).exists()):
         raise BikeError(
             f"{folder} is a home already, and a replay needs a new one: name another with --home, or start a home "
             "that an earlier replay made over with --anew."
@@ -141,12 +141,12 @@ def _refuse_or_empty(folder: Path, anew: bool) -> None:
 def _mark(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / REPLAYED).touch()
+        (folder / REPLAY_MARKER).touch()
     except OSError as error:
         raise BikeError(f"The home {folder} cannot be written to: {error.strerror}.") from None
 
 
-def _serve(counts: Path, settings: Settings, served: ExitStack) -> str:
+def _serve(counts: Path, settings: Settings, resources: ExitStack) -> str:
     """Serve an export as its portal does until the replay ends; return the address."""
     from bike_assets.simulator.publication import ReplayedPublication
     from bike_assets.simulator.server import PortalSimulator
@@ -155,4 +155,4 @@ def _serve(counts: Path, settings: Settings, served: ExitStack) -> str:
         counts.expanduser(), settings.portal_fields, settings.timezone, settings.portal_labels
     )
     portal = PortalSimulator(publication, settings.portal_dataset, labels=settings.portal_labels)
-    return served.enter_context(portal).url
+    return resources.enter_context(portal).url

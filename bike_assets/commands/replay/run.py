@@ -22,7 +22,7 @@ from bike_assets.core.plots import timeline
 from bike_assets.core.splits import Span
 from bike_assets.core.timeline import TimelineDay, event_counts, worth_of_retraining
 from bike_assets.errors import BikeError, StepFailedError
-from bike_assets.home.lock import only_one
+from bike_assets.home.lock import hold_lock
 from bike_assets.home.record import Home, describe_source, recorded_home
 from bike_assets.resources import notifier
 from bike_assets.resources.profiles import open_registry, open_warehouse
@@ -30,14 +30,14 @@ from bike_assets.resources.queries import decided_days
 from bike_assets.resources.registry import Registry
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
-from bike_assets.terminal import MessagesBelow, console
+from bike_assets.terminal import TimelineHandler, console
 
 if TYPE_CHECKING:
     from bike_assets.commands.replay.simulated_time import SimulatedDaemon
 
-MORNING = (time(10, 0), time(10, 30), time(14, 0))
+SCHEDULE_TIMES = (time(10, 0), time(10, 30), time(14, 0))
 """When the schedules are due: corrections, yesterday, and on the first of a month the challenge."""
-EVERY_DAY = ("ingest", "daily")
+DAILY_JOBS = ("ingest", "daily")
 COLUMNS = ("day", "champion", "first", "naive", "drift", "decision", "held until", "runs", "verdict", "version")
 WIDTHS = (10, 9, 7, 7, 6, 17, 10, 18, 15, 7)
 
@@ -47,10 +47,10 @@ def run_replay(options: ReplayOptions) -> Path:
 
     Raises:
         BikeError: the home exists already, or a scenario is unknown; nothing was changed.
-        StepFailedError: a day could not be done, or there is no champion.
+        StepFailedError: a day failed, or there is no champion.
     """
-    with ExitStack() as served:
-        settings, last = prepare(options, served)
+    with ExitStack() as resources:
+        settings, last = prepare(options, resources)
         first = last - timedelta(days=options.days - 1)
         console.print(
             f"[bold]Replay[/]     {options.days} days, {first} to {last}, scenario {escape(options.scenario)}"
@@ -61,13 +61,13 @@ def run_replay(options: ReplayOptions) -> Path:
             raise BikeError(f"The home {settings.home_folder} could not be made.")
         if open_registry(settings).read().champion is None:
             raise StepFailedError("There is no champion to replay days with: a longer history is needed.")
-        with only_one(home, "pass"):
+        with hold_lock(home, "pass"):
             played = list(_play(settings, home, days_between(first, last)))
     written = _write(settings, home, options, played)
     _print_summary(played, written)
     undone = [str(day.day) for day in played if day.decision is None]
     if undone:
-        raise StepFailedError(f"{len(undone)} days could not be done, the first of them {undone[0]}; see their runs.")
+        raise StepFailedError(f"{len(undone)} days failed, the first of them {undone[0]}; see their runs.")
     return written
 
 
@@ -77,38 +77,38 @@ def _play(settings: Settings, home: Home, days: list[date]) -> Iterator[Timeline
 
     warehouse, registry = open_warehouse(settings), open_registry(settings)
     _print_row(COLUMNS, "bold")
-    with _without_waiting_for_the_disk(), simulated_daemon(home, settings) as daemon, _messages_in_the_timeline():
+    with _without_disk_sync(), simulated_daemon(home, settings) as daemon, _show_messages():
         before = _champion(registry)
         for day in days:
             seen, begun = _evaluations(warehouse), len(daemon.launched)
             with console.status(f"{day}"):
-                _let_pass(daemon, day, ZoneInfo(home.timezone))
-            told = _told(warehouse, registry, day, before, seen, _ran(daemon, begun))
-            _print_day(told)
-            yield told
-            before = told.champion_version
+                _play_morning(daemon, day, ZoneInfo(home.timezone))
+            played = _timeline_day(warehouse, registry, day, before, seen, _jobs_since(daemon, begun))
+            _print_day(played)
+            yield played
+            before = played.champion_version
 
 
 @contextmanager
-def _without_waiting_for_the_disk() -> Iterator[None]:
+def _without_disk_sync() -> Iterator[None]:
     """Turn SQLite's synchronous writes off: each event would wait for the disk, and a dead replay is started over."""
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
 
-    def hurry(connection: sqlite3.Connection, _: object) -> None:
+    def turn_sync_off(connection: sqlite3.Connection, _: object) -> None:
         connection.execute("PRAGMA synchronous = OFF")
 
-    event.listen(Engine, "connect", hurry)
+    event.listen(Engine, "connect", turn_sync_off)
     try:
         yield
     finally:
-        event.remove(Engine, "connect", hurry)
+        event.remove(Engine, "connect", turn_sync_off)
 
 
 @contextmanager
-def _messages_in_the_timeline() -> Iterator[None]:
+def _show_messages() -> Iterator[None]:
     """Print notifications among the days, if no webhook is set."""
-    log, handler = logging.getLogger(notifier.__name__), MessagesBelow()
+    log, handler = logging.getLogger(notifier.__name__), TimelineHandler()
     log.addHandler(handler)
     log.propagate = False
     try:
@@ -118,14 +118,14 @@ def _messages_in_the_timeline() -> Iterator[None]:
         log.propagate = True
 
 
-def _let_pass(daemon: "SimulatedDaemon", day: date, zone: ZoneInfo) -> None:
-    for at in MORNING:
+def _play_morning(daemon: "SimulatedDaemon", day: date, zone: ZoneInfo) -> None:
+    for at in SCHEDULE_TIMES:
         moment = datetime.combine(day + timedelta(days=1), at, zone)
         daemon.tick_schedules(moment)
         daemon.settle(moment)
 
 
-def _ran(daemon: "SimulatedDaemon", begun: int) -> list[tuple[str, bool]]:
+def _jobs_since(daemon: "SimulatedDaemon", begun: int) -> list[tuple[str, bool]]:
     """Return the jobs that ran since, and whether each succeeded."""
     runs = [daemon.instance.get_run_by_id(run_id) for run_id in daemon.launched[begun:]]
     return [(run.job_name, run.is_success) for run in runs if run is not None]
@@ -142,13 +142,13 @@ def _evaluations(warehouse: Warehouse) -> list[str]:
     return list(rows["decision"])
 
 
-def _told(
+def _timeline_day(
     warehouse: Warehouse,
     registry: Registry,
     day: date,
     before: int | None,
     seen: list[str],
-    ran: list[tuple[str, bool]],
+    jobs: list[tuple[str, bool]],
 ) -> TimelineDay:
     row = next(iter(decided_days(warehouse, Span(day, day))), {})
     now, verdicts = _champion(registry), _evaluations(warehouse)[len(seen) :]
@@ -162,8 +162,8 @@ def _told(
         as_date(row["held_until"]) if row.get("held_until") is not None else None,
         verdicts[-1] if verdicts else None,
         now,
-        tuple(job for job, _ in ran if job not in EVERY_DAY),
-        tuple(job for job, ended_well in ran if not ended_well),
+        tuple(job for job, _ in jobs if job not in DAILY_JOBS),
+        tuple(job for job, ended_well in jobs if not ended_well),
         promoted=now != before,
     )
 
@@ -199,8 +199,8 @@ def _write(settings: Settings, home: Home, options: ReplayOptions, played: list[
     """Write the days as JSON and as a picture beside it; return the path of the JSON."""
     name = options.scenario if options.scenario in STORIES else "replay"
     path = home.folder / f"{name}.json"
-    told = {"scenario": options.scenario, "source": home.source, "days": [day.as_json() for day in played]}
-    path.write_text(json.dumps(told, indent=2, allow_nan=False) + "\n")
+    content = {"scenario": options.scenario, "source": home.source, "days": [day.as_json() for day in played]}
+    path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
     bounds = {"critical": settings.r2_critical, "warning": settings.r2_warning}
     timeline(played, bounds, f"{options.scenario}: {describe_source(home)[:100]}").savefig(path.with_suffix(".png"))
     return path
@@ -208,8 +208,8 @@ def _write(settings: Settings, home: Home, options: ReplayOptions, played: list[
 
 def _print_summary(played: list[TimelineDay], written: Path) -> None:
     console.print()
-    for what, told in event_counts(played).items():
-        console.print(f"[bold]{what:<10}[/] {told}")
+    for what, total in event_counts(played).items():
+        console.print(f"[bold]{what:<10}[/] {total}")
     console.print(f"[bold]Worth[/]      {worth_of_retraining(played)}")
     console.print(f"[bold]Written[/]    {escape(str(written))} and {written.stem}.png")
     console.print(f"[bold]Look[/]       BIKE_HOME={escape(str(written.parent))} make run shows it in the Dagster UI")

@@ -26,20 +26,20 @@ if TYPE_CHECKING:
     from dagster._core.remote_origin import InProcessCodeLocationOrigin
     from dagster._core.workspace.context import WorkspaceProcessContext
 
-MOST_ITERATIONS = 20
+MAX_ITERATIONS = 20
 """A retrain leads to a refresh, and both to messages. Sensors that request runs for longer would never stop."""
-NEWEST_TICK_ALONE = 1
+MAX_CATCHUP_RUNS = 1
 """Number of missed ticks to catch up. Dagster takes the last n by a slice, so 0 would be all of them."""
-STARTED_BEFORE = timedelta(minutes=1)
+START_MARGIN = timedelta(minutes=1)
 OVERRIDES = {
-    "run_launcher": {"module": "bike_assets.commands.replay.simulated_time", "class": "LauncherHere"},
+    "run_launcher": {"module": "bike_assets.commands.replay.simulated_time", "class": "InProcessLauncher"},
     "run_coordinator": {"module": "dagster._core.run_coordinator", "class": "DefaultRunCoordinator"},
     "compute_logs": {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"},
 }
 """They replace the queue and the run processes. Capturing the output of steps would take four processes a run."""
 
 
-class LauncherHere(SyncInMemoryRunLauncher):
+class InProcessLauncher(SyncInMemoryRunLauncher):
     """Runs each launched run in this process to its end, and stores its id."""
 
     def __init__(self, inst_data: Any = None) -> None:
@@ -72,7 +72,7 @@ class SimulatedDaemon:
     @property
     def launched(self) -> list[str]:
         """Ids of all runs launched so far, including those during `settle`."""
-        return cast(LauncherHere, self.instance.run_launcher).launched
+        return cast(InProcessLauncher, self.instance.run_launcher).launched
 
     def tick_schedules(self, now: datetime) -> list[str]:
         """Evaluate the schedules that are due. Each catches up on its newest missed tick only.
@@ -83,58 +83,60 @@ class SimulatedDaemon:
         Returns:
             Ids of the launched runs; each has ended, in success or failure.
         """
-        return self._started_before(now) + self._schedules(now)
+        return self._start_before(now) + self._schedules(now)
 
     def tick_sensors(self, now: datetime) -> list[str]:
         """Evaluate once the sensors whose minimum interval has passed; return the ids of the launched runs."""
-        return self._started_before(now) + self._sensors(now)
+        return self._start_before(now) + self._sensors(now)
 
     def settle(self, now: datetime) -> datetime:
         """Evaluate the sensors until they request no more runs, and return the simulated time at the end.
 
         Raises:
-            StepFailedError: they still request runs after MOST_ITERATIONS evaluations.
+            StepFailedError: they still request runs after MAX_ITERATIONS evaluations.
         """
-        self._started_before(now)
+        self._start_before(now)
         sensed = self._last_sensed()
         now = max(now, sensed + self._interval) if sensed else now
-        for _ in range(MOST_ITERATIONS):
+        for _ in range(MAX_ITERATIONS):
             if not self._sensors(now):
                 return now
             now += self._interval
-        raise StepFailedError(f"The sensors still ask for runs after {MOST_ITERATIONS} evaluations, at {now}.")
+        raise StepFailedError(f"The sensors still request runs after {MAX_ITERATIONS} evaluations, at {now}.")
 
-    def _started_before(self, now: datetime) -> list[str]:
+    def _start_before(self, now: datetime) -> list[str]:
         sensed = self._last_sensed()
         if sensed:
-            if sensed > now + MOST_ITERATIONS * self._interval:
-                raise BikeError(f"A daemon has served this home until {sensed}: {now} is over and cannot be simulated.")
+            if sensed > now + MAX_ITERATIONS * self._interval:
+                raise BikeError(
+                    f"A daemon has served this home until {sensed}: {now} is in the past and cannot be simulated."
+                )
             return []
-        return self._schedules(now - STARTED_BEFORE) + self._sensors(now - STARTED_BEFORE)
+        return self._schedules(now - START_MARGIN) + self._sensors(now - START_MARGIN)
 
     def _schedules(self, now: datetime) -> list[str]:
         from dagster._scheduler.scheduler import launch_scheduled_runs
 
-        return self._launched_by(
+        return self._launched_during(
             now,
             lambda: launch_scheduled_runs(
-                self._workspace, self._logger, now, iteration_times={}, max_catchup_runs=NEWEST_TICK_ALONE
+                self._workspace, self._logger, now, iteration_times={}, max_catchup_runs=MAX_CATCHUP_RUNS
             ),
         )
 
     def _sensors(self, now: datetime) -> list[str]:
         from dagster._daemon.sensor import execute_sensor_iteration
 
-        return self._launched_by(
+        return self._launched_during(
             now,
             lambda: execute_sensor_iteration(
                 self._workspace, self._logger, threadpool_executor=None, submit_threadpool_executor=None
             ),
         )
 
-    def _launched_by(self, now: datetime, iteration: Callable[[], Iterable[object]]) -> list[str]:
+    def _launched_during(self, now: datetime, iteration: Callable[[], Iterable[object]]) -> list[str]:
         before = len(self.launched)
-        with frozen_at(now), _in_order(), _without_console():
+        with frozen_at(now), _sorted_by_name(), _without_console():
             for _ in iteration():
                 pass
         return self.launched[before:]
@@ -204,12 +206,12 @@ def _code_location_here() -> "InProcessCodeLocationOrigin":
     from dagster._core.workspace.load import location_origins_from_yaml_paths
 
     (origin,) = location_origins_from_yaml_paths([str(REPOSITORY / "workspace.yaml")])
-    served = cast(ManagedGrpcPythonEnvCodeLocationOrigin, origin)
-    return InProcessCodeLocationOrigin(served.loadable_target_origin, location_name=served.location_name)
+    remote = cast(ManagedGrpcPythonEnvCodeLocationOrigin, origin)
+    return InProcessCodeLocationOrigin(remote.loadable_target_origin, location_name=remote.location_name)
 
 
 @contextmanager
-def _in_order() -> Iterator[None]:
+def _sorted_by_name() -> Iterator[None]:
     """Evaluate schedules and sensors in the order of their names. The daemon shuffles them."""
 
     def by_name(items: Iterable[Any], key: object) -> list[Any]:

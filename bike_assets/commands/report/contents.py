@@ -54,11 +54,11 @@ class Listing:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture of the page; `told` is its alternative text."""
+    """A picture of the page; `text` is its alternative text."""
 
     title: str
     data: str
-    told: str
+    text: str
 
 
 def scores_of(sources: Sources, day: date) -> Listing:
@@ -67,10 +67,10 @@ def scores_of(sources: Sources, day: date) -> Listing:
     heads = ["", *(f"{name}, {days} day{'s' * (days > 1)} ahead" for name in ("R²", "RMSE") for days in HORIZONS)]
     rows = [
         [
-            told,
+            label,
             *(number(found.get((role, days), {}).get(name), digits) for name, digits in FIGURES for days in HORIZONS),
         ]
-        for role, told in ROLES.items()
+        for role, label in ROLES.items()
         if (role, 1) in found
     ]
     return Listing(
@@ -85,10 +85,10 @@ def history_of(sources: Sources, day: date) -> Picture | None:
         return None
     bounds = {"warning": sources.settings.r2_warning, "critical": sources.settings.r2_critical}
     title = f"The last {len(days)} days"
-    told = (
+    text = (
         f"R² of the champion was {number(days[-1].r2)} on {days[-1].day}, after {number(days[0].r2)} on {days[0].day}."
     )
-    return Picture(title, as_picture(timeline(days, bounds, title)), told)
+    return Picture(title, as_picture(timeline(days, bounds, title)), text)
 
 
 def _days(sources: Sources, last: date) -> list[TimelineDay]:
@@ -120,14 +120,14 @@ def week_of(sources: Sources, day: date, version: int) -> Picture | None:
     rows["counted_at"] = rows["counted_at"].dt.tz_convert(sources.home.timezone).dt.tz_localize(None)
     title = "The city's last week, by hour"
     counted, forecast = rows["bike_count"].sum(), rows["predicted_count"].sum()
-    told = f"{counted:,.0f} bikes were counted, and {forecast:,.0f} forecast the day before."
-    return Picture(title, as_picture(city_by_hour(rows, title)), told)
+    text = f"{counted:,.0f} bikes were counted, and {forecast:,.0f} forecast the day before."
+    return Picture(title, as_picture(city_by_hour(rows, title)), text)
 
 
 def decisions_of(sources: Sources, day: date) -> Listing:
     """Return the decisions of the newest days, newest first."""
-    rows = decided_days(sources.warehouse, Span(day - timedelta(days=NEWEST - 1), day))[::-1]
-    told = [
+    decided = decided_days(sources.warehouse, Span(day - timedelta(days=NEWEST - 1), day))[::-1]
+    rows = [
         [
             str(as_date(row["day"])),
             row["decision"],
@@ -135,16 +135,16 @@ def decisions_of(sources: Sources, day: date) -> Listing:
             row["reason"] or "",
             _day(row["held_until"]),
         ]
-        for row in rows
+        for row in decided
     ]
     return Listing(
-        "Decisions", ["day", "decision", "drift share", "reason", "held until"], told, "Nothing was decided yet."
+        "Decisions", ["day", "decision", "drift share", "reason", "held until"], rows, "Nothing was decided yet."
     )
 
 
 def evaluations_of(sources: Sources) -> Listing:
     """Return the newest double evaluations."""
-    told = [
+    rows = [
         [
             _day(row["decided_on"]),
             f"{row['challenger_family']} {row['challenger_version']}",
@@ -164,18 +164,18 @@ def evaluations_of(sources: Sources) -> Listing:
         "challenger",
         "champion",
         "verdict",
-        "asked by",
+        "trigger",
         "R² baseline",
         "R² current",
         "champion's",
         "naive's",
     ]
-    return Listing("Double evaluations", [*heads, "gain (95 %)"], told, "No challenger was judged yet.")
+    return Listing("Double evaluations", [*heads, "gain (95 %)"], rows, "No challenger was judged yet.")
 
 
 def deployments_of(sources: Sources) -> Listing:
     """Return the newest changes of the champion."""
-    told = [
+    rows = [
         [
             _day(row["deployed_on"]),
             f"{row['family']} {row['version']}",
@@ -186,7 +186,7 @@ def deployments_of(sources: Sources) -> Listing:
         for row in sources.rows(_DEPLOYMENTS, newest=NEWEST)
     ]
     return Listing(
-        "Champions", ["day", "version", "in place of", "decided by", "reason"], told, "There was no champion yet."
+        "Champions", ["day", "version", "in place of", "decided by", "reason"], rows, "There was no champion yet."
     )
 
 

@@ -85,7 +85,7 @@ def _checks(runs: Iterable[Sample]) -> list[list[str]]:
 def _data(samples: Iterable[Sample]) -> list[list[str]]:
     """Return the totals of ingested data, as label and number."""
     found = {(sample.name, *sample.labels): sample.value for sample in samples}
-    rows = [[told, number(found.get((name,), 0), 0)] for name, told in TOTALS.items()]
+    rows = [[label, number(found.get((name,), 0), 0)] for name, label in TOTALS.items()]
     for (name, *labels), value in found.items():
         if name == "bike_counters":
             rows.append([f"counters that are {labels[0]}", number(value, 0)])

@@ -12,12 +12,12 @@ from pathlib import Path
 from bike_assets.commands.run.processes import (
     Service,
     end_on_signals,
-    kept_alive,
+    keep_alive,
     refuse_busy_port,
-    wait_until_it_answers,
+    wait_until_healthy,
 )
 from bike_assets.errors import BikeError
-from bike_assets.home.lock import only_one
+from bike_assets.home.lock import hold_lock
 from bike_assets.home.record import recorded_home
 from bike_assets.instance.home_instance import REPOSITORY
 from bike_assets.settings import Settings
@@ -43,24 +43,24 @@ def run_dashboards(settings: Settings) -> None:
     end_on_signals()
     home = recorded_home(settings)
     if home is None:
-        raise BikeError(f"{settings.home_folder} holds nothing yet: type make run first, and this beside it.")
+        raise BikeError(f"{settings.home_folder} holds nothing yet: type make run first, then this beside it.")
     missing = [name for name in NEEDED if program(name) is None]
     if missing:
         raise BikeError(f"{' and '.join(missing)} cannot be found: {HOW_TO_INSTALL}.")
-    with only_one(home, "dashboards"):
+    with hold_lock(home, "dashboards"):
         folder = home.folder / "watching"
         write_configuration(folder, settings)
-        running = watchers(folder, settings)
+        running = monitoring_services(folder, settings)
         for service in running:
             refuse_busy_port(service, settings.host)
-        with kept_alive(running, environment(folder, settings), home.folder / "logs") as supervisor:
+        with keep_alive(running, environment(folder, settings), home.folder / "logs") as supervisor:
             for service in running:
-                wait_until_it_answers(service, settings.host, supervisor)
+                wait_until_healthy(service, settings.host, supervisor)
             for service in running:
-                console.print(f"[bold]{service.shown_as:<13}[/] http://{settings.host}:{service.port}")
+                console.print(f"[bold]{service.display_name:<13}[/] http://{settings.host}:{service.port}")
             if program(GRAFANA) is None:
                 console.print("Grafana is not installed here: bike report writes the key charts as one page.")
-            console.print("Ctrl-C ends them; the platform goes on.")
+            console.print("Ctrl-C ends them; the platform keeps running.")
             supervisor.wait()
 
 
@@ -75,7 +75,7 @@ def write_configuration(folder: Path, settings: Settings) -> None:
     write_alertmanager(folder / "alertmanager" / "alertmanager.yml", webhook.get_secret_value() if webhook else None)
 
 
-def watchers(folder: Path, settings: Settings) -> list[Service]:
+def monitoring_services(folder: Path, settings: Settings) -> list[Service]:
     """Return the monitoring programs, in the order in which the terminal lists them."""
     host = settings.host
     prometheus = (

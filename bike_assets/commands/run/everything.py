@@ -17,13 +17,13 @@ from bike_assets.commands.run.processes import (
     Service,
     Supervisor,
     end_on_signals,
-    kept_alive,
+    keep_alive,
     refuse_busy_port,
-    wait_until_it_answers,
+    wait_until_healthy,
 )
-from bike_assets.home.lock import only_one
+from bike_assets.home.lock import hold_lock
 from bike_assets.home.record import Home
-from bike_assets.instance.home_instance import make_dagster_databases
+from bike_assets.instance.home_instance import create_dagster_databases
 from bike_assets.resources.home_source import claim_home, outline_home
 from bike_assets.resources.profiles import open_tracking
 from bike_assets.settings import Settings
@@ -73,7 +73,7 @@ def run_everything(settings: Settings) -> None:
     """
     end_on_signals()
     home = outline_home(settings)
-    with only_one(home, "run"):
+    with hold_lock(home, "run"):
         _end_leftovers(home)
         running = services(home, settings)
         for service in running:
@@ -83,7 +83,7 @@ def run_everything(settings: Settings) -> None:
         open_tracking(settings).prepare()
         with supervised(home, settings, running) as supervisor:
             for service in running:
-                wait_until_it_answers(service, settings.host, supervisor)
+                wait_until_healthy(service, settings.host, supervisor)
             console.print(
                 f"[bold]Watch[/]      http://{settings.host}:{settings.dagster_port}/runs shows the pass as it goes"
             )
@@ -96,12 +96,12 @@ def run_everything(settings: Settings) -> None:
 @contextmanager
 def supervised(home: Home, settings: Settings, running: list[Service]) -> Iterator[Supervisor]:
     """Keep the services, and the daemon once started, alive during the body; end them all afterwards."""
-    make_dagster_databases(home, settings)
+    create_dagster_databases(home, settings)
     daemon = Service(
-        "daemon", (str(Path(sys.executable).parent / "dagster-daemon"), "run", "-w", "workspace.yaml"), by_itself=False
+        "daemon", (str(Path(sys.executable).parent / "dagster-daemon"), "run", "-w", "workspace.yaml"), autostart=False
     )
     try:
-        with kept_alive([*running, daemon], child_environment(home, settings), home.folder / "logs") as supervisor:
+        with keep_alive([*running, daemon], child_environment(home, settings), home.folder / "logs") as supervisor:
             yield supervisor
     finally:
         _end_leftovers(home)
@@ -137,12 +137,10 @@ def _print_addresses(running: list[Service], settings: Settings, passed: bool) -
     console.print()
     for service in running:
         documentation = "/docs" if service.name == "api" else ""
-        console.print(f"[bold]{service.shown_as:<10}[/] http://{settings.host}:{service.port}{documentation}")
+        console.print(f"[bold]{service.display_name:<10}[/] http://{settings.host}:{service.port}{documentation}")
     if not passed:
-        console.print(
-            "[red]The pass did not end well[/]: look at its run in the Dagster UI; the next start goes on from there."
-        )
-    console.print("Schedules and sensors are at work. Ctrl-C ends everything.")
+        console.print("[red]The pass failed[/]: see its run in the Dagster UI; the next start continues from there.")
+    console.print("Schedules and sensors are running. Ctrl-C ends everything.")
 
 
 def _end_leftovers(home: Home) -> None:

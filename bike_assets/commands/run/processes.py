@@ -18,8 +18,8 @@ from bike_assets.errors import BikeError, StepFailedError
 from bike_assets.instance.home_instance import REPOSITORY
 from bike_assets.terminal import console
 
-ANSWER_WITHIN_SECONDS = 180
-STOP_WITHIN_SECONDS = 40
+MAX_START_SECONDS = 180
+MAX_STOP_SECONDS = 40
 POLL_SECONDS = 0.5
 
 
@@ -31,19 +31,19 @@ class Service:
         name: name of the process.
         command: program and arguments.
         port: port that it listens on, if any.
-        answers: path that returns 200 once it serves.
+        health_path: path that returns 200 once it serves.
         setting: name of the setting of the port.
-        shown_as: name in the terminal.
-        by_itself: whether it starts automatically.
+        display_name: name in the terminal.
+        autostart: whether it starts automatically.
     """
 
     name: str
     command: tuple[str, ...]
     port: int | None = None
-    answers: str = "/"
+    health_path: str = "/"
     setting: str = ""
-    shown_as: str = ""
-    by_itself: bool = True
+    display_name: str = ""
+    autostart: bool = True
 
 
 class Supervisor:
@@ -59,15 +59,15 @@ class Supervisor:
         transport = SupervisorTransport(None, None, f"unix://{self.address}")
         xmlrpc.client.ServerProxy("http://127.0.0.1", transport).supervisor.startProcess(name)
 
-    def refuse_if_ended(self) -> None:
+    def raise_if_ended(self) -> None:
         """Raise StepFailedError if supervisord has ended."""
         if self.process.poll() is not None:
-            raise StepFailedError(f"The process supervisor ended; {self.logs / 'supervisord.log'} says why.")
+            raise StepFailedError(f"The process supervisor ended: see {self.logs / 'supervisord.log'}.")
 
     def wait(self) -> None:
         """Wait until supervisord ends. Ctrl-C interrupts the wait."""
         self.process.wait()
-        self.refuse_if_ended()
+        self.raise_if_ended()
 
     def stop(self) -> None:
         """End supervisord and its processes. A second Ctrl-C does not interrupt this."""
@@ -75,13 +75,13 @@ class Supervisor:
             signal.signal(each, signal.SIG_IGN)
         self.process.terminate()
         try:
-            self.process.wait(STOP_WITHIN_SECONDS)
+            self.process.wait(MAX_STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
 
 
 @contextmanager
-def kept_alive(running: list[Service], environment: dict[str, str], logs: Path) -> Iterator[Supervisor]:
+def keep_alive(running: list[Service], environment: dict[str, str], logs: Path) -> Iterator[Supervisor]:
     """Keep services alive with supervisord during the body."""
     logs.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bike-") as folder:
@@ -128,29 +128,29 @@ def refuse_busy_port(service: Service, host: str) -> None:
             probe.bind((host, service.port))
         except OSError as error:
             raise BikeError(
-                f"{service.shown_as} cannot listen on {host}:{service.port} ({error.strerror}): "
-                f"end what uses that port, or choose another with {service.setting}."
+                f"{service.display_name} cannot listen on {host}:{service.port} ({error.strerror}): "
+                f"stop the process that uses the port, or choose another with {service.setting}."
             ) from None
 
 
-def wait_until_it_answers(service: Service, host: str, supervisor: Supervisor) -> None:
+def wait_until_healthy(service: Service, host: str, supervisor: Supervisor) -> None:
     """Wait until a service answers.
 
     Raises:
-        StepFailedError: it did not answer within ANSWER_WITHIN_SECONDS.
+        StepFailedError: it did not answer within MAX_START_SECONDS.
     """
-    deadline = time.monotonic() + ANSWER_WITHIN_SECONDS
-    with console.status(f"starting {service.shown_as}"):
+    deadline = time.monotonic() + MAX_START_SECONDS
+    with console.status(f"starting {service.display_name}"):
         while time.monotonic() < deadline:
-            supervisor.refuse_if_ended()
+            supervisor.raise_if_ended()
             with suppress(httpx.HTTPError):
-                if httpx.get(f"http://{host}:{service.port}{service.answers}", timeout=5).is_success:
-                    console.print(f"[green]✓[/] {service.shown_as} answers")
+                if httpx.get(f"http://{host}:{service.port}{service.health_path}", timeout=5).is_success:
+                    console.print(f"[green]✓[/] {service.display_name} answers")
                     return
             time.sleep(POLL_SECONDS)
     raise StepFailedError(
-        f"{service.shown_as} did not answer on port {service.port} within {ANSWER_WITHIN_SECONDS} s; "
-        f"{supervisor.logs / (service.name + '.log')} says why."
+        f"{service.display_name} did not answer on port {service.port} within {MAX_START_SECONDS} s: "
+        f"see {supervisor.logs / (service.name + '.log')}."
     )
 
 
@@ -165,7 +165,7 @@ def _configuration(running: list[Service], address: Path, logs: Path) -> str:
             f"[program:{service.name}]\n"
             f"command={' '.join(_quoted(part) for part in service.command)}\n"
             f"directory={REPOSITORY}\n"
-            f"autostart={str(service.by_itself).lower()}\n"
+            f"autostart={str(service.autostart).lower()}\n"
             "autorestart=true\nstartsecs=3\nstopwaitsecs=15\nstopasgroup=true\nkillasgroup=true\n"
             f"redirect_stderr=true\nstdout_logfile={logs}/{service.name}.log\n"
             "stdout_logfile_maxbytes=5MB\nstdout_logfile_backups=1"

@@ -23,7 +23,7 @@ from bike_assets.core.schemas import (
     TRAINING_RUNS,
 )
 from bike_assets.errors import BikeError, StepFailedError
-from bike_assets.home.lock import only_one
+from bike_assets.home.lock import hold_lock
 from bike_assets.instance.home_instance import REPOSITORY
 from bike_assets.resources.bigquery_warehouse import BigQueryWarehouse
 from bike_assets.resources.gcs import folder_of
@@ -37,7 +37,7 @@ from bike_assets_tests.commands.copy.conftest import FILLED, READ_AT, forecasts
 from bike_assets_tests.resources.engines import states
 from bike_assets_tests.resources.merged_counts import DAYS, counts
 
-ASKED_FOR_AS_A_WHOLE = [table for table in TABLES if table is not HOURLY_FEATURES]
+TABLES_READ_WHOLE = [table for table in TABLES if table is not HOURLY_FEATURES]
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def here(home) -> LocalWarehouse:
 
 @pytest.fixture
 def cloud(settings):
-    """The settings of whoever runs on the target."""
+    """The settings of a platform that runs on the target."""
     return settings.model_copy(update={"profile": "gcp"})
 
 
@@ -64,11 +64,11 @@ def contents(warehouse, tables=FILLED) -> dict[str, tuple[int, int]]:
 
 def sent(printed: str) -> dict[str, int]:
     """What was sent of each table and kind of file."""
-    told = re.findall(r"^. (.+): [\d,]+, of which ([\d,]+) were sent now$", printed, re.MULTILINE)
-    return {what: int(number.replace(",", "")) for what, number in told}
+    numbers = re.findall(r"^. (.+): [\d,]+, of which ([\d,]+) were sent now$", printed, re.MULTILINE)
+    return {what: int(number.replace(",", "")) for what, number in numbers}
 
 
-def test_everything_is_there_afterwards_and_a_second_copy_sends_nothing(settings, cloud, home, here, there, capsys):
+def test_a_copy_sends_everything_and_a_second_copy_sends_nothing(settings, cloud, home, here, there, capsys):
     run_copy(settings)
     assert contents(there) == contents(here)
     summary = LocalRegistry(home.registry).read()
@@ -84,11 +84,11 @@ def test_everything_is_there_afterwards_and_a_second_copy_sends_nothing(settings
     printed = capsys.readouterr().out
     assert set(sent(printed).values()) == {0}
     assert states(there) == before
-    assert "Not carried: Dagster's runs" in printed
+    assert "Not copied: Dagster's runs" in printed
 
 
 @pytest.mark.parametrize("merges", [2, 5])
-def test_an_interrupted_copy_goes_on_and_ends_equal(settings, here, there, monkeypatch, merges):
+def test_an_interrupted_copy_continues_and_ends_equal(settings, here, there, monkeypatch, merges):
     monkeypatch.setattr(tables, "ROWS_AT_ONCE", 60)
     as_usual, left = BigQueryWarehouse.merge, [merges]
 
@@ -108,7 +108,7 @@ def test_an_interrupted_copy_goes_on_and_ends_equal(settings, here, there, monke
     assert 1000 - left[0] == 10 - merges  # three days of counts and of forecasts, and four small tables
 
 
-def test_a_changed_row_there_is_found_by_the_digest_and_mended_by_the_next_copy(settings, here, there):
+def test_a_changed_row_in_the_target_is_found_by_the_digest_and_repaired_by_the_next_copy(settings, here, there):
     run_copy(settings)
     rows = forecasts()
     rows.loc[17, "predicted_count"] += 1e-9
@@ -123,7 +123,7 @@ def test_a_changed_row_there_is_found_by_the_digest_and_mended_by_the_next_copy(
     assert contents(there) == contents(here)
 
 
-def test_what_the_home_adds_changes_and_withdraws_later_is_so_there_after_the_next_copy(settings, here, there):
+def test_the_next_copy_adds_changes_and_withdraws_what_the_home_did(settings, here, there):
     run_copy(settings)
     later = counts(counters=("a",), days=DAYS[:1], bikes=9, ingested="2025-04-02")
     here.merge(COMPTAGE_VELO, later, complete_days=DAYS[:1])
@@ -134,7 +134,7 @@ def test_what_the_home_adds_changes_and_withdraws_later_is_so_there_after_the_ne
     assert contents(there)[COMPTAGE_VELO.full_name][0] == len(counts()) - 24
 
 
-def test_a_row_too_many_and_a_broken_model_there_are_told_and_left(settings, home, there, capsys):
+def test_an_extra_row_and_a_broken_model_in_the_target_are_reported_and_left(settings, home, there, capsys):
     run_copy(settings)
     there.merge(COUNTERS, frame(COUNTERS, [{"counter_id": "theirs"}]))
     objects = folder_of(settings.gcp, "registry")
@@ -161,28 +161,28 @@ def test_a_broken_model_file_of_the_home_is_named_and_nothing_is_sent(settings, 
     assert {rows for rows, _ in contents(there).values()} == {0}
 
 
-def test_while_a_pass_is_at_work_on_the_home_nothing_is_copied(settings, home):
-    with only_one(home, "pass"), pytest.raises(BikeError, match="Another pass is at work"):
+def test_nothing_is_copied_during_a_pass(settings, home):
+    with hold_lock(home, "pass"), pytest.raises(BikeError, match="Another pass is running"):
         run_copy(settings)
 
 
-def test_while_a_run_is_at_work_in_the_home_nothing_is_copied(settings, home, there):
+def test_nothing_is_copied_during_a_run(settings, home, there):
     home.dagster.mkdir(exist_ok=True)
     shutil.copyfile(REPOSITORY / "dagster.yaml", home.dagster / "dagster.yaml")
     with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
         run = instance.run_storage.add_run(dg.DagsterRun("daily", status=dg.DagsterRunStatus.STARTED))
-    with pytest.raises(BikeError, match=f"1 runs are under way .*such as {run.run_id}"):
+    with pytest.raises(BikeError, match=f"1 runs are active in .*such as {run.run_id}"):
         run_copy(settings)
     assert {rows for rows, _ in contents(there).values()} == {0}
 
 
-def test_without_tables_it_says_what_makes_them(settings, bigquery, gcs):
+def test_a_target_without_tables_is_refused_with_the_command_that_makes_them(settings, bigquery, gcs):
     nowhere = bigquery.settings(bucket=settings.gcp.bucket, storage_endpoint=gcs.endpoint)
     with pytest.raises(BikeError, match="type bike warehouse init"):
         run_copy(settings.model_copy(update={"gcp": nowhere}))
 
 
-def test_another_home_is_not_mixed_in(settings, home, tmp_path, here):
+def test_a_target_with_another_home_is_refused(settings, home, tmp_path, here):
     run_copy(settings)
     other = tmp_path / "other"
     shutil.copytree(home.folder, other)
@@ -194,13 +194,13 @@ def test_another_home_is_not_mixed_in(settings, home, tmp_path, here):
         run_copy(settings.model_copy(update={"home": other}))
 
 
-def test_rows_that_no_copy_brought_are_not_mixed_in(settings, there):
+def test_a_target_with_rows_of_no_copy_is_refused(settings, there):
     there.merge(COMPTAGE_VELO, counts(counters=("c",)))
-    with pytest.raises(BikeError, match=r"comptage_velo holds data that bike copy did not bring"):
+    with pytest.raises(BikeError, match=r"comptage_velo holds data that bike copy did not send"):
         run_copy(settings)
 
 
-def test_a_platform_that_has_gone_on_there_is_not_set_back(settings, cloud, there):
+def test_a_target_that_is_newer_than_the_home_is_refused(settings, cloud, there):
     run_copy(settings)
     open_registry(cloud).promote(2, "2025-04-01")
     with pytest.raises(BikeError, match=r"promoted version 2 on 2025-04-01, .* the platform has run there"):
@@ -209,12 +209,12 @@ def test_a_platform_that_has_gone_on_there_is_not_set_back(settings, cloud, ther
     read = {"day": DAYS[2], "ingested_at": READ_AT + pd.Timedelta(hours=1)}
     for table, row in ((TRAINING_RUNS, trained), (INGESTIONS, read)):
         there.merge(table, frame(table, [row]))
-        with pytest.raises(BikeError, match=f"{table.full_name} there has 1 rows that this home has not"):
+        with pytest.raises(BikeError, match=f"{table.full_name} in the target has 1 rows that this home lacks"):
             run_copy(settings)
     assert open_registry(cloud).read().champion.version == 2
 
 
-def test_the_numbers_of_versions_go_on_in_another_mlflow(settings, cloud, postgres, monkeypatch):
+def test_version_numbers_continue_in_another_mlflow(settings, cloud, postgres, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", postgres.make_database(f"mlflow_{uuid.uuid4().hex[:8]}"))
     run_copy(settings)
     run_copy(settings)
@@ -236,8 +236,8 @@ def test_a_home_after_its_first_pass_is_copied_whole(city, make_target):
     there = BigQueryWarehouse(settings.gcp)
     totals = "SELECT COUNT(*) AS n, SUM(base) AS base FROM bike_traffic_raw.hourly_features WHERE day > '2021-01-01'"
     assert there.query(totals)["n"].tolist() == city.query(totals)["n"].tolist() != [0]
-    everything = contents(there, ASKED_FOR_AS_A_WHOLE)
-    assert everything == contents(city.resource("warehouse"), ASKED_FOR_AS_A_WHOLE)
+    everything = contents(there, TABLES_READ_WHOLE)
+    assert everything == contents(city.resource("warehouse"), TABLES_READ_WHOLE)
     assert sum(rows > 0 for rows, _ in everything.values()) == 12
     registry = open_registry(settings.model_copy(update={"profile": "gcp"}))
     champion = registry.read().champion

@@ -60,27 +60,27 @@ def cloud(local, bigquery, gcs, postgres, monkeypatch) -> Settings:
     )
 
 
-def looked(settings: Settings) -> dict[str, str]:
+def findings(settings: Settings) -> dict[str, str]:
     """What each check found."""
     found = [run(check) for check in all_checks(settings)]
-    assert all("\n" not in each.told for each in found)
-    return {each.name: f"{each.state}: {each.told}" for each in found}
+    assert all("\n" not in each.text for each in found)
+    return {each.name: f"{each.state}: {each.text}" for each in found}
 
 
 def missing(settings: Settings) -> dict[str, str]:
-    return {name: told for name, told in looked(settings).items() if told.startswith(State.MISSING)}
+    return {name: text for name, text in findings(settings).items() if text.startswith(State.MISSING)}
 
 
-def test_a_check_that_hangs_or_breaks_is_one_line_and_the_next_one_is_looked_at():
+def test_a_check_that_hangs_or_fails_is_one_line_and_the_next_one_runs():
     never = threading.Event()
-    assert run(Check("slow", never.wait), 0.1).told == "No answer within 0.1 s."
+    assert run(Check("slow", never.wait), 0.1).text == "No answer within 0.1 s."
     found = run(Check("broken", lambda: {}["key"]))
-    assert (found.state, found.told) == (State.MISSING, "KeyError: 'key'")
+    assert (found.state, found.text) == (State.MISSING, "KeyError: 'key'")
     assert run(Check("optional", lambda: {}["key"], needed=False)).state is State.NOTE
     never.set()
 
 
-def test_all_is_well_on_one_machine_and_nothing_is_changed(local, capsys):
+def test_a_complete_machine_passes_and_nothing_is_changed(local, capsys):
     before = {path: path.stat().st_mtime_ns for path in local.home.rglob("*")}
     run_doctor(local)
     assert {path: path.stat().st_mtime_ns for path in local.home.rglob("*")} == before
@@ -90,22 +90,22 @@ def test_all_is_well_on_one_machine_and_nothing_is_changed(local, capsys):
     assert all(line.startswith(("ok: ", "note: ")) for line in printed.splitlines())
 
 
-def test_a_home_that_cannot_be_read_is_named_and_the_rest_is_looked_at(local):
+def test_an_unreadable_home_is_named_and_the_other_checks_run(local):
     (local.home / RECORD).write_text("{}")
     found = missing(local)
     assert set(found) == {"home", "source of counts"}
     assert f"{local.home / RECORD} is not the record of a home" in found["home"]
 
 
-def test_a_portal_that_does_not_answer_is_told(tmp_path, ports, deaf_address):
+def test_a_portal_that_does_not_answer_is_reported(tmp_path, ports, deaf_address):
     settings = Settings(home=tmp_path / "home", source="paris", portal_url=deaf_address, **ports)
     assert deaf_address in missing(settings)["source of counts"]
     auto = settings.model_copy(update={"source": "auto"})
-    assert "a home that is made now has the simulator" in looked(auto)["source of counts"]
+    assert "a home that is made now has the simulator" in findings(auto)["source of counts"]
     assert not settings.home.exists()
 
 
-def test_an_export_that_is_no_longer_the_same_is_told(local, tmp_path):
+def test_a_changed_export_is_reported(local, tmp_path):
     path = tmp_path / "export.csv"
     path.write_text("another")
     home = replace(claim(tmp_path / "other"), folder=tmp_path / "of_file", source="file", file=path, digest="0" * 64)
@@ -114,7 +114,7 @@ def test_an_export_that_is_no_longer_the_same_is_told(local, tmp_path):
     assert f"{path} is no longer the file" in found["source of counts"]
 
 
-def test_a_port_is_free_or_answers_as_ours_or_is_told_by_its_setting(local):
+def test_a_port_is_free_or_answers_as_ours_or_is_reported_with_its_setting(local):
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200 if self.path == "/healthz" else 404)
@@ -123,21 +123,20 @@ def test_a_port_is_free_or_answers_as_ours_or_is_told_by_its_setting(local):
     with HTTPServer(("127.0.0.1", 0), Answer) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         port = server.server_port
-        assert (
-            looked(local.model_copy(update={"api_port": port}))["port of API"] == f"ok: API answers on 127.0.0.1:{port}"
-        )
+        found = findings(local.model_copy(update={"api_port": port}))
+        assert found["port of API"] == f"ok: API answers on 127.0.0.1:{port}"
         busy = missing(local.model_copy(update={"exporter_port": port}))
         assert list(busy) == ["port of Exporter"]
         assert "choose another with BIKE_EXPORTER_PORT" in busy["port of Exporter"]
         server.shutdown()
 
 
-def test_all_is_well_in_the_cloud_and_nothing_is_written_there(cloud):
+def test_a_complete_cloud_passes_and_nothing_is_written_there(cloud):
     warehouse = BigQueryWarehouse(cloud.gcp)
     before = states(warehouse)
-    found = looked(cloud)
-    assert not [told for told in found.values() if told.startswith("missing")], found
-    assert found["credentials"].startswith("ok: none are needed")
+    found = findings(cloud)
+    assert not [text for text in found.values() if text.startswith("missing")], found
+    assert found["credentials"].startswith("ok: not needed")
     assert "has its 5 tables" in found["bike_traffic_raw"]
     assert found["Dagster's database"] == f"ok: PostgreSQL at 127.0.0.1:{cloud.postgres_port}: bike may use dagster"
     assert "MLFLOW_TRACKING_URI is not set" in found["MLflow"]
@@ -153,7 +152,7 @@ def datasets(settings: Settings) -> list[str]:
     ]
 
 
-def test_tables_datasets_and_places_that_are_not_as_they_should_be_are_told_each(cloud):
+def test_each_wrong_table_dataset_and_location_is_reported(cloud):
     predictions, raw, audit = datasets(cloud)
     with BigQueryWarehouse(cloud.gcp).jobs.connection.get_client() as client:
         client.delete_dataset(predictions, delete_contents=True)
@@ -171,7 +170,7 @@ def test_tables_datasets_and_places_that_are_not_as_they_should_be_are_told_each
     assert "The bucket gs://nobodys does not exist" in found["bucket"]
 
 
-def test_permissions_that_are_missing_are_told_by_role(cloud, bigquery, gcs):
+def test_missing_permissions_are_reported_by_role(cloud, bigquery, gcs):
     with bigquery.fault(403, "accessDenied", message="no jobs for you", text="/jobs"):
         found = missing(cloud)
     assert {"BigQuery", "writing bike_traffic_raw"} <= set(found)
@@ -182,30 +181,30 @@ def test_permissions_that_are_missing_are_told_by_role(cloud, bigquery, gcs):
     assert "Storage Object User (roles/storage.objectUser)" in found["bucket"]
 
 
-def test_permissions_that_the_bucket_does_not_grant_are_named(cloud, monkeypatch):
+def test_missing_permissions_on_the_bucket_are_named(cloud, monkeypatch):
     monkeypatch.setattr("google.cloud.storage.Bucket.test_iam_permissions", lambda *_, **__: ["storage.objects.get"])
-    told = missing(cloud)["bucket"]
-    assert "does not permit storage.objects.create, storage.objects.delete, storage.objects.list" in told
+    text = missing(cloud)["bucket"]
+    assert "does not permit storage.objects.create, storage.objects.delete, storage.objects.list" in text
 
 
-def test_a_database_that_lets_nobody_in_is_told_without_its_password(cloud, monkeypatch, postgres):
+def test_a_database_that_refuses_access_is_reported_without_its_password(cloud, monkeypatch, postgres):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"postgresql+psycopg2://bike:{SECRET}@127.0.0.1:{postgres.port}/dagster")
     settings = Settings(
         **cloud.model_dump(exclude={"postgres_password", "gcp"}), gcp=cloud.gcp, postgres_password=SECRET
     )
     found = missing(settings)
     assert set(found) == {"Dagster's database", "MLflow"}
-    assert "BIKE_POSTGRES_PASSWORD say where and how" in found["Dagster's database"]
+    assert "check BIKE_POSTGRES_HOST, BIKE_POSTGRES_PORT and BIKE_POSTGRES_PASSWORD" in found["Dagster's database"]
     assert "MLFLOW_TRACKING_URI" in found["MLflow"]
     assert SECRET not in str(found)
 
 
-def test_an_mlflow_server_that_is_none_is_told_without_its_password(cloud, monkeypatch, deaf_address, gcs):
+def test_an_address_without_mlflow_is_reported_without_its_password(cloud, monkeypatch, deaf_address, gcs):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", deaf_address.replace("://", f"://bike:{SECRET}@"))
     assert "does not answer (ConnectError)" in missing(cloud)["MLflow"]
     monkeypatch.setenv("MLFLOW_TRACKING_URI", gcs.endpoint.replace("://", f"://bike:{SECRET}@"))
     assert f"{gcs.endpoint}/health answers" in missing(cloud)["MLflow"]
-    assert SECRET not in str(looked(cloud))
+    assert SECRET not in str(findings(cloud))
 
 
 def test_what_is_missing_decides_the_exit_code(local):

@@ -17,7 +17,7 @@ from bike_assets.core.schemas import INGESTIONS
 from bike_assets.core.splits import Span, spans_of
 from bike_assets.errors import BadDaysError
 from bike_assets.instance.materialized import new_days
-from bike_assets.instance.runs import STEP_TAG, end_abandoned_runs
+from bike_assets.instance.runs import STEP_TAG, fail_abandoned_runs
 from bike_assets.resources.queries import days_to_read_again
 from bike_assets.resources.table_rows import frame
 from bike_assets_tests.conftest import FIRST_DAY, LAST_DAY, City
@@ -90,7 +90,7 @@ def test_the_week_before_new_days_is_read_again_for_late_and_corrected_rows(city
 
     source = StubSource(change)
     pass_with(city, source, LAST_DAY + timedelta(days=1), monkeypatch)
-    assert source.asked == [(WEEK.first, WEEK.last), (LAST_DAY + timedelta(days=1),) * 2]
+    assert source.requests == [(WEEK.first, WEEK.last), (LAST_DAY + timedelta(days=1),) * 2]
     corrected = city.query(
         "SELECT bike_count FROM bike_traffic_raw.comptage_velo WHERE day = @day AND EXTRACT(HOUR FROM counted_at) = 9",
         day=WEEK.first,
@@ -116,9 +116,9 @@ def test_a_bad_day_does_not_stop_the_others_and_the_next_pass_reads_it_again(cit
     source.unreliable.clear()
     pass_with(city, source, good, monkeypatch)
     assert bad in days_of(city, "monitoring_audit.retrain_decisions")
-    source.asked.clear()
+    source.requests.clear()
     pass_with(city, source, good, monkeypatch)
-    assert not source.asked
+    assert not source.requests
     assert "Nothing to do" in capsys.readouterr().out
 
 
@@ -150,7 +150,7 @@ def unreadable(city: City, *days: date) -> None:
     city.resource("warehouse").merge(INGESTIONS, frame(INGESTIONS, rows))
 
 
-def test_days_to_do_are_those_that_nothing_was_decided_for_and_those_that_could_not_be_read(city: City):
+def test_new_days_are_those_without_a_decision_and_those_that_could_not_be_read(city: City):
     long_ago = LAST_DAY - timedelta(days=40)
     warehouse = city.resource("warehouse")
     until = LAST_DAY + timedelta(days=2)
@@ -168,7 +168,7 @@ def test_a_home_before_its_first_pass_has_no_new_days(tmp_path, open_city):
     assert new_days(young.instance, warehouse, LAST_DAY) == []
 
 
-def test_a_bad_day_of_a_young_home_is_told_at_the_end_and_read_again(tmp_path, open_city, monkeypatch):
+def test_a_bad_day_of_a_young_home_is_reported_at_the_end_and_read_again(tmp_path, open_city, monkeypatch):
     young, until, bad = open_city(tmp_path), FIRST_DAY + timedelta(days=9), FIRST_DAY + timedelta(days=4)
     source = StubSource()
     source.unreliable = {bad}
@@ -176,13 +176,13 @@ def test_a_bad_day_of_a_young_home_is_told_at_the_end_and_read_again(tmp_path, o
         pass_with(young, source, until, monkeypatch)
     assert days_of(young, "bike_traffic_raw.comptage_velo") == [d for d in days_between(FIRST_DAY, until) if d != bad]
     source.unreliable.clear()
-    source.asked.clear()
+    source.requests.clear()
     pass_with(young, source, until, monkeypatch)
-    assert source.asked == [(bad, bad)]
+    assert source.requests == [(bad, bad)]
     assert days_of(young, "bike_traffic_raw.comptage_velo") == days_between(FIRST_DAY, until)
 
 
-def test_a_pass_tells_how_many_rows_could_not_be_used(tmp_path, open_city, monkeypatch, capsys):
+def test_a_pass_prints_how_many_rows_could_not_be_used(tmp_path, open_city, monkeypatch, capsys):
     def change(rows):
         return pd.concat([rows, rows.head(7).assign(counter_id=None)])
 
@@ -196,7 +196,7 @@ def test_a_source_that_has_published_nothing_leaves_nothing_to_do(tmp_path, open
     assert not list(Plan(young.defs, young.instance, young.home, young.settings, None).steps())
 
 
-def test_a_pass_goes_as_far_as_the_source_has_published(tmp_path, open_city, monkeypatch):
+def test_a_pass_ends_with_the_last_published_day(tmp_path, open_city, monkeypatch):
     young = open_city(tmp_path)
     monkeypatch.setattr(OPEN_SOURCE, lambda *_: StubSource(newest=FIRST_DAY + timedelta(days=3)))
     first = next(Plan(young.defs, young.instance, young.home, young.settings, None).steps())
@@ -228,7 +228,7 @@ def test_a_step_without_its_event_is_done_again_and_changes_nothing(city: City):
     assert collect_status(city.settings) == before
 
 
-def test_runs_that_died_with_their_process_are_ended_and_others_left_alone(city: City):
+def test_only_runs_whose_process_died_are_marked_as_failed(city: City):
     died = city.instance.create_run_for_job(city.defs.resolve_job_def("daily"), tags={STEP_TAG: "a day"})
     alive = city.instance.create_run_for_job(city.defs.resolve_job_def("daily"))
     for run in (died, alive):
@@ -236,13 +236,13 @@ def test_runs_that_died_with_their_process_are_ended_and_others_left_alone(city:
         city.instance.handle_run_event(
             run.run_id, dg.DagsterEvent(event_type_value="PIPELINE_START", job_name="daily", message="")
         )
-    assert end_abandoned_runs(city.instance, only_steps=True) == 1
+    assert fail_abandoned_runs(city.instance, only_steps=True) == 1
     assert city.instance.get_run_by_id(died.run_id).status == dg.DagsterRunStatus.FAILURE
     assert city.instance.get_run_by_id(alive.run_id).status == dg.DagsterRunStatus.STARTED
 
 
 @pytest.mark.slow
-def test_too_few_days_are_ingested_and_said_so(tmp_path, open_city, capsys):
+def test_too_few_days_are_ingested_and_the_pass_reports_it(tmp_path, open_city, capsys):
     young = open_city(tmp_path)
     run_full_pass(young.settings, FIRST_DAY + timedelta(days=9))
     assert "10 whole days of counts are not enough" in capsys.readouterr().out.replace("\n", " ")
@@ -265,7 +265,7 @@ def test_training_again_on_the_same_data_is_the_same_version(city: City, quick):
     assert versions == list(range(1, len(FAMILIES) + 1))
 
 
-def test_a_source_whose_clock_is_ahead_is_followed_to_yesterday_alone(city: City, monkeypatch):
+def test_a_source_whose_clock_is_ahead_is_read_up_to_yesterday(city: City, monkeypatch):
     from bike_assets.resources.home_source import yesterday
 
     monkeypatch.setattr(OPEN_SOURCE, lambda *_: StubSource(newest=date(2099, 12, 31)))

@@ -27,7 +27,7 @@ def read_in_a_wrong_unit(*args: object):
     return data
 
 
-def test_a_poisoned_challenger_is_rejected_told_and_not_trained_again(city: City, open_city, channel, monkeypatch):
+def test_a_poisoned_challenger_is_rejected_reported_and_not_trained_again(city: City, open_city, channel, monkeypatch):
     monkeypatch.setattr("bike_assets.assets.models.read_training_data", read_in_a_wrong_unit)
     webhook = f"{channel.address}/api/webhooks/1/x"
     city = open_city(
@@ -86,7 +86,7 @@ def test_the_command_prints_a_timeline_and_writes_it_as_json(replayed):
     assert record["scenarios"] == "level_shift@2026-03-30"
 
 
-def test_a_home_that_is_there_is_left_alone_unless_a_replay_made_it_and_may_start_over(replayed, tmp_path, monkeypatch):
+def test_an_existing_home_is_refused_unless_a_replay_made_it_and_may_start_over(replayed, tmp_path, monkeypatch):
     home, _ = replayed
     again = replay(home, "--days", "2")
     assert again.returncode == 2
@@ -100,30 +100,30 @@ def test_a_home_that_is_there_is_left_alone_unless_a_replay_made_it_and_may_star
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (ReplayOptions(2, "rain@1"), "no scenario 'rain'"),
         (ReplayOptions(2, "quiet", until=date(2999, 1, 1)), "is not over in this source"),
     ],
 )
-def test_what_cannot_be_replayed_is_refused_before_anything_is_made(tmp_path, options, said):
+def test_what_cannot_be_replayed_is_refused_before_anything_is_made(tmp_path, options, message):
     home = tmp_path / "home"
-    with pytest.raises(BikeError, match=said):
+    with pytest.raises(BikeError, match=message):
         prepare(ReplayOptions(options.days, options.scenario, home=home, until=options.until), None)
     assert not home.exists()
 
 
-def test_days_that_are_made_up_never_reach_the_cloud(tmp_path):
+def test_simulated_days_never_reach_the_cloud(tmp_path):
     # In a process of its own, as prepare() changes the environment for every process after it.
     code = (
         "from contextlib import ExitStack; from pathlib import Path; from bike_assets.commands.replay.home import *; "
         f"print(prepare(ReplayOptions(2, 'quiet', home=Path({str(tmp_path / 'home')!r})), ExitStack())[0].profile)"
     )
     cloud = {"BIKE_PROFILE": "gcp", "BIKE_GCP__PROJECT": "city", "BIKE_GCP__BUCKET": "bikes"}
-    told = subprocess.run(
+    profile = subprocess.run(
         [sys.executable, "-c", code], env=environment(tmp_path, **cloud), capture_output=True, text=True, check=False
     )
-    assert told.stdout.strip() == "local", told.stderr
+    assert profile.stdout.strip() == "local", profile.stderr
 
 
 @pytest.mark.verify

@@ -40,11 +40,11 @@ def ticks_of(city: City, name: str) -> list[InstigatorTick]:
 
 def promote_another(city: City) -> None:
     other = next(entry for entry in city.resource("registry").read().models if not entry.is_champion)
-    told = {"version": other.version, "by": "a test", "reason": "to see what follows"}
-    assert city.run("promote", run_config={"ops": {"champion": {"config": told}}}).success
+    request = {"version": other.version, "by": "a test", "reason": "to see what follows"}
+    assert city.run("promote", run_config={"ops": {"champion": {"config": request}}}).success
 
 
-def test_the_missing_day_is_done_once_and_kept_as_if_it_were_then(city: City, daemon: SimulatedDaemon, capfd):
+def test_the_missing_day_runs_once_and_is_stored_under_its_simulated_time(city: City, daemon: SimulatedDaemon, capfd):
     (run_id,) = daemon.tick_schedules(MORNING)
 
     record = city.instance.get_run_record_by_id(run_id)
@@ -64,7 +64,7 @@ def test_the_missing_day_is_done_once_and_kept_as_if_it_were_then(city: City, da
     assert len(ticks_of(city, "daily_refresh")) == 1
 
 
-def test_of_missed_ticks_the_newest_counts(city: City, daemon: SimulatedDaemon):
+def test_only_the_newest_missed_tick_is_caught_up(city: City, daemon: SimulatedDaemon):
     assert len(daemon.tick_schedules(MORNING)) == 1
     assert daemon.tick_schedules(MORNING + timedelta(hours=4, minutes=10)) == []
     newest, first = ticks_of(city, "daily_refresh")
@@ -90,16 +90,16 @@ def test_a_promotion_is_followed_by_one_refresh(city: City, daemon: SimulatedDae
     assert daemon.launched == [run.run_id]
 
 
-def test_a_failed_run_raises_nothing_and_is_told_once(city: City, daemon: SimulatedDaemon, monkeypatch):
+def test_a_failed_run_raises_nothing_and_is_reported_once(city: City, daemon: SimulatedDaemon, monkeypatch):
     def breaks(*_: object, **__: object) -> None:
         raise RuntimeError("the disk is full")
 
-    def hear(_: Notifier, message: Message) -> bool:
+    def record_message(_: Notifier, message: Message) -> bool:
         heard.append(message)
         return True
 
     heard: list[Message] = []
-    monkeypatch.setattr(Notifier, "send", hear)
+    monkeypatch.setattr(Notifier, "send", record_message)
     with monkeypatch.context() as broken:
         broken.setattr(LocalWarehouse, "merge", breaks)
         (run_id,) = daemon.tick_schedules(MORNING)
@@ -111,7 +111,7 @@ def test_a_failed_run_raises_nothing_and_is_told_once(city: City, daemon: Simula
     assert message.fields["error"] == "RuntimeError: the disk is full"
 
 
-def test_another_daemon_goes_on_where_the_first_ended_and_leaves_nothing_behind(city: City):
+def test_a_second_daemon_continues_where_the_first_ended_and_leaves_nothing_behind(city: City):
     before = {thread.name for thread in threading.enumerate()}
     with simulated_daemon(city.home, city.settings) as first:
         first.tick_schedules(MORNING)
@@ -127,13 +127,13 @@ def test_another_daemon_goes_on_where_the_first_ended_and_leaves_nothing_behind(
     assert city.instance.get_run_by_id(newest).tags["dagster/partition"] == (MISSING + timedelta(days=1)).isoformat()
 
 
-def test_a_time_that_a_daemon_has_served_is_refused(daemon: SimulatedDaemon):
+def test_a_time_before_the_last_tick_is_refused(daemon: SimulatedDaemon):
     daemon.tick_sensors(MORNING)
     with pytest.raises(BikeError, match="served this home until 2021-10-09"):
         daemon.tick_schedules(MORNING - timedelta(days=1))
 
 
-def test_sensors_that_ask_for_ever_more_are_given_up(daemon: SimulatedDaemon, monkeypatch):
+def test_sensors_that_never_stop_requesting_runs_fail(daemon: SimulatedDaemon, monkeypatch):
     monkeypatch.setattr(SimulatedDaemon, "_sensors", lambda *_: ["one more run"])
-    with pytest.raises(StepFailedError, match="still ask for runs"):
+    with pytest.raises(StepFailedError, match="still request runs"):
         daemon.settle(MORNING)

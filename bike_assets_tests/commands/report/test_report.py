@@ -1,4 +1,4 @@
-"""The report: one file with the figures of the home, that asks nobody for anything."""
+"""The report: one file with the figures of the home, that requests nothing."""
 
 import base64
 import re
@@ -43,7 +43,7 @@ def page(city: City) -> str:
     return write_report(city.settings, None).read_text(encoding="utf-8")
 
 
-def test_it_lies_in_the_home_and_asks_nobody_for_anything(city: City, page):
+def test_it_is_stored_in_the_home_and_requests_nothing(city: City, page):
     assert (city.home.folder / "report.html").read_text(encoding="utf-8") == page
     addresses = Cells(page).addresses
     assert len(addresses) == 2
@@ -81,7 +81,7 @@ def test_names_are_texts_and_never_markup(city: City):
     assert "<script>" not in write_report(city.settings, None).read_text(encoding="utf-8")
 
 
-def test_a_home_that_holds_nothing_and_a_place_that_cannot_be_written_are_refused(city: City, tmp_path):
+def test_an_empty_home_and_an_unwritable_path_are_refused(city: City, tmp_path):
     with pytest.raises(BikeError, match="holds no counts yet"):
         write_report(Settings(home=tmp_path / "none"), None)
     claim(tmp_path / "claimed")

@@ -1,4 +1,4 @@
-"""What processes of a home are told: they start in another folder than the one a path was typed in."""
+"""The environment of a home's processes: they start in another folder than the one a path was typed in."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from bike_assets.settings import Settings
 from bike_assets_tests.conftest import claim
 
 
-def test_paths_reach_the_processes_of_a_home_as_they_were_meant(tmp_path, monkeypatch):
+def test_the_processes_of_a_home_get_absolute_paths(tmp_path, monkeypatch):
     home = claim(tmp_path / "home")
     monkeypatch.chdir(tmp_path)
     Path("weather.csv").touch()
