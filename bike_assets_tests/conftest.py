@@ -46,7 +46,7 @@ from bike_assets_tests.programs import system_program  # noqa: E402
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup() -> None:
-    """MLflow leaves the place that it was told last in the environment, for whichever test comes next."""
+    """MLflow leaves its last tracking address in the environment, where the next test would find it."""
     os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 

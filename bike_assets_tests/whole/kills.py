@@ -11,7 +11,7 @@ from bike_assets.commands.run.everything import MARK
 from bike_assets.core.families import FAMILIES
 from bike_assets_tests.conftest import poll
 from bike_assets_tests.whole.conftest import Running
-from bike_assets_tests.whole.retrained import Told
+from bike_assets_tests.whole.retrained import HomeReader
 
 STARTED = dg.DagsterRunStatus.STARTED
 TIGHT_SECONDS = 0.002
@@ -83,21 +83,21 @@ VICTIMS: dict[str, Callable[[Running], list[psutil.Process]]] = {
 }
 
 
-def is_started(told: Told, first: int) -> bool:
-    return any(run.status == STARTED for run in told.retrains())
+def is_started(reader: HomeReader, first: int) -> bool:
+    return any(run.status == STARTED for run in reader.retrains())
 
 
-def is_refreshing(told: Told, first: int) -> bool:
-    return any(run.status == STARTED for run in told.runs("refresh"))
+def is_refreshing(reader: HomeReader, first: int) -> bool:
+    return any(run.status == STARTED for run in reader.runs("refresh"))
 
 
-POINTS: dict[str, Callable[[Told, int], bool]] = {
-    "queued": lambda told, first: bool(told.retrains()),
+POINTS: dict[str, Callable[[HomeReader, int], bool]] = {
+    "queued": lambda reader, first: bool(reader.retrains()),
     "started": is_started,
-    "in training": lambda told, first: told.made(*FAMILIES),
-    "evaluated": lambda told, first: told.made("double_evaluation"),
-    "promoted": lambda told, first: told.champion() != first,
-    "told": lambda told, first: told.made("champion"),
+    "in training": lambda reader, first: reader.made(*FAMILIES),
+    "evaluated": lambda reader, first: reader.made("double_evaluation"),
+    "promoted": lambda reader, first: reader.champion() != first,
+    "materialized": lambda reader, first: reader.made("champion"),
     "refreshing": is_refreshing,
 }
 
@@ -108,7 +108,7 @@ class Ending:
 
     Attributes:
         killed: who was killed, by their ids.
-        hit: what was true at once after the kill: the retrain's status, whether the champion had changed and was told.
+        hit: what was true at once after the kill: the retrain's status, whether the champion was changed and materialized.
         seconds: from the kill to quiet.
         faults: what is not as it has to be; empty where all is well.
     """
@@ -127,45 +127,47 @@ def kill(victims: list[psutil.Process]) -> list[int]:
     return [victim.pid for victim in victims]
 
 
-def wait_for(point: str, told: Told, first: int, seconds: float) -> None:
+def wait_for(point: str, reader: HomeReader, first: int, seconds: float) -> None:
     """Wait for a point, asking as fast as can be: what follows it may take milliseconds."""
-    told.wait_for(lambda: POINTS[point](told, first), seconds, point, TIGHT_SECONDS)
+    reader.wait_for(lambda: POINTS[point](reader, first), seconds, point, TIGHT_SECONDS)
 
 
-def kill_at(point: str, victim: str, running: Running, told: Told, first: int) -> Ending:
-    """Kill somebody at a point."""
+def kill_at(point: str, victim: str, running: Running, reader: HomeReader, first: int) -> Ending:
+    """Kill a victim at a point."""
     if point == "queued":
-        wait_for(point, told, first, 240)
-        return _killed(VICTIMS[victim](running), told, first)
-    wait_for("refreshing" if point == "refreshing" else "started", told, first, 240)
+        wait_for(point, reader, first, 240)
+        return _killed(VICTIMS[victim](running), reader, first)
+    wait_for("refreshing" if point == "refreshing" else "started", reader, first, 240)
     victims = poll(lambda: VICTIMS[victim](running), 60, victim)
-    wait_for(point, told, first, 240)
-    return _killed(victims, told, first)
+    wait_for(point, reader, first, 240)
+    return _killed(victims, reader, first)
 
 
-def _killed(victims: list[psutil.Process], told: Told, first: int) -> Ending:
+def _killed(victims: list[psutil.Process], reader: HomeReader, first: int) -> Ending:
     ids = kill(victims)
-    runs = ", ".join(f"{run.job_name} {run.status.value}" for run in told.under_way()) or "nothing under way"
-    changed = "changed" if told.champion() != first else "not changed"
-    return Ending(ids, f"{runs}; champion {changed}, {'told' if told.told_champion() != first else 'not told'}")
+    runs = ", ".join(f"{run.job_name} {run.status.value}" for run in reader.unfinished()) or "nothing is unfinished"
+    changed = "changed" if reader.champion() != first else "not changed"
+    return Ending(
+        ids, f"{runs}; champion {changed}, {'materialized' if reader.materialized() != first else 'not materialized'}"
+    )
 
 
-def faults_of(told: Told, first: int) -> list[str]:
+def faults_of(reader: HomeReader, first: int) -> list[str]:
     """Return what is not as it has to be once a home is quiet whose champion was to be retrained."""
-    retrains, champion = told.retrains(), told.champion()
+    retrains, champion = reader.retrains(), reader.champion()
     asked_for = [run for run in retrains if run.tags.get("dagster/run_key", "").startswith("retrain-")]
     asked_for = [run for run in asked_for if run.parent_run_id is None]
     ended_well = [run for run in retrains if run.status == dg.DagsterRunStatus.SUCCESS]
-    deployed = told.deployments(first)
+    deployed = reader.deployments(first)
     rules = {
         f"one retrain for the decision, not {len(asked_for)}": len(asked_for) == 1,
         f"at most one that ended well, not {len(ended_well)}": len(ended_well) <= 1,
-        f"nothing under way: {[run.job_name for run in told.under_way()]}": not told.under_way(),
+        f"nothing is unfinished: {[run.job_name for run in reader.unfinished()]}": not reader.unfinished(),
         "a new champion": champion != first,
-        f"one champion, not {told.champions()}": told.champions() == 1,
-        f"MLflow's alias {told.alias()} is version {champion}": told.alias() == champion,
-        f"the newest materialization {told.told_champion()} is of version {champion}": told.told_champion() == champion,
+        f"one champion, not {reader.champions()}": reader.champions() == 1,
+        f"MLflow's alias {reader.alias()} is version {champion}": reader.alias() == champion,
+        f"the newest materialization {reader.materialized()} is of {champion}": reader.materialized() == champion,
         f"one deployment, not {deployed}": deployed == [champion],
-        f"forecasts and scores of version {champion}, not {told.scored_version()}": told.newest_forecasts_of(champion),
+        f"forecasts and scores of {champion}, not {reader.scored_version()}": reader.newest_forecasts_of(champion),
     }
     return [rule for rule, holds in rules.items() if not holds]

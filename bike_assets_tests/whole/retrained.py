@@ -1,4 +1,4 @@
-"""A home whose champion is weak, so that its newest day asks for a retrain, and what such a home tells of itself."""
+"""A home whose champion is weak, so that its newest day asks for a retrain, and a reader of such a home."""
 
 import json
 import subprocess
@@ -66,8 +66,8 @@ def train_one_tree(home: Path, **settings: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-class Told:
-    """What a home tells of its runs, its champion and its audit, read while others write."""
+class HomeReader:
+    """Reads a home's runs, champion and audit while others write."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -88,7 +88,7 @@ class Told:
         wanted = {TRIGGER_TAG: REACTIVE}
         return list(self.instance.get_runs(dg.RunsFilter(job_name="retrain", tags=wanted)))
 
-    def under_way(self) -> list[dg.DagsterRun]:
+    def unfinished(self) -> list[dg.DagsterRun]:
         """Runs that have not ended, and those that failed and are about to be run again."""
         failed = self.instance.get_runs(dg.RunsFilter(tags={WILL_RETRY_TAG: "true"}))
         to_come = [run for run in failed if AUTO_RETRY_RUN_ID_TAG not in run.tags]
@@ -117,7 +117,7 @@ class Told:
         uri = Tracking(self.home / "mlflow").uri
         return int(MlflowClient(uri, uri).get_model_version_by_alias(MODEL, CHAMPION).version)
 
-    def told_champion(self) -> int:
+    def materialized(self) -> int:
         """The version of the newest materialization."""
         event = self.instance.get_latest_materialization_event(dg.AssetKey("champion"))
         assert event is not None
@@ -162,7 +162,7 @@ class Told:
 
         def is_quiet() -> bool:
             nonlocal since
-            if self.under_way():
+            if self.unfinished():
                 since = time.time()
             return self.ticked_since(since)
 
@@ -186,8 +186,8 @@ class Told:
 
 
 @contextmanager
-def reading(home: Path) -> Iterator[Told]:
+def reading(home: Path) -> Iterator[HomeReader]:
     """Read a home for the time of the body."""
-    told = Told(home)
-    with told.instance:
-        yield told
+    reader = HomeReader(home)
+    with reader.instance:
+        yield reader

@@ -127,13 +127,13 @@ def test_a_backfill_killed_twenty_times_ends_in_the_same_table(portal, undisturb
         assert_nothing_lost(home, undisturbed)
 
 
-def test_without_a_portal_the_synthetic_data_are_told_with_their_reason(tmp_path):
-    nobody = f"http://127.0.0.1:{free_ports(1)[0]}"
-    done = ingest(tmp_path, nobody)
-    told = " ".join(done.stdout.split())
+def test_without_a_portal_the_simulator_is_named_with_the_reason(tmp_path):
+    no_portal = f"http://127.0.0.1:{free_ports(1)[0]}"
+    done = ingest(tmp_path, no_portal)
+    shown = " ".join(done.stdout.split())
     assert done.returncode == 0, done.stderr
-    assert "the simulator (synthetic counts of 6 invented counters; nothing here was measured" in told
-    assert f"because the portal cannot be used now: {nobody} cannot be reached" in told
+    assert "the simulator (synthetic counts of 6 invented counters; nothing here was measured" in shown
+    assert f"because the portal cannot be used now: {no_portal} cannot be reached" in shown
     assert json.loads((tmp_path / "home.json").read_text())["source"] == "simulator"
 
 
@@ -151,10 +151,10 @@ def test_a_portal_that_answers_is_taken_and_kept(portal, tmp_path):
 
 
 def test_a_portal_that_was_asked_for_and_is_not_there_is_a_plain_refusal(tmp_path):
-    nobody = f"http://127.0.0.1:{free_ports(1)[0]}"
-    done = ingest(tmp_path, nobody, BIKE_SOURCE="paris", BIKE_PORTAL_ATTEMPTS="1")
+    no_portal = f"http://127.0.0.1:{free_ports(1)[0]}"
+    done = ingest(tmp_path, no_portal, BIKE_SOURCE="paris", BIKE_PORTAL_ATTEMPTS="1")
     assert done.returncode == 1
-    assert f"bike: {nobody} cannot be reached" in done.stderr
+    assert f"bike: {no_portal} cannot be reached" in done.stderr
     assert not (tmp_path / "home.json").exists()
 
 

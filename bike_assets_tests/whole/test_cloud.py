@@ -90,7 +90,7 @@ class Place:
 
 @pytest.fixture(scope="module")
 def postgres():
-    """PostgreSQL that nobody else has: what was materialized is told from its event log."""
+    """PostgreSQL for this module alone: its event log says what was materialized."""
     with running_postgres(installed() or Path(system_program("postgresql")).parent) as server:
         yield server
 
@@ -211,7 +211,7 @@ def test_the_api_of_both_answers_the_same(places):
     assert cloud == here
 
 
-def test_the_exporter_of_both_tells_the_same(places, tmp_path):
+def test_the_exporter_of_both_returns_the_same(places, tmp_path):
     here, cloud = (figures_of(place, tmp_path) for place in places)
     assert here.keys() == cloud.keys()
     assert {value for (name, _), value in cloud.items() if name == "bike_exporter_part_readable"} == {1.0}
@@ -220,12 +220,12 @@ def test_the_exporter_of_both_tells_the_same(places, tmp_path):
 
 
 def figures_of(place: Place, folder: Path) -> dict[tuple[str, str], float]:
-    """What a scrape of a place's exporter tells, by name and labels."""
+    """What a scrape of a place's exporter returns, by name and labels."""
     [port] = free_ports(1)
     command = (*BIKE, "exporter", "--port", str(port))
     with started(f"http://127.0.0.1:{port}", folder, *command, ready="/metrics", **place.environment) as exporter:
-        told = httpx.get(f"{exporter.address}/metrics", timeout=60).text
-    samples = [each for family in text_string_to_metric_families(told) for each in family.samples]
+        metrics = httpx.get(f"{exporter.address}/metrics", timeout=60).text
+    samples = [each for family in text_string_to_metric_families(metrics) for each in family.samples]
     return {(each.name, str(sorted(each.labels.items()))): each.value for each in samples}
 
 
@@ -236,9 +236,9 @@ def without_the_clock(figures: dict[tuple[str, str], float]) -> dict[tuple[str, 
 
 def test_the_status_of_both_is_the_same(places):
     here, cloud = (place.start("status", "--json") for place in places)
-    told = [json.loads(each.communicate()[0]) for each in (here, cloud)]
-    assert told[0]["champion"].pop("run_id") != told[1]["champion"].pop("run_id")
-    assert told[0] == told[1]
+    status = [json.loads(each.communicate()[0]) for each in (here, cloud)]
+    assert status[0]["champion"].pop("run_id") != status[1]["champion"].pop("run_id")
+    assert status[0] == status[1]
 
 
 def answer_of(place: Place, asked: dict) -> dict:

@@ -12,7 +12,7 @@ from bike_assets_tests.whole.kills import Ending, faults_of, kill_at
 from bike_assets_tests.whole.retrained import (
     ANY_GAIN_AND_NEVER_GOOD,
     REACTIVE,
-    Told,
+    HomeReader,
     materialize,
     prepare_weak_champion,
     reading,
@@ -35,7 +35,7 @@ ALONE = [
     ("in training", "daemon and all below"),
     ("evaluated", "run"),
     ("promoted", "daemon and all below"),
-    ("told", "everything"),
+    ("materialized", "everything"),
     ("refreshing", "run"),
 ]
 
@@ -75,67 +75,67 @@ def decided(kept: Kept) -> Kept:
     return kept
 
 
-def test_a_critical_day_ends_in_a_new_champion_told_everywhere_without_a_click(kept, channel):
+def test_a_critical_day_ends_in_a_new_champion_without_a_click(kept, channel):
     home = kept.put_back(WEAK)
     webhook = f"{channel.address}/api/webhooks/1/x"
     running = Running(home, BIKE_DISCORD_WEBHOOK_URL=webhook, **ANY_GAIN_AND_NEVER_GOOD)
     try:
         running.until("Ctrl-C ends everything")
-        with reading(home) as told:
-            first = told.champion()
-            told.wait_for(lambda: told.champion() != first, 240, "a new champion")
-            told.wait_until_quiet(240)
-            assert_the_audit_tells_the_story(told, first)
-            assert not faults_of(told, first)
-            family = told.query("SELECT family FROM monitoring_audit.deployments ORDER BY recorded_at DESC LIMIT 1")
-            news = f"New champion: {family['family'].iloc[0]} version {told.champion()}"
+        with reading(home) as reader:
+            first = reader.champion()
+            reader.wait_for(lambda: reader.champion() != first, 240, "a new champion")
+            reader.wait_until_quiet(240)
+            assert_audit_is_complete(reader, first)
+            assert not faults_of(reader, first)
+            family = reader.query("SELECT family FROM monitoring_audit.deployments ORDER BY recorded_at DESC LIMIT 1")
+            news = f"New champion: {family['family'].iloc[0]} version {reader.champion()}"
             assert channel.titles.count("Performance is critical") == 1
             assert channel.titles.count(news) == 1
             assert not [title for title in channel.titles if title.startswith("Run failed")]
-            assert httpx.get(f"{running.api}/champion", timeout=60).json()["version"] == told.champion()
+            assert httpx.get(f"{running.api}/champion", timeout=60).json()["version"] == reader.champion()
     finally:
         assert running.interrupt() == 130
 
 
-def assert_the_audit_tells_the_story(told: Told, first: int) -> None:
-    [retrain] = told.retrains()
-    decision = told.query("SELECT * FROM monitoring_audit.newest_retrain_decisions ORDER BY day DESC LIMIT 1").iloc[0]
+def assert_audit_is_complete(reader: HomeReader, first: int) -> None:
+    [retrain] = reader.retrains()
+    decision = reader.query("SELECT * FROM monitoring_audit.newest_retrain_decisions ORDER BY day DESC LIMIT 1").iloc[0]
     assert (decision["decision"], decision["champion_version"], bool(decision["acts"])) == (REACTIVE, first, True)
     assert retrain.tags["dagster/run_key"] == f"retrain-{decision['day']:%Y-%m-%d}-{REACTIVE}-{first}"
-    trained = told.query("SELECT * FROM monitoring_audit.training_runs WHERE `trigger` = @trigger", trigger=REACTIVE)
+    trained = reader.query("SELECT * FROM monitoring_audit.training_runs WHERE `trigger` = @trigger", trigger=REACTIVE)
     assert set(trained["run_id"]) == {retrain.run_id}
     assert set(trained["status"]) == {"trained"}
     assert set(trained["cause"]) == {decision["reason"]}
-    evaluated = told.query("SELECT * FROM monitoring_audit.evaluations WHERE `trigger` = @trigger", trigger=REACTIVE)
+    evaluated = reader.query("SELECT * FROM monitoring_audit.evaluations WHERE `trigger` = @trigger", trigger=REACTIVE)
     [evaluation] = evaluated.to_dict("records")
     assert (evaluation["run_id"], evaluation["decision"]) == (retrain.run_id, "DEPLOY")
-    assert (evaluation["champion_version"], evaluation["challenger_version"]) == (first, told.champion())
+    assert (evaluation["champion_version"], evaluation["challenger_version"]) == (first, reader.champion())
     assert evaluation["gain"] > 0
-    deployed = told.query("SELECT * FROM monitoring_audit.deployments WHERE replaced_version = @first", first=first)
+    deployed = reader.query("SELECT * FROM monitoring_audit.deployments WHERE replaced_version = @first", first=first)
     [deployment] = deployed.to_dict("records")
-    assert (deployment["version"], deployment["run_id"]) == (told.champion(), retrain.run_id)
+    assert (deployment["version"], deployment["run_id"]) == (reader.champion(), retrain.run_id)
     assert (deployment["decided_by"], deployment["reason"]) == ("evaluation", evaluation["reason"])
 
 
 def killed(decided: Kept, *kills: tuple[str, str]) -> list[Ending]:
-    """Kill somebody, or one after the other, while the decision is acted on, and wait for quiet.
+    """Kill one victim, or one after the other, while the decision is acted on, and wait for quiet.
 
     Where `bike run` dies with them it is started again.
     """
     home, endings = decided.put_back(DECIDED), []
     started = [Running(home, **ANY_GAIN_AND_NEVER_GOOD)]
     try:
-        with reading(home) as told:
-            first = told.champion()
+        with reading(home) as reader:
+            first = reader.champion()
             for point, victim in kills:
-                endings.append(kill_at(point, victim, started[-1], told, first))
+                endings.append(kill_at(point, victim, started[-1], reader, first))
                 began = time.monotonic()
                 if victim in DIE_WITH_BIKE_RUN:
                     started[-1].process.wait(120)
                     started.append(Running(home, **ANY_GAIN_AND_NEVER_GOOD))
-            told.wait_until_quiet(400)
+            reader.wait_until_quiet(400)
             endings[-1].seconds = time.monotonic() - began
-            endings[-1].faults = faults_of(told, first)
+            endings[-1].faults = faults_of(reader, first)
             return endings
     finally:
         for each in started:
@@ -151,7 +151,7 @@ def test_a_retrain_that_is_killed_twice_is_neither_lost_nor_doubled(decided):
 
 @pytest.mark.verify
 @pytest.mark.timeout(7200)
-def test_whoever_is_killed_and_whenever_the_decision_ends_in_one_champion(decided, capsys):
+def test_any_process_killed_at_any_point_leaves_one_champion(decided, capsys):
     endings = {}
     for point, victim in ALONE:
         [ending] = killed(decided, (point, victim))

@@ -41,8 +41,8 @@ def materialize(home: Path, seconds: float | None = None) -> int | None:
 
 def state(home: Path) -> dict:
     """Return what a user can see of a home, but for MLflow's random run id."""
-    told = subprocess.run([*BIKE, "status", "--json"], env=environment(home), cwd=REPOSITORY, capture_output=True)
-    status = json.loads(told.stdout)
+    printed = subprocess.run([*BIKE, "status", "--json"], env=environment(home), cwd=REPOSITORY, capture_output=True)
+    status = json.loads(printed.stdout)
     if status["champion"]:
         del status["champion"]["run_id"]
     return status
@@ -50,7 +50,7 @@ def state(home: Path) -> dict:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
-    """A home after a pass that nobody disturbed, and what a user saw of it then."""
+    """A home after an undisturbed pass, and what a user saw of it then."""
     home = tmp_path_factory.mktemp("undisturbed")
     claim_past_home(home)
     assert materialize(home) == 0
@@ -96,10 +96,10 @@ def test_the_real_year_gives_the_stated_figures(shared_data, tmp_path):
     settings = environment(tmp_path, BIKE_SOURCE="file", BIKE_COUNTS_FILE=str(file), BIKE_QUICK="0")
     for _ in range(2):
         subprocess.run([*BIKE, "materialize"], env=settings, cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL)
-        told = subprocess.run(
+        printed = subprocess.run(
             [*BIKE, "status", "--json"], env=settings, cwd=REPOSITORY, capture_output=True, check=True
         )
-        status = json.loads(told.stdout)
+        status = json.loads(printed.stdout)
         counts = status["raw_counts"]
         assert (counts["rows"], counts["counters"]) == (372_219, 52)
         assert (counts["first_day"], counts["last_day"]) == ("2020-09-01", "2021-06-30")

@@ -270,16 +270,16 @@ def recorded_names() -> set[str]:
 def test_the_audit_says_who_asked_for_each_job(worked):
     home = worked.running.home
     with duckdb.connect() as audit:
-        told = {
+        recorded = {
             table: audit.sql(
                 f"SELECT {columns} FROM '{home}/warehouse/monitoring_audit/{table}/**/*.parquet' ORDER BY recorded_at"
             ).fetchall()
             for table, columns in AUDITED.items()
         }
-    assert ("gradient_boosting", "trial", "FORCED", BY_ALICE) in told["training_runs"]
-    assert ("gradient_boosting", "known", "FORCED", BY_ALICE) in told["training_runs"]
-    assert {("FORCED", BY_ALICE), ("EVALUATE", BY_ALICE)} <= set(told["evaluations"])
-    *_, (first, *_), by_alice = told["deployments"]
+    assert ("gradient_boosting", "trial", "FORCED", BY_ALICE) in recorded["training_runs"]
+    assert ("gradient_boosting", "known", "FORCED", BY_ALICE) in recorded["training_runs"]
+    assert {("FORCED", BY_ALICE), ("EVALUATE", BY_ALICE)} <= set(recorded["evaluations"])
+    *_, (first, *_), by_alice = recorded["deployments"]
     serving = httpx.get(f"{worked.running.api}/champion", timeout=60).json()["version"]
     assert by_alice == (serving, first, "alice", "a try")
     assert serving != first

@@ -107,10 +107,10 @@ def plain_share(week: pd.DataFrame, rows: pd.DataFrame, places: pd.DataFrame) ->
     definition = DataDefinition(numerical_columns=numbers, categorical_columns=["counter_id"])
     frames = []
     for part in (week, within(rows, HISTORY).sample(SAMPLE_ROWS, random_state=SEED)):
-        told = part.merge(places, on="counter_id").assign(
+        joined = part.merge(places, on="counter_id").assign(
             residual=lambda part: part["bike_count"] - part["predicted_count"], month=lambda part: part["day"].dt.month
         )
-        frames.append(Dataset.from_pandas(told[[*numbers, "counter_id"]], data_definition=definition))
+        frames.append(Dataset.from_pandas(joined[[*numbers, "counter_id"]], data_definition=definition))
     metrics = Report([DataDriftPreset(columns=[*numbers, "counter_id"])]).run(*frames).dict()["metrics"]
     return float(metrics[0]["value"]["share"])
 
@@ -179,6 +179,6 @@ def test_thirty_percent_more_bikes_are_noticed_within_three_days(year, capsys):
         for start in SHIFT_STARTS:
             shares = shares_after(year, start, SHIFT)
             noticed[start] = next((n for n, share in enumerate(shares) if n and share >= RULE.drift_warning), None)
-            told = " ".join(f"{share:.2f}" for share in shares)
-            print(f"{start}: {told}, noticed with {noticed[start]} days of data")
+            shown = " ".join(f"{share:.2f}" for share in shares)
+            print(f"{start}: {shown}, noticed with {noticed[start]} days of data")
     assert all(days is not None and days <= SHIFT_DAYS for days in noticed.values()), noticed

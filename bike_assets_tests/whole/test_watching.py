@@ -22,16 +22,16 @@ PORTS = ("BIKE_PROMETHEUS_PORT", "BIKE_ALERTMANAGER_PORT", "BIKE_GRAFANA_PORT")
 COMMAND = [sys.executable, "-m", "bike_assets.cli", "dashboards"]
 WEBHOOK = "http://127.0.0.1:9/api/webhooks/1/secret"
 STAND_IN = """#!{python}
-# Says that it is well, as Grafana does, and what it was told.
+# Says that it is well, as Grafana does, and the settings that it got.
 import json, os, sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
-        told = {{name: value for name, value in os.environ.items() if name.startswith(("GF_", "BIKE_"))}}
-        self.send_response(200 if self.path in ("/api/health", "/told") else 404)
+        settings = {{name: value for name, value in os.environ.items() if name.startswith(("GF_", "BIKE_"))}}
+        self.send_response(200 if self.path in ("/api/health", "/settings") else 404)
         self.end_headers()
-        self.wfile.write(json.dumps({{"arguments": sys.argv[1:], "told": told}}).encode())
+        self.wfile.write(json.dumps({{"arguments": sys.argv[1:], "settings": settings}}).encode())
 
 HTTPServer((os.environ["GF_SERVER_HTTP_ADDR"], int(os.environ["GF_SERVER_HTTP_PORT"])), Handler).serve_forever()
 """
@@ -93,12 +93,12 @@ def test_it_starts_what_watches_with_the_addresses_of_this_platform_and_ends_it(
     )
     assert "bike_exporter" in httpx.get(f"{prometheus}/api/v1/targets", timeout=60).text
     assert httpx.get(f"{alertmanager}/api/v2/status", timeout=60).json()["config"]["original"].count("- name: ") == 3
-    heard = httpx.get(f"{grafana}/told", timeout=60).json()
+    heard = httpx.get(f"{grafana}/settings", timeout=60).json()
     assert heard["arguments"][0] == "server"
-    assert heard["told"]["BIKE_PROMETHEUS_URL"] == prometheus
-    assert list(Path(heard["told"]["BIKE_GRAFANA_DASHBOARDS"]).glob("*.json"))
-    assert (Path(heard["told"]["GF_PATHS_PROVISIONING"]) / "dashboards").is_dir()
-    assert GRAFANA_STAYS_HERE.items() <= heard["told"].items()
+    assert heard["settings"]["BIKE_PROMETHEUS_URL"] == prometheus
+    assert list(Path(heard["settings"]["BIKE_GRAFANA_DASHBOARDS"]).glob("*.json"))
+    assert (Path(heard["settings"]["GF_PATHS_PROVISIONING"]) / "dashboards").is_dir()
+    assert GRAFANA_STAYS_HERE.items() <= heard["settings"].items()
     assert "secret" not in said
     of_it = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGINT)

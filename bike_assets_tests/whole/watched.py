@@ -15,7 +15,7 @@ from bike_assets_tests.whole.conftest import Running
 
 @contextmanager
 def watched(running: Running, folder: Path) -> Iterator[Server]:
-    """Run Prometheus on a free port for the time of the body; no Alertmanager is told anything."""
+    """Run Prometheus on a free port for the time of the body; no alert is sent."""
     system_program("prometheus")
     prometheus, alertmanager = free_ports(2)
     settings = Settings(
