@@ -108,7 +108,7 @@ class Ending:
 
     Attributes:
         killed: who was killed, by their ids.
-        hit: what was true at once after the kill: the retrain's status, whether the champion was changed and materialized.
+        hit: the state right after the kill: the retrain's status, whether the champion was changed and materialized.
         seconds: from the kill to quiet.
         faults: what is not as it has to be; empty where all is well.
     """
