@@ -20,7 +20,8 @@ from bike_assets.core.schemas import COUNTERS, INGESTIONS, WEATHER
 from bike_assets.core.splits import Span
 from bike_assets.core.weather_cube import WeatherCube
 from bike_assets.home.record import Home
-from bike_assets.resources.queries import read_counts, read_weather_cube, whole_days
+from bike_assets.resources.queries.counts import counter_places, read_counts, whole_days
+from bike_assets.resources.queries.weather import read_weather_cube
 from bike_assets.resources.table_rows import plain_rows
 from bike_assets.resources.warehouse import Warehouse
 
@@ -194,10 +195,7 @@ def _counts_array(counts: pd.DataFrame, cube: CountCube, first_hour: int, hours:
 
 
 def _counters(warehouse: Warehouse, counts: pd.DataFrame) -> tuple[Counter, ...]:
-    rows = warehouse.query(
-        "SELECT counter_id, counter_name, latitude, longitude, state, last_day FROM bike_traffic_raw.counters "
-        "ORDER BY counter_name, counter_id"
-    )
+    rows = counter_places(warehouse)
     last = counts.sort_values("counted_at").drop_duplicates("counter_id", keep="last")
     rows = rows.merge(last[["counter_id", "counted_at", "bike_count"]], how="left", on="counter_id")
     return tuple(

@@ -9,14 +9,15 @@ from datetime import date
 import dagster as dg
 from pydantic import Field
 
-from bike_assets.core.promotion import Choice, Evaluated, Step, next_step
+from bike_assets.core.promotion import Choice, Step, next_step
 from bike_assets.core.schemas import DEPLOYMENTS
 from bike_assets.core.summary import ModelEntry
 from bike_assets.errors import BikeError
 from bike_assets.resources.audit import append
-from bike_assets.resources.queries import whole_days
+from bike_assets.resources.queries.counts import whole_days
+from bike_assets.resources.queries.deployments import newest_deployment
+from bike_assets.resources.queries.evaluations import all_evaluations
 from bike_assets.resources.registry import Registry
-from bike_assets.resources.table_rows import one_row
 from bike_assets.resources.tracking import CHALLENGER, CHAMPION, Tracking
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
@@ -41,9 +42,10 @@ def champion(
 ) -> dg.MaterializeResult:
     """The version that serves. DEPLOY in the newest evaluation, or a promotion by hand, replaces it; MLflow follows."""
     asked = Choice(config.version, config.by, config.reason) if config.version is not None else None
-    before, recorded = _materialized_version(context.instance), _recorded_version(warehouse)
+    deployed = newest_deployment(warehouse)
+    before, recorded = _materialized_version(context.instance), int(deployed["version"]) if deployed else 0
     try:
-        step = next_step(asked, _evaluations(warehouse), registry.read(), recorded)
+        step = next_step(asked, all_evaluations(warehouse), registry.read(), recorded)
     except BikeError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
     if step.promotes:
@@ -83,21 +85,6 @@ def _materialized_version(instance: dg.DagsterInstance) -> int:
     event = instance.get_latest_materialization_event(dg.AssetKey("champion"))
     made = event.asset_materialization if event else None
     return int(made.metadata["version"].value) if made else 0  # type: ignore[arg-type]
-
-
-def _recorded_version(warehouse: Warehouse) -> int:
-    """Return the version of the newest recorded deployment; 0 before the first."""
-    row = one_row(warehouse.query("SELECT version FROM monitoring_audit.deployments ORDER BY recorded_at DESC LIMIT 1"))
-    return int(row["version"]) if row else 0
-
-
-def _evaluations(warehouse: Warehouse) -> list[Evaluated]:
-    """Return the recorded evaluations, newest first."""
-    rows = warehouse.query(
-        "SELECT COALESCE(challenger_version, 0) AS challenger, COALESCE(champion_version, 0) AS champion, "
-        "decision, reason FROM monitoring_audit.evaluations ORDER BY recorded_at DESC"
-    )
-    return [Evaluated(*row) for row in rows.itertuples(index=False)]
 
 
 def _newest_whole_day(warehouse: Warehouse, settings: Settings) -> date:

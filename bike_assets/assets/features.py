@@ -9,7 +9,8 @@ from bike_assets.core.schemas import HOURLY_FEATURES
 from bike_assets.core.splits import Span
 from bike_assets.core.weather_cube import WEATHER_FEATURES
 from bike_assets.partitions import days_of
-from bike_assets.resources.queries import read_counts, read_cube, read_weather_cube
+from bike_assets.resources.queries.counts import read_counts, read_cube
+from bike_assets.resources.queries.weather import read_weather_cube
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
 

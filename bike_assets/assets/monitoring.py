@@ -9,39 +9,27 @@ from pydantic import Field
 from bike_assets.core.decisions import (
     MIN_CURRENT_DAYS,
     RetrainDecision,
-    Verdict,
     WeekFigures,
     decide_retrain,
     held_until,
 )
 from bike_assets.core.drift import Drift, Reference, measure_drift, pick_reference, week_to
 from bike_assets.core.families.served import ServedModel
-from bike_assets.core.features import HORIZONS
-from bike_assets.core.local_time import as_date
 from bike_assets.core.performance import days_behind, scores_by_role
 from bike_assets.core.schemas import DRIFT, PERFORMANCE, RETRAIN_DECISIONS
 from bike_assets.core.summary import Summary
 from bike_assets.partitions import days_of
 from bike_assets.resources.audit import append, rows_digest
-from bike_assets.resources.queries import as_list, bootstrapped_on, read_features, recorded_baseline, whole_days
+from bike_assets.resources.queries.counts import whole_days
+from bike_assets.resources.queries.decisions import drift_of
+from bike_assets.resources.queries.evaluations import failed_challenges
+from bike_assets.resources.queries.features import read_features
+from bike_assets.resources.queries.performance import champion_scores, days_worse_than_naive, forecasts_and_counts
+from bike_assets.resources.queries.splits import bootstrapped_on, recorded_baseline
 from bike_assets.resources.registry import Registry
 from bike_assets.resources.reports import DriftReports
-from bike_assets.resources.table_rows import one_row
 from bike_assets.resources.warehouse import Warehouse
-from bike_assets.run_tags import Trigger
 from bike_assets.settings import Settings
-
-FORECASTS_AND_COUNTS = """
-SELECT p.day, p.counter_id, p.counted_at, p.horizon_days, p.model_version, p.kind, p.predicted_count, p.naive_count,
-  c.bike_count
-FROM bike_traffic_predictions.predictions AS p
-JOIN bike_traffic_raw.comptage_velo AS c ON c.counter_id = p.counter_id AND c.counted_at = p.counted_at
-WHERE p.issued_on BETWEEN @issued_first AND @issued_last AND p.day BETWEEN @first AND @last
-  AND c.day BETWEEN @first AND @last AND NOT c.is_outlier
-  AND STRPOS(@left_out, CONCAT(',', c.counter_id, ',')) = 0
-ORDER BY p.counter_id, p.counted_at, p.horizon_days, p.model_version
-"""
-
 
 _SCORED = ("model_version", "r2", "rmse", "mae", "n")
 
@@ -93,14 +81,7 @@ def _performance_rows(
 ) -> tuple[pd.DataFrame, str]:
     """Return a day's scores, and a digest of the rows that were compared."""
     week = week_to(day)
-    compared = warehouse.query(
-        FORECASTS_AND_COUNTS,
-        first=week.first,
-        last=week.last,
-        issued_first=week.first - timedelta(days=max(HORIZONS)),
-        issued_last=week.last,
-        left_out=as_list(settings.left_out),
-    )
+    compared = forecasts_and_counts(warehouse, week, settings.left_out)
     versions = {"champion": summary.champion, "first_champion": summary.first_champion}
     scored = scores_by_role(compared, {role: entry.version if entry else None for role, entry in versions.items()})
     rows = pd.DataFrame([{"day": day, **row} for row in scored], columns=["day", "role", "horizon_days", *_SCORED])
@@ -239,24 +220,14 @@ def _decision_row(
     warehouse: Warehouse, summary: Summary, settings: Settings, day: date, forced: str | None
 ) -> tuple[dict, dict[str, str]]:
     """Return a day's decision, and the ids of the runs that recorded its figures."""
-    performance = one_row(
-        warehouse.query(
-            "SELECT r2, rmse, n, run_id FROM monitoring_audit.newest_performance_metrics "
-            "WHERE day = @day AND role = 'champion' AND horizon_days = 1",
-            day=day,
-        )
-    ) or {"r2": None, "rmse": None, "n": 0, "run_id": "none"}
-    drift = one_row(
-        warehouse.query(
-            "SELECT drift_share, run_id FROM monitoring_audit.newest_drift_metrics WHERE day = @day", day=day
-        )
-    ) or {"drift_share": None, "run_id": "none"}
+    performance = champion_scores(warehouse, day) or {"r2": None, "rmse": None, "n": 0, "run_id": "none"}
+    drift = drift_of(warehouse, day) or {"drift_share": None, "run_id": "none"}
     week = WeekFigures(
         performance["r2"],
         performance["rmse"],
         int(performance["n"]),
         drift["drift_share"],
-        _days_behind_naive(warehouse, day),
+        days_behind(days_worse_than_naive(warehouse, day), day),
     )
     decision = decide_retrain(week, settings.retrain_rule, forced)
     version = summary.champion.version if summary.champion else 0
@@ -278,29 +249,9 @@ def _can_wait(decision: str) -> bool:
     return RetrainDecision(decision).asks_for_training and decision != RetrainDecision.FORCED
 
 
-def _days_behind_naive(warehouse: Warehouse, day: date) -> int:
-    worse = warehouse.query(
-        "SELECT champion.day FROM monitoring_audit.newest_performance_metrics AS champion "
-        "JOIN monitoring_audit.newest_performance_metrics AS naive "
-        "ON naive.day = champion.day AND naive.horizon_days = champion.horizon_days "
-        "WHERE champion.role = 'champion' AND naive.role = 'seasonal_naive' AND champion.horizon_days = 1 "
-        "AND champion.day <= @day AND champion.r2 < naive.r2",
-        day=day,
-    )
-    return days_behind([as_date(each) for each in worse["day"]], day)
-
-
 def _held_until(warehouse: Warehouse, champion_version: int, settings: Settings, day: date) -> date | None:
     """After a failed challenge, wait for the cooldown. Never retrain while no comparison is possible."""
-    failed = warehouse.query(
-        "SELECT decided_on FROM monitoring_audit.evaluations WHERE champion_version = @version "
-        "AND decided_on <= @day AND decision IN (@skip, @reject) AND trigger <> @evaluate",
-        version=champion_version,
-        day=day,
-        skip=str(Verdict.SKIP),
-        reject=str(Verdict.REJECT),
-        evaluate=str(Trigger.EVALUATE),
-    )
+    failed = failed_challenges(warehouse, champion_version, day)
     baseline = recorded_baseline(warehouse)
     comparable_from = baseline.test.last + timedelta(days=MIN_CURRENT_DAYS) if baseline else None
-    return held_until(day, [as_date(each) for each in failed["decided_on"]], settings.cooldown_rule, comparable_from)
+    return held_until(day, failed, settings.cooldown_rule, comparable_from)

@@ -15,7 +15,9 @@ from bike_assets.core.splits import Span
 from bike_assets.core.summary import ModelEntry
 from bike_assets.core.weather_cube import WeatherCube
 from bike_assets.partitions import days_of
-from bike_assets.resources.queries import read_cube, read_weather_cube, whole_days
+from bike_assets.resources.queries.counts import read_cube, whole_days
+from bike_assets.resources.queries.predictions import forecast_days_of
+from bike_assets.resources.queries.weather import read_weather_cube
 from bike_assets.resources.registry import Registry
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
@@ -62,14 +64,7 @@ def _days_to_forecast(warehouse: Warehouse, entry: ModelEntry, first: date, days
 
     A version never forecasts days that it was trained on.
     """
-    made = warehouse.query(
-        "SELECT DISTINCT issued_on FROM bike_traffic_predictions.predictions "
-        "WHERE issued_on BETWEEN @first AND @last AND model_version = @version",
-        first=first,
-        last=days[-1],
-        version=entry.version,
-    )
-    known = {as_date(day) for day in made["issued_on"]} - set(days)
+    known = forecast_days_of(warehouse, Span(first, days[-1]), entry.version) - set(days)
     begin = max(first, date.fromisoformat(entry.trained_until))
     return [day for day in days_between(begin, days[-1]) if day not in known]
 

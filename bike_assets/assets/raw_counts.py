@@ -15,6 +15,7 @@ from bike_assets.home.record import Home
 from bike_assets.ingestion.counts import Ingestion
 from bike_assets.partitions import days_of
 from bike_assets.resources.counts_source import CountsSource
+from bike_assets.resources.queries.counts import counter_summaries
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
 
@@ -60,21 +61,7 @@ def _picture(audit: pd.DataFrame) -> dg.MetadataValue:
 @dg.asset(deps=[raw_counts], kinds={"parquet"})
 def counters(warehouse: dg.ResourceParam[Warehouse], home: dg.ResourceParam[Home]) -> dg.MaterializeResult:
     """One row per counter: name and place as last published, first and last day with counts, and state."""
-    rows = warehouse.query(
-        """
-        SELECT counter_id,
-          ANY_VALUE(counter_name HAVING MAX counted_at) AS counter_name,
-          ANY_VALUE(site_id HAVING MAX counted_at) AS site_id,
-          ANY_VALUE(site_name HAVING MAX counted_at) AS site_name,
-          ANY_VALUE(latitude HAVING MAX counted_at) AS latitude,
-          ANY_VALUE(longitude HAVING MAX counted_at) AS longitude,
-          MIN(day) AS first_day, MAX(day) AS last_day,
-          MAX(IF(bike_count > 0, day, NULL)) AS last_counting_day,
-          COUNT(*) AS hours, AVG(bike_count) AS mean_count
-        FROM bike_traffic_raw.comptage_velo WHERE day >= @first GROUP BY counter_id ORDER BY counter_id
-        """,
-        first=home.first_day,
-    )
+    rows = counter_summaries(warehouse, home.first_day)
     rows["state"] = counter_states(rows, home.first_day, as_date(rows["last_day"].max())) if len(rows) else []
     warehouse.merge(COUNTERS, rows)
     return dg.MaterializeResult(

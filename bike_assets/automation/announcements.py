@@ -18,6 +18,8 @@ from bike_assets.checks.monitoring_checks import NOT_KNOWN
 from bike_assets.core.messages import Message, failed_run, failing_check, promotion, recovered_check, rejection
 from bike_assets.core.summary import ModelEntry
 from bike_assets.resources.notifier import Notifier
+from bike_assets.resources.queries.deployments import deployments_after
+from bike_assets.resources.queries.evaluations import newest_between, rejection_of_run
 from bike_assets.resources.registry import Registry
 from bike_assets.resources.table_rows import one_row
 from bike_assets.resources.warehouse import Warehouse
@@ -88,30 +90,17 @@ def announce_promotion(
     settings: dg.ResourceParam[Settings],
 ) -> dg.SkipReason:
     """Report each deployment once. The cursor is `recorded_at` of the last one reported."""
-    unreported = warehouse.query(
-        "SELECT * FROM monitoring_audit.deployments WHERE recorded_at > @last_reported ORDER BY recorded_at",
-        last_reported=datetime.fromisoformat(context.cursor) if context.cursor else EARLIEST,
-    )
+    last_reported = datetime.fromisoformat(context.cursor) if context.cursor else EARLIEST
+    unreported = deployments_after(warehouse, last_reported)
     # Without a cursor, the sensor reports only the newest champion, not the history.
     rows = [one_row(unreported.iloc[[number]]) or {} for number in range(len(unreported))]
     for row in rows if context.cursor else rows[-1:]:
         entry = registry.read().entry(int(row["version"]))
-        figures = _evaluated(warehouse, row) or (_figures_of(entry) if entry else {})
+        evaluation = newest_between(warehouse, row["version"], row["replaced_version"])
+        figures = evaluation or (_figures_of(entry) if entry else {})
         notifier.send(promotion(row, figures, _page(settings, row["run_id"])))
         context.update_cursor(row["recorded_at"].isoformat())
     return dg.SkipReason(f"{len(rows)} new champion(s)" if rows else "the champion did not change")
-
-
-def _evaluated(warehouse: Warehouse, deployment: dict) -> dict | None:
-    """Return the evaluation of a version against the one that it replaced, if there is one."""
-    return one_row(
-        warehouse.query(
-            "SELECT * FROM monitoring_audit.evaluations WHERE challenger_version = @version "
-            "AND champion_version = @before ORDER BY recorded_at DESC LIMIT 1",
-            version=deployment["version"],
-            before=deployment["replaced_version"],
-        )
-    )
 
 
 def _figures_of(entry: ModelEntry) -> dict[str, float]:
@@ -166,11 +155,7 @@ def _rejected(instance: dg.DagsterInstance, run_id: str, warehouse: Warehouse) -
     evaluation = record.event.asset_check_evaluation if record and record.event else None
     if record is None or record.run_id != run_id or evaluation is None or evaluation.passed:
         return None
-    return one_row(
-        warehouse.query(
-            "SELECT * FROM monitoring_audit.evaluations WHERE decision = 'REJECT' AND run_id = @run_id", run_id=run_id
-        )
-    )
+    return rejection_of_run(warehouse, run_id)
 
 
 @dg.sensor(

@@ -15,7 +15,8 @@ from bike_assets.core.splits import Span, spans_of
 from bike_assets.home.record import Home
 from bike_assets.instance.materialized import REREAD_DAYS, new_days
 from bike_assets.resources.counts_source import CountsSource
-from bike_assets.resources.queries import days_to_read_again, days_tried, recorded_split
+from bike_assets.resources.queries.counts import days_to_read_again, days_tried
+from bike_assets.resources.queries.splits import recorded_split
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.run_tags import CAUSE_TAG, PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG, TRIGGER_TAG, Trigger
 from bike_assets.settings import Settings

@@ -8,9 +8,10 @@ from dagster._core.storage.tags import RUN_FAILURE_REASON_TAG, WILL_RETRY_TAG
 from bike_assets.automation.jobs import promote, refresh, retrain
 from bike_assets.core.decisions import RetrainDecision
 from bike_assets.core.local_time import as_date
-from bike_assets.resources.queries import whole_days
+from bike_assets.resources.queries.counts import whole_days
+from bike_assets.resources.queries.decisions import newest_decision
+from bike_assets.resources.queries.deployments import newest_deployment
 from bike_assets.resources.registry import Registry
-from bike_assets.resources.table_rows import one_row
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.run_tags import CAUSE_TAG, TRIGGER_TAG
 from bike_assets.settings import Settings
@@ -37,7 +38,7 @@ def retrain_on_decision(
     context: dg.SensorEvaluationContext, asset_event: dg.EventLogEntry, warehouse: dg.ResourceParam[Warehouse]
 ) -> dg.RunRequest | dg.SkipReason:
     """Start a retrain if the newest decision asks for one, no cooldown holds it, and no bootstrap made it."""
-    row = one_row(warehouse.query("SELECT * FROM monitoring_audit.newest_retrain_decisions ORDER BY day DESC LIMIT 1"))
+    row = newest_decision(warehouse)
     if row is None:
         return dg.SkipReason("nothing was decided yet")
     day, decision = as_date(row["day"]), RetrainDecision(row["decision"])
@@ -74,7 +75,7 @@ def refresh_on_promotion(
     settings: dg.ResourceParam[Settings],
 ) -> dg.RunRequest | dg.SkipReason:
     """Start one refresh per promotion. A home's first champion needs none: the first pass made its hindcasts."""
-    deployed = one_row(warehouse.query("SELECT * FROM monitoring_audit.deployments ORDER BY recorded_at DESC LIMIT 1"))
+    deployed = newest_deployment(warehouse)
     if deployed is None or not deployed["replaced_version"]:
         return dg.SkipReason("the champion did not change")
     newest = whole_days(warehouse, settings.timezone)

@@ -11,7 +11,7 @@ from bike_assets.core.model_report import score_table
 from bike_assets.core.schemas import TRAINING_RUNS
 from bike_assets.core.training import Training, train_and_score
 from bike_assets.resources.audit import append
-from bike_assets.resources.queries import TEST_BASELINE, TEST_CURRENT
+from bike_assets.resources.queries.splits import TEST_BASELINE, TEST_CURRENT
 from bike_assets.resources.training_data import read_training_data
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.run_tags import trigger_of

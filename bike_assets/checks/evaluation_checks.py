@@ -4,14 +4,14 @@ import dagster as dg
 
 from bike_assets.assets.evaluation import double_evaluation
 from bike_assets.core.decisions import Verdict
-from bike_assets.resources.table_rows import one_row
+from bike_assets.resources.queries.evaluations import newest_evaluation
 from bike_assets.resources.warehouse import Warehouse
 
 
 @dg.asset_check(asset=double_evaluation, blocking=True)
 def baseline_is_not_regressed(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
     """The challenger's R² on the frozen test set is not below the floor. A REJECT stops the run here."""
-    row = _newest(warehouse)
+    row = newest_evaluation(warehouse)
     return dg.AssetCheckResult(
         passed=row is not None and row["decision"] != Verdict.REJECT,
         severity=dg.AssetCheckSeverity.ERROR,
@@ -22,7 +22,7 @@ def baseline_is_not_regressed(warehouse: dg.ResourceParam[Warehouse]) -> dg.Asse
 @dg.asset_check(asset=double_evaluation)
 def challenger_improves_on_champion(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
     """The challenger beats the champion by the required gain, or there is no champion yet. A SKIP is normal."""
-    row = _newest(warehouse)
+    row = newest_evaluation(warehouse)
     return dg.AssetCheckResult(
         passed=row is not None and row["decision"] == Verdict.DEPLOY,
         severity=dg.AssetCheckSeverity.WARN,
@@ -33,16 +33,12 @@ def challenger_improves_on_champion(warehouse: dg.ResourceParam[Warehouse]) -> d
 @dg.asset_check(asset=double_evaluation)
 def challenger_beats_seasonal_naive(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
     """The challenger's R² on test_current is above that of the seasonal naive."""
-    row = _newest(warehouse)
+    row = newest_evaluation(warehouse)
     return dg.AssetCheckResult(
         passed=row is not None and bool(row["r2_current"] > row["naive_r2_current"]),
         severity=dg.AssetCheckSeverity.WARN,
         metadata=_shown(row, "r2_current", "naive_r2_current"),
     )
-
-
-def _newest(warehouse: Warehouse) -> dict | None:
-    return one_row(warehouse.query("SELECT * FROM monitoring_audit.evaluations ORDER BY recorded_at DESC LIMIT 1"))
 
 
 def _shown(row: dict | None, *names: str) -> dict:

@@ -14,22 +14,18 @@ import dagster as dg
 from bike_assets.assets.monitoring import champion_performance, drift_report, retrain_decision
 from bike_assets.core.drift import MIN_CURRENT_ROWS
 from bike_assets.partitions import days_of
-from bike_assets.resources.table_rows import one_row
+from bike_assets.resources.queries.decisions import decision_of, drift_of
+from bike_assets.resources.queries.performance import champion_scores
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
 
 NOT_KNOWN = "not enough data"
-PERFORMANCE = """
-SELECT champion.r2, champion.rmse, champion.n, naive.r2 AS naive_r2
-FROM monitoring_audit.newest_performance_metrics AS champion
-LEFT JOIN monitoring_audit.newest_performance_metrics AS naive
-ON naive.day = champion.day AND naive.horizon_days = 1 AND naive.role = 'seasonal_naive'
-WHERE champion.day = @day AND champion.horizon_days = 1 AND champion.role = 'champion'
-"""
-DRIFT = """
-SELECT drift_share, drifted_columns, rows_current, reference FROM monitoring_audit.newest_drift_metrics WHERE day = @day
-"""
-DECISION = "SELECT days_behind_naive FROM monitoring_audit.newest_retrain_decisions WHERE day = @day"
+FIGURES: dict[dg.AssetKey, tuple[Callable[[Warehouse, date], dict[str, Any] | None], tuple[str, ...]]] = {
+    champion_performance.key: (champion_scores, ("r2", "rmse", "n", "naive_r2")),
+    drift_report.key: (drift_of, ("drift_share", "drifted_columns", "rows_current", "reference")),
+    retrain_decision.key: (decision_of, ("days_behind_naive",)),
+}
+"""For each asset, the query of a day and the columns that its checks judge and show."""
 Row = dict[str, Any]
 
 
@@ -150,9 +146,9 @@ def _check(check: BoundCheck) -> dg.AssetChecksDefinition:
 
 def known_figures(asset: dg.AssetsDefinition, warehouse: Warehouse, settings: Settings, day: date) -> Row:
     """Return the known figures of a day; none if too few forecasts were compared."""
-    queries = {champion_performance.key: PERFORMANCE, drift_report.key: DRIFT, retrain_decision.key: DECISION}
-    row = one_row(warehouse.query(queries[asset.key], day=day)) or {}
-    known = {name: value for name, value in row.items() if value is not None}
+    read, names = FIGURES[asset.key]
+    row = read(warehouse, day) or {}
+    known = {name: row[name] for name in names if row.get(name) is not None}
     too_few = asset is champion_performance and known.get("n", 0) < settings.min_scored_rows
     return {} if too_few else known
 

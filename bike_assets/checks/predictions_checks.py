@@ -5,7 +5,9 @@ import dagster as dg
 from bike_assets.assets.predictions import predictions
 from bike_assets.core.features import HORIZONS
 from bike_assets.core.local_time import as_date
+from bike_assets.core.splits import Span
 from bike_assets.partitions import days_of
+from bike_assets.resources.queries.predictions import coverage_by_day
 from bike_assets.resources.warehouse import Warehouse
 
 
@@ -15,13 +17,7 @@ def forecasts_cover_every_horizon(
 ) -> dg.AssetCheckResult:
     """Each day of the run has forecasts for the three days after it. None is negative or missing."""
     days = days_of(context)
-    found = warehouse.query(
-        "SELECT issued_on, COUNT(DISTINCT horizon_days) AS horizons, MIN(predicted_count) AS least, "
-        "COUNTIF(predicted_count IS NULL) AS missing FROM bike_traffic_predictions.predictions "
-        "WHERE issued_on BETWEEN @first AND @last GROUP BY issued_on",
-        first=days[0],
-        last=days[-1],
-    )
+    found = coverage_by_day(warehouse, Span(days[0], days[-1]))
     good = found[(found["horizons"] == len(HORIZONS)) & (found["least"] >= 0) & (found["missing"] == 0)]
     bad = sorted(set(days) - {as_date(day) for day in good["issued_on"]})
     return dg.AssetCheckResult(

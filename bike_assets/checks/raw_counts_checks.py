@@ -13,17 +13,14 @@ import pandas as pd
 from bike_assets.assets.raw_counts import raw_counts
 from bike_assets.core.local_time import as_date, hours_in_days
 from bike_assets.core.plausibility import WEEK
+from bike_assets.core.splits import Span
 from bike_assets.partitions import days_of
-from bike_assets.resources.queries import NEWEST_READINGS
+from bike_assets.resources.queries.counts import NEWEST_READINGS, duplicate_keys
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
 
 ROWS_BAND = (0.8, 1.2)
 READ_WHOLE = "days_are_read_whole"
-DOUBLE_KEYS = (
-    "SELECT day, COUNT(*) AS double_keys FROM (SELECT day, counter_id, counted_at FROM bike_traffic_raw.comptage_velo "
-    "WHERE day BETWEEN @first AND @last GROUP BY day, counter_id, counted_at HAVING COUNT(*) > 1) GROUP BY day"
-)
 SHOWN_DAYS = 50
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 
@@ -155,7 +152,7 @@ def raw_counts_checks(
     """Evaluate all checks with one query of the newest audit rows of the run's days."""
     days = days_of(context)
     audit = warehouse.query(NEWEST_READINGS, first=days[0], last=days[-1])
-    doubles = warehouse.query(DOUBLE_KEYS, first=days[0], last=days[-1])
+    doubles = duplicate_keys(warehouse, Span(days[0], days[-1]))
     audit["double_keys"] = audit["day"].map(doubles.set_index("day")["double_keys"]).fillna(0)
     read = audit[audit["unread"].isna()]
     for check in DAY_CHECKS:

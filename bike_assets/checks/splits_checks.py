@@ -4,7 +4,8 @@ import dagster as dg
 
 from bike_assets.assets.splits import test_baseline, train_baseline
 from bike_assets.core.splits import content_hash
-from bike_assets.resources.queries import read_counts, recorded_span, recorded_split
+from bike_assets.resources.queries.counts import read_counts
+from bike_assets.resources.queries.splits import recorded_span, recorded_split
 from bike_assets.resources.warehouse import Warehouse
 
 

@@ -6,7 +6,7 @@ from bike_assets.assets.weather import weather
 from bike_assets.core.splits import Span
 from bike_assets.home.record import Home
 from bike_assets.partitions import days_of
-from bike_assets.resources.queries import days_without_weather
+from bike_assets.resources.queries.weather import days_without_weather
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.resources.weather_source import NoWeather, WeatherSource
 

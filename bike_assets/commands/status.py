@@ -8,14 +8,21 @@ from rich.table import Table
 
 from bike_assets.core.local_time import as_date
 from bike_assets.core.summary import ModelEntry, champion_card
-from bike_assets.home.record import Home, recorded_home
+from bike_assets.home.record import recorded_home
 from bike_assets.resources.profiles import open_registry, open_warehouse
-from bike_assets.resources.table_rows import one_row
+from bike_assets.resources.queries.counts import number_of_rejected_rows, stored_counts
+from bike_assets.resources.queries.decisions import newest_decision, newest_drift
+from bike_assets.resources.queries.evaluations import first_of_version
+from bike_assets.resources.queries.performance import newest_champion_scores
+from bike_assets.resources.queries.predictions import busiest_counters, newest_issue, stored_forecasts
+from bike_assets.resources.queries.weather import newest_observed
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
 from bike_assets.terminal import console, plain_table
 
 PARTS = ("source", "raw_counts", "weather", "champion", "predictions", "performance", "drift", "decision")
+
+PERFORMANCE = ("day", "r2", "rmse", "mae", "n", "naive_r2", "first_champion_r2")
 
 
 def collect_status(settings: Settings) -> dict[str, Any]:
@@ -31,77 +38,29 @@ def collect_status(settings: Settings) -> dict[str, Any]:
     champion = open_registry(settings).read().champion
     return {
         "source": home.source,
-        "raw_counts": _raw_counts(warehouse, home),
-        "weather": _weather(warehouse, home),
+        "raw_counts": _with_plain_days(stored_counts(warehouse, home.first_day)),
+        "weather": _with_plain_days(newest_observed(warehouse, home.first_day)),
         "champion": champion_card(champion) if champion else None,
-        "predictions": _predictions(warehouse, home),
-        "performance": _performance(warehouse),
-        "drift": _drift(warehouse),
-        "decision": _decision(warehouse),
+        "predictions": _with_plain_days(stored_forecasts(warehouse, home.first_day)),
+        "performance": _with_plain_days(_pick(newest_champion_scores(warehouse), *PERFORMANCE)),
+        "drift": _with_plain_days(_drift(warehouse)),
+        "decision": _with_plain_days(_pick(newest_decision(warehouse), "day", "decision", "reason")),
     }
 
 
-def _raw_counts(warehouse: Warehouse, home: Home) -> dict[str, Any] | None:
-    row = _row(
-        warehouse,
-        "SELECT COUNT(*) AS `rows`, COUNT(DISTINCT day) AS days, MIN(day) AS first_day, MAX(day) AS last_day, "
-        "COUNT(DISTINCT counter_id) AS counters FROM bike_traffic_raw.comptage_velo WHERE day >= @first",
-        first=home.first_day,
-    )
-    return row if row and row["rows"] else None
-
-
-def _weather(warehouse: Warehouse, home: Home) -> dict[str, Any] | None:
-    return _row(
-        warehouse,
-        "SELECT day AS last_day, MAX(source) AS source FROM bike_traffic_raw.weather "
-        "WHERE day >= @first AND lead_days = 0 GROUP BY day ORDER BY day DESC LIMIT 1",
-        first=home.first_day,
-    )
-
-
-def _predictions(warehouse: Warehouse, home: Home) -> dict[str, Any] | None:
-    row = _row(
-        warehouse,
-        "SELECT COUNT(*) AS `rows`, MAX(issued_on) AS last_issued_on FROM bike_traffic_predictions.predictions "
-        "WHERE issued_on >= @first",
-        first=home.first_day,
-    )
-    return row if row and row["rows"] else None
-
-
-def _performance(warehouse: Warehouse) -> dict[str, Any] | None:
-    return _row(
-        warehouse,
-        "SELECT champion.day, champion.r2, champion.rmse, champion.mae, champion.n, naive.r2 AS naive_r2, "
-        "first_champion.r2 AS first_champion_r2 "
-        "FROM monitoring_audit.newest_performance_metrics AS champion "
-        "LEFT JOIN monitoring_audit.newest_performance_metrics AS naive "
-        "ON naive.day = champion.day AND naive.horizon_days = 1 AND naive.role = 'seasonal_naive' "
-        "LEFT JOIN monitoring_audit.newest_performance_metrics AS first_champion ON first_champion.day = champion.day "
-        "AND first_champion.horizon_days = 1 AND first_champion.role = 'first_champion' "
-        "WHERE champion.role = 'champion' AND champion.horizon_days = 1 ORDER BY champion.day DESC LIMIT 1",
-    )
-
-
 def _drift(warehouse: Warehouse) -> dict[str, Any] | None:
-    row = _row(
-        warehouse,
-        "SELECT day, drift_share AS share, drifted_columns AS columns FROM monitoring_audit.newest_drift_metrics "
-        "ORDER BY day DESC LIMIT 1",
-    )
-    return row and {**row, "columns": [name for name in (row["columns"] or "").split(", ") if name]}
+    row = newest_drift(warehouse)
+    if row is None:
+        return None
+    columns = [name for name in (row["drifted_columns"] or "").split(", ") if name]
+    return {"day": row["day"], "share": row["drift_share"], "columns": columns}
 
 
-def _decision(warehouse: Warehouse) -> dict[str, Any] | None:
-    return _row(
-        warehouse,
-        "SELECT day, decision, reason FROM monitoring_audit.newest_retrain_decisions ORDER BY day DESC LIMIT 1",
-    )
+def _pick(row: dict[str, Any] | None, *names: str) -> dict[str, Any] | None:
+    return row and {name: row[name] for name in names}
 
 
-def _row(warehouse: Warehouse, sql: str, **parameters: Any) -> dict[str, Any] | None:
-    row = one_row(warehouse.query(sql, **parameters))
+def _with_plain_days(row: dict[str, Any] | None) -> dict[str, Any] | None:
     return row and {name: _plain(name, value) for name, value in row.items()}
 
 
@@ -116,14 +75,8 @@ def naive_scores(settings: Settings) -> dict[str, Any]:
     if found is None:
         return {}
     champion, warehouse = found
-    row = _row(
-        warehouse,
-        "SELECT naive_r2_baseline AS r2_baseline, naive_r2_current AS r2_current "
-        "FROM monitoring_audit.evaluations WHERE challenger_version = @version "
-        "ORDER BY recorded_at LIMIT 1",
-        version=champion.version,
-    )
-    return row or {}
+    row = first_of_version(warehouse, champion.version)
+    return {name: row[f"naive_{name}"] for name in ("r2_baseline", "r2_current")} if row else {}
 
 
 def count_rejected_rows(settings: Settings) -> int:
@@ -131,8 +84,7 @@ def count_rejected_rows(settings: Settings) -> int:
     home = recorded_home(settings)
     if home is None:
         return 0
-    row = one_row(open_warehouse(settings).query("SELECT COUNT(*) AS left_out FROM bike_traffic_raw.rejected_counts"))
-    return int(row["left_out"] or 0) if row else 0
+    return number_of_rejected_rows(open_warehouse(settings))
 
 
 def busiest_forecasts(settings: Settings, counters: int = 3) -> dict[str, Any] | None:
@@ -141,24 +93,10 @@ def busiest_forecasts(settings: Settings, counters: int = 3) -> dict[str, Any] |
     if found is None:
         return None
     champion, warehouse = found
-    newest = warehouse.query(
-        "SELECT MAX(issued_on) AS day FROM bike_traffic_predictions.predictions "
-        "WHERE issued_on >= @trained AND model_version = @version HAVING MAX(issued_on) IS NOT NULL",
-        trained=date.fromisoformat(champion.trained_until),
-        version=champion.version,
-    )
-    if newest.empty:
+    newest = newest_issue(warehouse, champion.version, date.fromisoformat(champion.trained_until))
+    if newest is None:
         return None
-    rows = warehouse.query(
-        "SELECT p.day, c.counter_name, p.counter_id, SUM(p.predicted_count) AS bikes, "
-        "MAX(p.predicted_count) AS busiest_hour FROM bike_traffic_predictions.predictions AS p "
-        "JOIN bike_traffic_raw.counters AS c ON c.counter_id = p.counter_id "
-        "WHERE p.issued_on = @newest AND p.model_version = @version AND p.horizon_days = 1 "
-        "GROUP BY p.day, c.counter_name, p.counter_id ORDER BY bikes DESC LIMIT @counters",
-        newest=as_date(newest["day"].iloc[0]),
-        version=champion.version,
-        counters=counters,
-    )
+    rows = busiest_counters(warehouse, newest, champion.version, counters)
     if rows.empty:
         return None
     return {"day": as_date(rows["day"].iloc[0]), "rows": rows.to_dict("records")}

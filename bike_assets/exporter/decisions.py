@@ -9,27 +9,10 @@ from bike_assets.core.promotion import BY_EVALUATION
 from bike_assets.core.schemas import DEPLOYMENTS, EVALUATIONS, RETRAIN_DECISIONS, TRAINING_RUNS
 from bike_assets.exporter.names import Sample
 from bike_assets.exporter.sources import Sources
+from bike_assets.resources.queries import decisions, deployments, evaluations
 
 TABLES = (DEPLOYMENTS, EVALUATIONS, RETRAIN_DECISIONS, TRAINING_RUNS)
 BY_PERSON = "person"
-_DAYS = "SELECT decision, COUNT(*) AS number FROM monitoring_audit.newest_retrain_decisions GROUP BY decision"
-_NEWEST = "SELECT * FROM monitoring_audit.newest_retrain_decisions ORDER BY day DESC LIMIT 1"
-_TRAININGS = (
-    "SELECT family, status, trigger, COUNT(*) AS number, MAX(recorded_at) AS newest "
-    "FROM monitoring_audit.training_runs GROUP BY family, status, trigger"
-)
-_LAST_TRAININGS = (
-    "SELECT family, seconds FROM monitoring_audit.training_runs WHERE status = 'trained' "
-    "QUALIFY ROW_NUMBER() OVER (PARTITION BY family ORDER BY recorded_at DESC) = 1"
-)
-_EVALUATIONS = (
-    "SELECT decision, COUNT(*) AS number, MAX(recorded_at) AS newest FROM monitoring_audit.evaluations "
-    "GROUP BY decision"
-)
-_DEPLOYMENTS = (
-    "SELECT decided_by, COUNT(*) AS number, MAX(recorded_at) AS newest FROM monitoring_audit.deployments "
-    "GROUP BY decided_by"
-)
 BOUNDS = ("r2_floor", "min_gain", "r2_critical", "r2_warning", "drift_critical", "drift_warning", "rmse_limit")
 
 
@@ -44,8 +27,8 @@ def read_decisions(sources: Sources) -> Iterator[Sample]:
 
 
 def _days(sources: Sources) -> Iterator[Sample]:
-    counted = {row["decision"]: row["number"] for row in sources.rows(_DAYS)}
-    newest = next(iter(sources.rows(_NEWEST)), None)
+    counted = {row["decision"]: row["number"] for row in sources.rows(decisions.NUMBER_BY_DECISION)}
+    newest = next(iter(sources.rows(decisions.NEWEST_DECISION)), None)
     for decision in RetrainDecision:
         yield Sample("bike_retrain_decisions_total", counted.get(decision, 0), (decision,))
         if newest:
@@ -63,17 +46,17 @@ def _days(sources: Sources) -> Iterator[Sample]:
 
 def _trainings(sources: Sources) -> Iterator[Sample]:
     last: dict[str, float] = {}
-    for row in sources.rows(_TRAININGS):
+    for row in sources.rows(evaluations.TRAININGS_BY_FAMILY):
         yield Sample("bike_training_runs_total", row["number"], (row["family"], row["status"], row["trigger"] or ""))
         last[row["status"]] = max(last.get(row["status"], 0), row["newest"].timestamp())
     for status, seconds in last.items():
         yield Sample("bike_training_last_timestamp_seconds", seconds, (status,))
-    for row in sources.rows(_LAST_TRAININGS):
+    for row in sources.rows(evaluations.LAST_TRAININGS):
         yield Sample("bike_training_last_duration_seconds", row["seconds"], (row["family"],))
 
 
 def _evaluations(sources: Sources) -> Iterator[Sample]:
-    rows = {row["decision"]: row for row in sources.rows(_EVALUATIONS)}
+    rows = {row["decision"]: row for row in sources.rows(evaluations.NUMBER_BY_DECISION)}
     for verdict in Verdict:
         row = rows.get(verdict)
         yield Sample("bike_evaluations_total", row["number"] if row else 0, (verdict,))
@@ -83,7 +66,7 @@ def _evaluations(sources: Sources) -> Iterator[Sample]:
 
 def _deployments(sources: Sources) -> Iterator[Sample]:
     """Deployments by an evaluation or by a person; the metrics do not show the person's name."""
-    rows = sources.rows(_DEPLOYMENTS)
+    rows = sources.rows(deployments.NUMBER_BY_DECIDER)
     counted = dict.fromkeys((BY_EVALUATION, BY_PERSON), 0)
     for row in rows:
         counted[BY_EVALUATION if row["decided_by"] == BY_EVALUATION else BY_PERSON] += row["number"]

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from bike_assets.core.schemas import DRIFT
 from bike_assets.exporter.names import Sample
 from bike_assets.exporter.sources import Sources
+from bike_assets.resources.queries.decisions import NEWEST_DRIFT
 
 TABLES = (DRIFT,)
-_NEWEST = "SELECT * FROM monitoring_audit.newest_drift_metrics ORDER BY day DESC LIMIT 1"
 
 
 def read_drift(sources: Sources) -> Iterator[Sample]:
     """Return the figures of the newest drift report."""
-    row = next(iter(sources.rows(_NEWEST)), None)
+    row = next(iter(sources.rows(NEWEST_DRIFT)), None)
     if row is None:
         return
     yield Sample("bike_drift_end_timestamp_seconds", sources.end_of(row["day"]))

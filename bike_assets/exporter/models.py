@@ -9,24 +9,12 @@ from bike_assets.core.schemas import EVALUATIONS, PERFORMANCE
 from bike_assets.core.summary import ModelEntry, Summary
 from bike_assets.exporter.names import Sample
 from bike_assets.exporter.sources import Sources
+from bike_assets.resources.queries.evaluations import NEWEST_CHALLENGE, NEWEST_EVALUATIONS, NEWEST_OF_VERSION
+from bike_assets.resources.queries.performance import NEWEST_SCORES
 
 TABLES = (PERFORMANCE, EVALUATIONS)
 DATASETS = ("baseline", "current")
 SCORES = ("r2", "rmse", "mae")
-_LIVE = (
-    "SELECT day, role, horizon_days, r2, rmse, mae, n FROM monitoring_audit.newest_performance_metrics "
-    "WHERE day = (SELECT MAX(day) FROM monitoring_audit.performance_metrics)"
-)
-_NEWEST_EVALUATION = "SELECT * FROM monitoring_audit.evaluations ORDER BY recorded_at DESC LIMIT 1"
-_NEWEST_CHALLENGE = (
-    "SELECT * FROM monitoring_audit.evaluations WHERE challenger_version != champion_version "
-    "ORDER BY recorded_at DESC LIMIT 1"
-)
-"""A retrain without new training data evaluates the champion against itself; that is not a challenge."""
-_EVALUATION_OF_VERSION = (
-    "SELECT * FROM monitoring_audit.evaluations WHERE challenger_version = @version OR champion_version = @version "
-    "ORDER BY recorded_at DESC LIMIT 1"
-)
 
 
 def read_models(sources: Sources) -> Iterator[Sample]:
@@ -46,7 +34,7 @@ def read_models(sources: Sources) -> Iterator[Sample]:
 
 
 def _live(sources: Sources) -> Iterator[Sample]:
-    rows = sources.rows(_LIVE)
+    rows = sources.rows(NEWEST_SCORES)
     for row in rows:
         labels = row["role"], "live", str(row["horizon_days"])
         yield Sample("bike_model_scored_rows", row["n"], labels)
@@ -69,9 +57,9 @@ def _family_scores(summary: Summary) -> Iterator[Sample]:
 def _evaluation(sources: Sources, summary: Summary) -> Iterator[Sample]:
     """The seasonal naive on the rows of the newest evaluation, and the newest challenger with its gain."""
     yield Sample("bike_gain_required_r2", sources.settings.min_gain)
-    for newest in sources.rows(_NEWEST_EVALUATION):
+    for newest in sources.rows(NEWEST_EVALUATIONS, number=1):
         yield from _scores_by_dataset("seasonal_naive", _evaluation_scores(newest, "naive_"))
-    for row in sources.rows(_NEWEST_CHALLENGE):
+    for row in sources.rows(NEWEST_CHALLENGE):
         challenger = summary.entry(row["challenger_version"])
         if challenger:
             yield from _role("challenger", challenger)
@@ -92,7 +80,7 @@ def _champion(sources: Sources, champion: ModelEntry) -> Iterator[Sample]:
     if champion.promoted_on:
         promoted = sources.end_of(date.fromisoformat(champion.promoted_on))
         yield Sample("bike_champion_promoted_timestamp_seconds", promoted)
-    evaluation = next(iter(sources.rows(_EVALUATION_OF_VERSION, version=champion.version)), None)
+    evaluation = next(iter(sources.rows(NEWEST_OF_VERSION, version=champion.version)), None)
     if evaluation is None:
         yield from _scores_by_dataset("champion", _training_scores(champion))
     else:

@@ -17,6 +17,7 @@ from bike_assets.core.schemas import COMPTAGE_VELO, INGESTIONS, REJECTED_COUNTS
 from bike_assets.core.splits import Span
 from bike_assets.errors import SourceUnavailableError, UnreliableAnswerError
 from bike_assets.resources.counts_source import CountsBatch, CountsSource
+from bike_assets.resources.queries.counts import busiest_hours, stored_rows_by_day
 from bike_assets.resources.warehouse import Warehouse
 
 CHUNK_DAYS = 31
@@ -66,7 +67,7 @@ class Ingestion:
         audits: list[pd.DataFrame] = []
         chunks = span.chunks(CHUNK_DAYS)
         with self._warehouse.write_lock(COMPTAGE_VELO), ThreadPoolExecutor(1) as reader:
-            self._rows_known = self._rows_by_day(span)
+            self._rows_known = stored_rows_by_day(self._warehouse, span)
             ahead = reader.submit(self._source.read, chunks[0].first, chunks[0].last)
             for number, chunk in enumerate(chunks, start=1):
                 outcome = _outcome(ahead)
@@ -138,25 +139,12 @@ class Ingestion:
             reasons[ahead & (newest is None or days["day"] > pd.Timestamp(newest))] = NOT_PUBLISHED_YET
         return reasons
 
-    def _rows_by_day(self, span: Span) -> pd.Series:
-        known = self._warehouse.query(
-            "SELECT day, COUNT(*) AS n FROM bike_traffic_raw.comptage_velo "
-            "WHERE day BETWEEN @first AND @last GROUP BY day",
-            first=span.first,
-            last=span.last,
-        )
-        return known.set_index("day")["n"]
-
     def _history_before(self, span: Span) -> pd.DataFrame:
         """Return the busiest hours of the 56 days before a span; queried once, then updated with every reading."""
         start = pd.Timestamp(span.first - timedelta(days=HISTORY_DAYS))
         if self._history is None:
-            self._history = self._warehouse.query(
-                "SELECT day, counter_id, MAX(bike_count) AS busiest FROM bike_traffic_raw.comptage_velo "
-                "WHERE day BETWEEN @first AND @last GROUP BY day, counter_id",
-                first=start.date(),
-                last=span.first - timedelta(days=1),
-            )
+            before = Span(start.date(), span.first - timedelta(days=1))
+            self._history = busiest_hours(self._warehouse, before)
         self._history = self._history[self._history["day"] >= start]
         return self._history
 

@@ -16,7 +16,8 @@ from bike_assets.core.splits import Span
 from bike_assets.core.weather_cube import OBSERVED, WEATHER_COLUMNS
 from bike_assets.errors import BikeError
 from bike_assets.resources.home_source import yesterday
-from bike_assets.resources.queries import days_without_weather, known_weather, whole_days
+from bike_assets.resources.queries.counts import whole_days
+from bike_assets.resources.queries.weather import days_without_weather, known_weather
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.resources.weather_source import WeatherSource
 

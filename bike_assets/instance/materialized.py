@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import dagster as dg
 
 from bike_assets.core.local_time import as_date, days_between
-from bike_assets.resources.queries import bootstrapped_on
+from bike_assets.resources.queries.splits import bootstrapped_on
 from bike_assets.resources.warehouse import Warehouse
 
 LAST_DAILY_ASSET = "retrain_decision"

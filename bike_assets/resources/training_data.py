@@ -14,16 +14,15 @@ from bike_assets.core.local_time import days_between
 from bike_assets.core.splits import Span, newest_months
 from bike_assets.core.weather_cube import WeatherCube
 from bike_assets.errors import BikeError
-from bike_assets.resources.queries import (
+from bike_assets.resources.queries.features import count_features, read_features
+from bike_assets.resources.queries.splits import (
     TEST_BASELINE,
     TEST_CURRENT,
     TRAIN_BASELINE,
     TRAIN_CURRENT,
-    count_features,
-    read_features,
-    read_weather_cube,
     recorded_split,
 )
+from bike_assets.resources.queries.weather import read_weather_cube
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
 

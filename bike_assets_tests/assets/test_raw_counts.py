@@ -198,7 +198,7 @@ def test_days_in_one_run_and_in_several_are_the_same_rows(tmp_path, open_city):
 
 
 def test_outliers_are_kept_and_flagged_and_not_learned_from(young: City):
-    from bike_assets.resources.queries import read_counts
+    from bike_assets.resources.queries.counts import read_counts
 
     def with_an_outlier(rows):
         rows.loc[on(rows, last) & (rows["counted_at"].dt.hour == 10), "bike_count"] = 11_000

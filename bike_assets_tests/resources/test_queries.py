@@ -9,7 +9,7 @@ import pytest
 from bike_assets.core.features import HORIZONS
 from bike_assets.core.schemas import HOURLY_FEATURES
 from bike_assets.core.splits import Span
-from bike_assets.resources.queries import count_features, read_features
+from bike_assets.resources.queries.features import count_features, read_features
 from bike_assets.resources.table_rows import frame
 from bike_assets.resources.warehouse import Warehouse
 

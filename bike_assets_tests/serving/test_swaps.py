@@ -18,7 +18,8 @@ import pytest
 from bike_assets.core.forecasting import forecast
 from bike_assets.core.splits import Span
 from bike_assets.resources.local_registry import LocalRegistry
-from bike_assets.resources.queries import read_cube, read_weather_cube
+from bike_assets.resources.queries.counts import read_cube
+from bike_assets.resources.queries.weather import read_weather_cube
 from bike_assets_tests.conftest import LAST_DAY, City, poll
 from bike_assets_tests.serving.processes import ServedApi
 

@@ -20,13 +20,8 @@ from bike_assets.instance.materialized import LAST_DAILY_ASSET, REREAD_DAYS, mat
 from bike_assets.instance.runs import STEP_TAG
 from bike_assets.resources.counts_source import open_source
 from bike_assets.resources.home_source import yesterday
-from bike_assets.resources.queries import (
-    bootstrapped_on,
-    days_to_read_again,
-    recorded_split,
-    unread_days,
-    whole_days,
-)
+from bike_assets.resources.queries.counts import days_to_read_again, unread_days, whole_days
+from bike_assets.resources.queries.splits import bootstrapped_on, recorded_split
 from bike_assets.resources.registry import Registry
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.run_tags import TRIGGER_TAG, Trigger

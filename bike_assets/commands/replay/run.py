@@ -26,7 +26,8 @@ from bike_assets.home.lock import hold_lock
 from bike_assets.home.record import Home, describe_source, recorded_home
 from bike_assets.resources import notifier
 from bike_assets.resources.profiles import open_registry, open_warehouse
-from bike_assets.resources.queries import decided_days
+from bike_assets.resources.queries.decisions import decided_days
+from bike_assets.resources.queries.evaluations import all_evaluations
 from bike_assets.resources.registry import Registry
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
@@ -138,8 +139,7 @@ def _champion(registry: Registry) -> int | None:
 
 def _evaluations(warehouse: Warehouse) -> list[str]:
     """Return all verdicts so far, in order."""
-    rows = warehouse.query("SELECT decision FROM monitoring_audit.evaluations ORDER BY recorded_at")
-    return list(rows["decision"])
+    return [each.decision for each in reversed(all_evaluations(warehouse))]
 
 
 def _timeline_day(

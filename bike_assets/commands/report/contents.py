@@ -10,10 +10,14 @@ from bike_assets.core.plots import as_picture, city_by_hour, timeline
 from bike_assets.core.splits import Span
 from bike_assets.core.timeline import TimelineDay
 from bike_assets.exporter.sources import Sources
-from bike_assets.resources.queries import decided_days
+from bike_assets.resources.queries.decisions import decided_days
+from bike_assets.resources.queries.deployments import NEWEST_DEPLOYMENTS
+from bike_assets.resources.queries.evaluations import NEWEST_EVALUATIONS
+from bike_assets.resources.queries.performance import SCORES_OF_DAY, city_forecasts_by_hour
 
 DAYS_SHOWN = 90
 NEWEST = 12
+MAX_DEPLOYMENTS = 10_000
 ROLES = {
     "champion": "champion",
     "issued": "as it was issued",
@@ -22,24 +26,6 @@ ROLES = {
 }
 HORIZONS = (1, 2, 3)
 FIGURES = (("r2", 3), ("rmse", 1))
-_SCORES = "SELECT role, horizon_days, r2, rmse FROM monitoring_audit.newest_performance_metrics WHERE day = @day"
-_EVALUATIONS = (
-    "SELECT decided_on, challenger_family, challenger_version, champion_version, decision, `trigger`, gain, gain_low, "
-    "gain_high, r2_baseline, r2_current, champion_r2_current, naive_r2_current FROM monitoring_audit.evaluations "
-    "ORDER BY recorded_at DESC LIMIT @newest"
-)
-_DEPLOYMENTS = (
-    "SELECT deployed_on, version, family, replaced_version, decided_by, reason FROM monitoring_audit.deployments "
-    "ORDER BY recorded_at DESC LIMIT @newest"
-)
-_WEEK = (
-    "SELECT c.counted_at, SUM(c.bike_count) AS bike_count, SUM(p.predicted_count) AS predicted_count, "
-    "SUM(p.naive_count) AS naive_count FROM bike_traffic_raw.comptage_velo AS c "
-    "JOIN bike_traffic_predictions.predictions AS p ON p.counter_id = c.counter_id AND p.counted_at = c.counted_at "
-    "WHERE c.day BETWEEN @first AND @last AND p.issued_on BETWEEN @issued_first AND @last "
-    "AND p.day BETWEEN @first AND @last AND p.horizon_days = 1 AND p.model_version = @version AND NOT c.is_outlier "
-    "GROUP BY c.counted_at"
-)
 
 
 @dataclass(frozen=True)
@@ -63,7 +49,7 @@ class Picture:
 
 def scores_of(sources: Sources, day: date) -> Listing:
     """Return R² and RMSE over the 7 days to a day, by role and horizon."""
-    found = {(row["role"], row["horizon_days"]): row for row in sources.rows(_SCORES, day=day)}
+    found = {(row["role"], row["horizon_days"]): row for row in sources.rows(SCORES_OF_DAY, day=day)}
     heads = ["", *(f"{name}, {days} day{'s' * (days > 1)} ahead" for name in ("R²", "RMSE") for days in HORIZONS)]
     rows = [
         [
@@ -92,9 +78,8 @@ def history_of(sources: Sources, day: date) -> Picture | None:
 
 
 def _days(sources: Sources, last: date) -> list[TimelineDay]:
-    promoted = {
-        as_date(row["deployed_on"]) for row in sources.rows(_DEPLOYMENTS, newest=10_000) if row["replaced_version"]
-    }
+    deployed = sources.rows(NEWEST_DEPLOYMENTS, number=MAX_DEPLOYMENTS)
+    promoted = {as_date(row["deployed_on"]) for row in deployed if row["replaced_version"]}
     return [
         TimelineDay(
             day=(day := as_date(row["day"])),
@@ -111,10 +96,7 @@ def _days(sources: Sources, last: date) -> list[TimelineDay]:
 
 def week_of(sources: Sources, day: date, version: int) -> Picture | None:
     """Return the whole city's last week: counts, forecasts of the day before, and the seasonal naive."""
-    first = day - timedelta(days=6)
-    rows = sources.warehouse.query(
-        _WEEK, first=first, last=day, issued_first=first - timedelta(days=1), version=version
-    )
+    rows = city_forecasts_by_hour(sources.warehouse, Span(day - timedelta(days=6), day), version)
     if rows.empty:
         return None
     rows["counted_at"] = rows["counted_at"].dt.tz_convert(sources.home.timezone).dt.tz_localize(None)
@@ -157,7 +139,7 @@ def evaluations_of(sources: Sources) -> Listing:
             number(row["naive_r2_current"]),
             "" if row["gain"] is None else f"{row['gain']:+.3f} ({row['gain_low']:+.3f} to {row['gain_high']:+.3f})",
         ]
-        for row in sources.rows(_EVALUATIONS, newest=NEWEST)
+        for row in sources.rows(NEWEST_EVALUATIONS, number=NEWEST)
     ]
     heads = [
         "day",
@@ -183,7 +165,7 @@ def deployments_of(sources: Sources) -> Listing:
             row["decided_by"],
             row["reason"] or "",
         ]
-        for row in sources.rows(_DEPLOYMENTS, newest=NEWEST)
+        for row in sources.rows(NEWEST_DEPLOYMENTS, number=NEWEST)
     ]
     return Listing(
         "Champions", ["day", "version", "in place of", "decided by", "reason"], rows, "There was no champion yet."

@@ -16,7 +16,7 @@ from bike_assets.exporter.orchestration import DagsterOfHome
 from bike_assets.exporter.sources import Sources, open_sources
 from bike_assets.home.record import describe_source
 from bike_assets.resources.profiles import open_warehouse
-from bike_assets.resources.queries import whole_days
+from bike_assets.resources.queries.counts import whole_days
 from bike_assets.settings import Settings
 
 NAME = "report.html"

@@ -18,7 +18,7 @@ from bike_assets.core.splits import Span, spans_of
 from bike_assets.errors import BadDaysError
 from bike_assets.instance.materialized import new_days
 from bike_assets.instance.runs import STEP_TAG, fail_abandoned_runs
-from bike_assets.resources.queries import days_to_read_again
+from bike_assets.resources.queries.counts import days_to_read_again
 from bike_assets.resources.table_rows import frame
 from bike_assets_tests.conftest import FIRST_DAY, LAST_DAY, City
 from bike_assets_tests.stub_source import StubSource, on
