@@ -6,14 +6,11 @@ records about itself (its source, its first day) belong to `home`.
 """
 
 import os
-import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal, get_args
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -23,16 +20,27 @@ from pydantic_settings import (
 )
 
 from bike_assets.core.api_keys import read_api_keys
-from bike_assets.core.calendar import has_holidays
 from bike_assets.core.decisions import CooldownRule, EvaluationRule, RetrainRule
 from bike_assets.core.gcp_settings import GcpSettings
+from bike_assets.core.place import Place
 from bike_assets.core.plausibility import OutlierRule
 from bike_assets.core.portal_fields import PortalFields
+from bike_assets.core.service_access import PortalAccess, Retries
+from bike_assets.core.setting_values import (
+    Address,
+    Addresses,
+    ApiKeys,
+    Country,
+    ExistingFile,
+    TimeZone,
+    Webhook,
+    describe_first_error,
+    describe_invalid_json,
+)
 from bike_assets.core.splits import SplitRule
 from bike_assets.errors import BikeError
 
 PARIS = Path(__file__).parent / "cities" / "paris.toml"
-_WEB_ADDRESS = re.compile(r"https?://[\w.-]+(:\d{1,5})?(/\S*)?")
 MAX_BASELINE_SHARE = 0.98
 """Maximum of both baseline shares together. The rest of the days is current, and must not be empty."""
 
@@ -82,8 +90,8 @@ class Settings(BaseSettings):
         description="A city's defaults (TOML): its portal, dataset, fields, time zone and holidays. Any other setting "
         "may be in the file too. The environment takes precedence.",
     )
-    timezone: str = Field(description="Time zone of the local days. It cannot change once a home exists.")
-    holidays_country: str = Field(description="ISO code of the country whose public holidays the features use.")
+    timezone: TimeZone = Field(description="Time zone of the local days. It cannot change once a home exists.")
+    holidays_country: Country = Field(description="ISO code of the country whose public holidays the features use.")
     history_months: int = Field(
         13, ge=3, le=120, description="Months of history that the first pass requests from a portal or the simulator."
     )
@@ -96,7 +104,7 @@ class Settings(BaseSettings):
         "bike simulator --help lists them.",
     )
 
-    portal_url: str = Field(
+    portal_url: Addresses = Field(
         description="Scheme, host and port of the portal. Several addresses of one portal are separated by spaces. If "
         "the name of one does not resolve, the client uses the next."
     )
@@ -140,7 +148,7 @@ class Settings(BaseSettings):
         "Otherwise auto follows the source of the counts: Open-Meteo for a portal, the simulator for the simulator, "
         "no weather for a file.",
     )
-    weather_file: Path | None = Field(
+    weather_file: ExistingFile = Field(
         None, description="File of hourly or three-hourly weather (CSV or Parquet). BIKE_WEATHER=file requires it."
     )
     weather_latitude: float | None = Field(
@@ -149,10 +157,10 @@ class Settings(BaseSettings):
     weather_longitude: float | None = Field(
         None, ge=-180, le=180, description="Degrees east of the city's centre. Open-Meteo needs both coordinates."
     )
-    weather_archive_url: str = Field(
+    weather_archive_url: Address = Field(
         "https://archive-api.open-meteo.com", description="Scheme, host and port of Open-Meteo's past weather."
     )
-    weather_forecast_url: str = Field(
+    weather_forecast_url: Address = Field(
         "https://api.open-meteo.com", description="Scheme, host and port of Open-Meteo's forecasts and newest days."
     )
 
@@ -275,7 +283,7 @@ class Settings(BaseSettings):
         7, ge=0, description="Days that it waits after a second such retrain, and after each further one."
     )
 
-    discord_webhook_url: SecretStr | None = Field(
+    discord_webhook_url: Webhook = Field(
         None, description="Address of a Discord channel's webhook. Without it, the platform only logs its messages."
     )
     discord_timeout_seconds: float = Field(
@@ -293,7 +301,7 @@ class Settings(BaseSettings):
     api_workers: int = Field(
         1, ge=1, le=64, description="Number of processes that serve the API. Each process loads the champion itself."
     )
-    api_keys: SecretStr | None = Field(
+    api_keys: ApiKeys = Field(
         None,
         description="Keys that start runs through the API: name:key pairs, separated by commas. A key has at least 16 "
         "ASCII characters. Without keys, the API starts no runs.",
@@ -323,62 +331,8 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources: arguments take precedence over the environment, the environment over the city's file."""
         named = init_settings().get("city_file") or os.environ.get("BIKE_CITY_FILE") or PARIS
-        city = InitSettingsSource(settings_cls, init_kwargs=read_city(Path(named)))
+        city = InitSettingsSource(settings_cls, init_kwargs=read_city_file(Path(named)))
         return init_settings, env_settings, city
-
-    @field_validator("portal_url")
-    @classmethod
-    def _are_addresses(cls, urls: str) -> str:
-        for url in urls.split():
-            if not _is_address(url):
-                raise ValueError("it has to be scheme, host and port, such as https://data.example.org, and no path")
-        if not urls.split():
-            raise ValueError("it names no address")
-        return " ".join(url.rstrip("/") for url in urls.split())
-
-    @field_validator("weather_archive_url", "weather_forecast_url")
-    @classmethod
-    def _is_an_address(cls, url: str) -> str:
-        if not _is_address(url):
-            raise ValueError("it has to be scheme, host and port, such as https://data.example.org, and no path")
-        return url.rstrip("/")
-
-    @field_validator("discord_webhook_url")
-    @classmethod
-    def _is_a_webhook(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None and not _WEB_ADDRESS.fullmatch(url.get_secret_value()):
-            raise ValueError("it has to be an address with http:// or https://, as Discord shows it")
-        return url
-
-    @field_validator("api_keys")
-    @classmethod
-    def _are_keys(cls, keys: SecretStr | None) -> SecretStr | None:
-        if keys is not None:
-            read_api_keys(keys.get_secret_value())
-        return keys
-
-    @field_validator("weather_file")
-    @classmethod
-    def _is_a_file(cls, path: Path | None) -> Path | None:
-        if path is not None and not path.expanduser().is_file():
-            raise ValueError("it is not a file")
-        return path and path.expanduser().absolute()
-
-    @field_validator("timezone")
-    @classmethod
-    def _is_a_zone(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError("it is no time zone such as Europe/Paris") from None
-        return name
-
-    @field_validator("holidays_country")
-    @classmethod
-    def _has_holidays(cls, code: str) -> str:
-        if not has_holidays(code):
-            raise ValueError("it is no ISO code of a country whose public holidays are known, such as FR")
-        return code
 
     @model_validator(mode="after")
     def _bounds_are_in_order(self) -> "Settings":
@@ -425,14 +379,38 @@ class Settings(BaseSettings):
         return self.city_file.expanduser().resolve() == PARIS.resolve()
 
     @property
+    def place(self) -> Place:
+        """The city's country and time zone."""
+        return Place(self.holidays_country, self.timezone)
+
+    @property
+    def retries(self) -> Retries:
+        """How long and how often the portal and the weather service are asked."""
+        return Retries(self.portal_timeout_seconds, self.portal_attempts, self.portal_backoff_seconds)
+
+    @property
+    def portal(self) -> PortalAccess:
+        """How to reach the portal of these settings. A home may have recorded another one."""
+        return PortalAccess(
+            self.portal_url,
+            self.portal_dataset,
+            self.portal_fields,
+            self.portal_api_key,
+            self.retries,
+            self.portal_quota_wait_seconds,
+        )
+
+    @property
     def named_portal(self) -> str | None:
         """The portal's addresses, or None if they are those of the city's file."""
-        return None if self.portal_url == read_city(self.city_file).get("portal_url") else self.portal_url
+        return None if self.portal_url == read_city_file(self.city_file).get("portal_url") else self.portal_url
 
     @property
     def named_dataset(self) -> str | None:
         """The portal's dataset, or None if it is that of the city's file."""
-        return None if self.portal_dataset == read_city(self.city_file).get("portal_dataset") else self.portal_dataset
+        return (
+            None if self.portal_dataset == read_city_file(self.city_file).get("portal_dataset") else self.portal_dataset
+        )
 
     @property
     def left_out(self) -> list[str]:
@@ -509,22 +487,10 @@ class Settings(BaseSettings):
         return self.home.expanduser().absolute()
 
 
-def _is_address(url: str) -> bool:
-    """Whether a text is a scheme, a host and an optional port, and nothing else."""
-    parts = urlsplit(url)
-    try:
-        known_port = parts.port is None or parts.port > 0
-    except ValueError:
-        return False
-    rest = parts.path.strip("/") + parts.query + parts.fragment
-    return parts.scheme in {"http", "https"} and bool(parts.hostname) and known_port and not rest
+SECRETS = {name for name, field in Settings.model_fields.items() if SecretStr in get_args(field.annotation)}
 
 
-def _is_secret(name: str) -> bool:
-    return SecretStr in get_args(Settings.model_fields[name].annotation)
-
-
-def read_city(path: Path) -> dict[str, Any]:
+def read_city_file(path: Path) -> dict[str, Any]:
     """Read a city's defaults from its TOML file.
 
     Raises:
@@ -554,16 +520,6 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**overrides)
     except SettingsError as error:
-        found = re.search(r'field "(\w+)"', str(error))
-        raise BikeError(f"BIKE_{found[1].upper() if found else '...'} has to be JSON, such as an object.") from None
+        raise BikeError(describe_invalid_json(error)) from None
     except ValidationError as error:
-        first = error.errors()[0]
-        message = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "missing":
-            name = "__".join(str(part) for part in first["loc"])
-            raise BikeError(f"BIKE_{name.upper()} is not set, and the city's file has no {name} either.") from None
-        if not first["loc"]:
-            raise BikeError(f"The settings do not fit together: {message}.") from None
-        name = "BIKE_" + "__".join(str(part) for part in first["loc"]).upper()
-        shown = name if _is_secret(str(first["loc"][0])) else f"{name}={first['input']!r}"
-        raise BikeError(f"{shown} is not accepted: {message[0].lower()}{message[1:]}.") from None
+        raise BikeError(describe_first_error(error, SECRETS)) from None

@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 
 from bike_assets.core.gcp_settings import GcpSettings
 from bike_assets.core.portal_fields import PortalFields
-from bike_assets.settings import PARIS, Settings, read_city
+from bike_assets.settings import PARIS, Settings, read_city_file
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "settings.md"
@@ -81,7 +81,7 @@ def _row(name: str, field: FieldInfo) -> str:
 
 
 def _default(name: str, field: FieldInfo) -> str:
-    value = read_city(PARIS).get(name, field.default)
+    value = read_city_file(PARIS).get(name, field.default)
     shown = "" if value is None else str(value).removeprefix(f"{ROOT}/").removesuffix(".0")
     return WORDS.get(shown, f"`{shown}`") if not isinstance(value, dict) else "those of Paris"
 

@@ -16,10 +16,10 @@ from bike_assets.core.families.base import INPUTS, counter_codes, model_inputs
 from bike_assets.core.features import HORIZONS, CountCube, build_cube, forecast_days, history_start, hourly_features_of
 from bike_assets.core.forecasting import active_counters
 from bike_assets.core.local_time import as_date, day_numbers, days_between
+from bike_assets.core.place import Place
 from bike_assets.core.schemas import COUNTERS, INGESTIONS, WEATHER
 from bike_assets.core.splits import Span
 from bike_assets.core.weather_cube import WeatherCube
-from bike_assets.home.record import Home
 from bike_assets.resources.queries.counts import counter_places, read_counts, whole_days
 from bike_assets.resources.queries.weather import read_weather_cube
 from bike_assets.resources.table_rows import plain_rows
@@ -126,31 +126,30 @@ def state_of(warehouse: Warehouse) -> tuple:
     return tuple(warehouse.state(table) for table in (INGESTIONS, COUNTERS, WEATHER))
 
 
-def read_city(warehouse: Warehouse, home: Home, country: str) -> CityData | None:
+def read_city(warehouse: Warehouse, place: Place) -> CityData | None:
     """Read the city; return None while there is no whole day of counts.
 
     Args:
         warehouse: warehouse of the home.
-        home: the home; its time zone cuts the days.
-        country: ISO code of the country of the public holidays.
+        place: the holidays and the zone of the local days.
     """
-    span = whole_days(warehouse, home.timezone)
+    span = whole_days(warehouse, place.timezone)
     if span is None:
         return None
     newest = span.last
     first = newest - timedelta(days=PAST_DAYS)
     # Like the daily forecasts: start at the first day that the oldest forecast here can depend on.
     counts = read_counts(warehouse, Span(history_start(first - timedelta(days=max(HORIZONS))), newest))
-    cube = build_cube(counts, home.timezone)
+    cube = build_cube(counts, place.timezone)
     ahead = forecast_days(newest)
-    weather = read_weather_cube(warehouse, Span(first, ahead[-1]), home.timezone)
+    weather = read_weather_cube(warehouse, Span(first, ahead[-1]), place.timezone)
     days_at = [(days_between(first, newest) + ahead[:1], 1), *[([day], h) for h, day in enumerate(ahead, 1) if h > 1]]
-    hours, values = _features(cube, days_at, country, home.timezone, weather)
+    hours, values = _features(cube, days_at, place, weather)
     first_hour = int(hours["counted_at"].iloc[0].timestamp()) // HOUR
     flat = values.reshape(-1, values.shape[-1])
     inputs = model_inputs(np.zeros(len(flat)), flat[:, :-1].T).reshape(*values.shape[:2], len(INPUTS))
     return CityData(
-        timezone=home.timezone,
+        timezone=place.timezone,
         newest=newest,
         first_hour=first_hour,
         days=hours["day"].to_numpy(dtype="datetime64[D]").astype(np.int64),
@@ -166,14 +165,13 @@ def read_city(warehouse: Warehouse, home: Home, country: str) -> CityData | None
 def _features(
     cube: CountCube,
     days_at: list[tuple[list[date], int]],
-    country: str,
-    timezone: str,
+    place: Place,
     weather: WeatherCube | None,
 ) -> tuple[pd.DataFrame, np.ndarray]:
     parts = [
         (hours.assign(horizon=horizon), values)
         for days, horizon in days_at
-        for hours, values in [hourly_features_of(cube, days, horizon, country, timezone, weather)]
+        for hours, values in [hourly_features_of(cube, days, horizon, place, weather)]
     ]
     return pd.concat([hours for hours, _ in parts], ignore_index=True), np.concatenate([values for _, values in parts])
 

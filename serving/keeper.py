@@ -156,7 +156,7 @@ class Keeper:
             return
         home = recorded_home(self._settings)
         if home is not None:
-            self._city = read_city(self._warehouse, home, self._settings.holidays_country)
+            self._city = read_city(self._warehouse, self._settings.place)
             self._city_state = state
             self._warehouse.close()  # Its engine would keep tens of megabytes until the next day.
 

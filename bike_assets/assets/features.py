@@ -5,6 +5,7 @@ import pandas as pd
 
 from bike_assets.core.features import FEATURES, HORIZONS, CountCube, feature_rows
 from bike_assets.core.local_time import days_between
+from bike_assets.core.place import Place
 from bike_assets.core.schemas import HOURLY_FEATURES
 from bike_assets.core.splits import Span
 from bike_assets.core.weather_cube import WEATHER_FEATURES
@@ -32,7 +33,7 @@ def hourly_features(
     days = days_of(context)
     written, with_weather = 0, 0
     for chunk in Span(days[0], days[-1]).chunks(CHUNK_DAYS):
-        rows = training_rows(warehouse, chunk, settings)
+        rows = training_rows(warehouse, chunk, settings.place)
         warehouse.merge(HOURLY_FEATURES, rows, complete_days=days_between(chunk.first, chunk.last))
         written += len(rows)
         with_weather += int(rows[list(WEATHER_FEATURES)].notna().any(axis=1).sum())
@@ -46,17 +47,15 @@ def hourly_features(
     )
 
 
-def training_rows(warehouse: Warehouse, span: Span, settings: Settings) -> pd.DataFrame:
+def training_rows(warehouse: Warehouse, span: Span, place: Place) -> pd.DataFrame:
     """Return the features and counts of the counted hours of a span; no rows if nothing was counted."""
     counts = read_counts(warehouse, span)
     if counts.empty:
         return pd.DataFrame(columns=list(HOURLY_FEATURES.columns))
-    cube: CountCube = read_cube(warehouse, span, settings.timezone)
+    cube: CountCube = read_cube(warehouse, span, place.timezone)
     days = sorted(set(counts["day"].dt.date))
-    weather = read_weather_cube(warehouse, span, settings.timezone)
-    parts = [
-        feature_rows(cube, days, horizon, settings.holidays_country, settings.timezone, weather) for horizon in HORIZONS
-    ]
+    weather = read_weather_cube(warehouse, span, place.timezone)
+    parts = [feature_rows(cube, days, horizon, place, weather) for horizon in HORIZONS]
     rows = pd.concat(parts, ignore_index=True).merge(
         counts[["counter_id", "counted_at", "bike_count"]], on=["counter_id", "counted_at"]
     )

@@ -51,7 +51,7 @@ def predictions(
         model = registry.load(entry)
         for day in _days_to_forecast(warehouse, entry, first, days):
             kind = ISSUED if entry is summary.champion and _is_newest(day, newest) else HINDCAST
-            rows = forecast(cube, day, model, settings.holidays_country, settings.timezone, weather)
+            rows = forecast(cube, day, model, settings.place, weather)
             rows = rows.assign(kind=kind, model_version=entry.version, family=entry.family)
             written += warehouse.merge(PREDICTIONS, rows).added
             context.log.info(f"version {entry.version}: forecast as of {day}")

@@ -54,7 +54,7 @@ def backtest(
         try:
             done = run_backtest(
                 usable_counts(settings, counts, Span(first, last)), span, families or list(FAMILIES), refit,
-                settings.holidays_country, settings.timezone, settings.seed, settings.threads,
+                settings.place, settings.seed, settings.threads,
                 observed_weather(settings, weather) if weather else None, status.update,
             )  # fmt: skip
         except ValueError as error:

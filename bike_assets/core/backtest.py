@@ -19,6 +19,7 @@ from bike_assets.core.families.blend import MEMBERS, Blend
 from bike_assets.core.families.served import ServedModel
 from bike_assets.core.features import HORIZONS, SEASONAL, build_cube, feature_rows
 from bike_assets.core.local_time import days_between
+from bike_assets.core.place import Place
 from bike_assets.core.scoring import Scores, score
 from bike_assets.core.splits import Span
 from bike_assets.core.training import validate_training_rows
@@ -78,8 +79,7 @@ def run_backtest(
     span: Span,
     families: Sequence[str],
     refit: Refit,
-    country: str,
-    timezone: str,
+    place: Place,
     seed: int,
     threads: int,
     weather: WeatherCube | None = None,
@@ -92,8 +92,7 @@ def run_backtest(
         span: the local days to forecast.
         families: names of `FAMILIES`; the seasonal naive is always added.
         refit: how often the families are refitted on all earlier days.
-        country: ISO code of the public holidays.
-        timezone: zone of the local days.
+        place: the holidays and the zone of the local days.
         seed: of the fits.
         threads: of the fits.
         weather: of the same days, if any.
@@ -103,7 +102,7 @@ def run_backtest(
         ValueError: there are no counts in the span, or none before it to train on.
     """
     log_progress("making features")
-    rows = _rows(counts, span, country, timezone, weather)
+    rows = _rows(counts, span, place, weather)
     inside = rows["day"].between(pd.Timestamp(span.first), pd.Timestamp(span.last))
     scored = rows[inside].reset_index(drop=True)
     if scored.empty:
@@ -117,7 +116,9 @@ def run_backtest(
         scored.loc[where, "is_new"] = ~scored.loc[where, "counter_id"].isin(before["counter_id"].unique())
         _forecast_part(part, before, scored[where], where, results, seed, threads, log_progress)
     results[NAIVE] = FamilyResult(scored[SEASONAL].to_numpy(dtype=np.float64))
-    return Backtest(scored, results, [day for day in days_between(span.first, span.last) if is_holiday(day, country)])
+    return Backtest(
+        scored, results, [day for day in days_between(span.first, span.last) if is_holiday(day, place.country)]
+    )
 
 
 def _forecast_part(
@@ -156,14 +157,14 @@ def _fit(family: Family, rows: pd.DataFrame) -> tuple[Trained, float]:
     return Trained(family.to_onnx(), family.counters), seconds
 
 
-def _rows(counts: pd.DataFrame, span: Span, country: str, timezone: str, weather: WeatherCube | None) -> pd.DataFrame:
+def _rows(counts: pd.DataFrame, span: Span, place: Place, weather: WeatherCube | None) -> pd.DataFrame:
     """Features, base and count of every counted hour up to the end of the span, at every horizon."""
-    counts = counts[counts["counted_at"] < pd.Timestamp(span.last, tz=timezone) + pd.Timedelta(days=1)]
+    counts = counts[counts["counted_at"] < pd.Timestamp(span.last, tz=place.timezone) + pd.Timedelta(days=1)]
     if counts.empty:
         raise ValueError(f"there are no counts up to {span.last}")
-    cube = build_cube(counts, timezone)
+    cube = build_cube(counts, place.timezone)
     days = days_between(cube.first_day, cube.last_day)
-    parts = [feature_rows(cube, days, horizon, country, timezone, weather) for horizon in HORIZONS]
+    parts = [feature_rows(cube, days, horizon, place, weather) for horizon in HORIZONS]
     keys = ["counter_id", "counted_at"]
     return pd.concat(parts, ignore_index=True).merge(counts[[*keys, "bike_count"]], on=keys)
 

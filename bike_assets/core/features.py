@@ -17,6 +17,7 @@ import pandas as pd
 
 from bike_assets.core.calendar import is_holiday
 from bike_assets.core.local_time import as_date, day_numbers, days_between, hours_of, local_days
+from bike_assets.core.place import Place
 from bike_assets.core.weather_cube import BASE_WEEKS, WEATHER_FEATURES, WeatherCube
 
 HORIZONS = (1, 2, 3)
@@ -164,8 +165,7 @@ def hourly_features_of(
     cube: CountCube,
     days: Sequence[date],
     horizon: int,
-    country: str,
-    timezone: str,
+    place: Place,
     weather: WeatherCube | None = None,
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Return `make_features` by UTC hour.
@@ -174,8 +174,8 @@ def hourly_features_of(
         The hours with columns counted_at (UTC), hour (local, 0 to 23) and day (local), and float32 [hours, counters,
         len(FEATURES) + 1].
     """
-    block = make_features(cube, days, horizon, country, weather)
-    by_day = [hours_of(day, timezone) for day in days]
+    block = make_features(cube, days, horizon, place.country, weather)
+    by_day = [hours_of(day, place.timezone) for day in days]
     hours = pd.concat(by_day, ignore_index=True)
     day_index = np.repeat(np.arange(len(days)), [len(each) for each in by_day])
     hours["day"] = np.asarray(days, dtype="datetime64[s]")[day_index]
@@ -186,8 +186,7 @@ def feature_rows(
     cube: CountCube,
     days: Sequence[date],
     horizon: int,
-    country: str,
-    timezone: str,
+    place: Place,
     weather: WeatherCube | None = None,
 ) -> pd.DataFrame:
     """Return `make_features` as rows, one for each UTC hour and counter that has a base.
@@ -195,7 +194,7 @@ def feature_rows(
     Returns:
         Columns counter_id, counted_at (UTC), day (local), the features (including horizon_days) and base.
     """
-    hours, values = hourly_features_of(cube, days, horizon, country, timezone, weather)
+    hours, values = hourly_features_of(cube, days, horizon, place, weather)
     known = ~np.isnan(values[..., -1])
     hour_number, counter_number = np.nonzero(known)
     rows = pd.DataFrame(values[known], columns=[*FEATURES, SEASONAL])

@@ -7,6 +7,7 @@ import pandas as pd
 
 from bike_assets.core.families.served import ServedModel
 from bike_assets.core.features import SEASONAL, CountCube, feature_rows, forecast_days
+from bike_assets.core.place import Place
 from bike_assets.core.weather_cube import WeatherCube
 
 ACTIVE_DAYS = 28
@@ -25,8 +26,7 @@ def forecast(
     cube: CountCube,
     issued_on: date,
     model: ServedModel,
-    country: str,
-    timezone: str,
+    place: Place,
     weather: WeatherCube | None = None,
 ) -> pd.DataFrame:
     """Forecast the days after `issued_on` from the counts up to it.
@@ -35,8 +35,7 @@ def forecast(
         cube: counts; those after `issued_on` are not used.
         issued_on: the last local day with counts.
         model: the version that forecasts.
-        country: ISO code of the public holidays.
-        timezone: zone of the local days.
+        place: the holidays and the zone of the local days.
         weather: of the days to forecast and of the weeks before them, if any.
 
     Returns:
@@ -45,7 +44,7 @@ def forecast(
     """
     known = cube.until(issued_on)
     parts = [
-        feature_rows(known, [day], horizon, country, timezone, weather)
+        feature_rows(known, [day], horizon, place, weather)
         for horizon, day in enumerate(forecast_days(issued_on), start=1)
     ]
     rows = pd.concat(parts, ignore_index=True)

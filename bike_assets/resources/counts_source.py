@@ -5,7 +5,7 @@ to a portal to `portal`, synthetic counts to `core.simulation`.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Protocol
 import pandas as pd
 
 from bike_assets.core.local_time import as_date, utc_bounds
+from bike_assets.core.portal_fields import PortalFields
+from bike_assets.core.service_access import PortalAccess
 from bike_assets.errors import BikeError
 from bike_assets.home.record import Home, describe_source
 from bike_assets.settings import Settings
@@ -21,7 +23,6 @@ from bike_assets.settings import Settings
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from bike_assets.core.portal_fields import PortalFields
     from bike_assets.simulator.server import PortalSimulator
 
 
@@ -67,12 +68,12 @@ class CountsSource(Protocol):
 class PortalSource:
     """A portal's dataset."""
 
-    def __init__(self, home: Home, settings: Settings) -> None:
+    def __init__(self, home: Home, access: PortalAccess) -> None:
         from bike_assets.resources.portal import Portal
 
         self.description = describe_source(home)
-        self._fields, self._timezone = settings.portal_fields, home.timezone
-        self._portal = Portal(settings)
+        self._fields, self._timezone = access.fields, home.timezone
+        self._portal = Portal(access)
 
     def read(self, first: date, last: date) -> CountsBatch:
         """Fetch all rows of the days, or raise."""
@@ -95,12 +96,12 @@ class PortalSource:
 class FileSource:
     """The export file of a home, read once per process."""
 
-    def __init__(self, home: Home, settings: Settings) -> None:
+    def __init__(self, home: Home, fields: PortalFields, labels: PortalFields | None) -> None:
         if home.file is None:
             raise ValueError(f"the record of {home.folder} names no file")
         self.description = describe_source(home)
         self._path, self._digest, self._timezone, self._last_day = home.file, home.digest, home.timezone, home.last_day
-        self._fields, self._labels = settings.portal_fields, settings.portal_labels
+        self._fields, self._labels = fields, labels
 
     def read(self, first: date, last: date) -> CountsBatch:
         """Return the file's rows of the days.
@@ -128,14 +129,19 @@ class FileSource:
 def open_source(home: Home, settings: Settings) -> CountsSource:
     """Return the source of a claimed home."""
     if home.source == "file":
-        return FileSource(home, settings)
+        return FileSource(home, settings.portal_fields, settings.portal_labels)
     if home.source == "simulator":
         url = simulator_of(home, settings).url
-        return PortalSource(home, settings.model_copy(update={"portal_url": url, "portal_api_key": None}))
-    if home.source is None:
-        raise ValueError(f"the home {home.folder} has no source yet")
-    portal = settings.named_portal or home.portal
-    return PortalSource(home, settings.model_copy(update={"portal_url": portal, "portal_dataset": home.dataset}))
+        return PortalSource(home, replace(settings.portal, addresses=url, api_key=None))
+    return PortalSource(home, portal_of(home, settings))
+
+
+def portal_of(home: Home, settings: Settings) -> PortalAccess:
+    """Return how to reach the portal that a home has recorded. Addresses in the settings take precedence."""
+    addresses = settings.named_portal or home.portal
+    if addresses is None or home.dataset is None:
+        raise ValueError(f"the home {home.folder} has no portal")
+    return replace(settings.portal, addresses=addresses, dataset=home.dataset)
 
 
 def simulator_of(home: Home, settings: Settings) -> "PortalSimulator":
@@ -160,7 +166,7 @@ def simulated_portal(
     country: str,
     first_day: date,
     dataset: str,
-    fields: "PortalFields",
+    fields: PortalFields,
     scenarios: str,
 ) -> "PortalSimulator":
     """Start the simulated portal of a city on a free port of this machine; it stops with this process."""

@@ -76,7 +76,7 @@ def _newest_day(settings: Settings, quickly: bool = False) -> date:
     """Return the last local day that the portal has published completely."""
     from bike_assets.resources.portal import Portal
 
-    newest = Portal(settings).newest_hour(quickly)
+    newest = Portal(settings.portal).newest_hour(quickly)
     if newest is None:
         raise SourceUnavailableError(f"The portal {settings.portal_url} has no rows in {settings.portal_dataset}.")
     return last_whole_day(newest, settings.timezone)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
+from bike_assets.core.service_access import Retries
 from bike_assets.errors import UnreliableAnswerError
 from bike_assets.resources.web import (
     MAX_BACKOFF_SECONDS,
@@ -41,24 +42,15 @@ class OpenMeteo:
         forecast_url: scheme, host and port of the service that has forecasts and the newest days.
         latitude: latitude of the place, in degrees north.
         longitude: longitude of the place, in degrees east.
-        timeout_seconds: how long a request may take without an answer.
-        attempts: maximum number of attempts of a request.
-        backoff_seconds: the wait before the second attempt; later waits double.
+        retries: how long and how often to ask.
     """
 
     def __init__(
-        self,
-        archive_url: str,
-        forecast_url: str,
-        latitude: float,
-        longitude: float,
-        timeout_seconds: float,
-        attempts: int,
-        backoff_seconds: float,
+        self, archive_url: str, forecast_url: str, latitude: float, longitude: float, retries: Retries
     ) -> None:
         self._archive_url, self._forecast_url = archive_url, forecast_url
         self._place = {"latitude": str(latitude), "longitude": str(longitude)}
-        self._timeout_seconds, self._attempts, self._backoff_seconds = timeout_seconds, attempts, backoff_seconds
+        self._retries = retries
 
     def observed(self, first: date, last: date) -> "pd.DataFrame":
         """Return the observed weather of the UTC days from first to last; the archive lacks the newest few days.
@@ -98,9 +90,10 @@ class OpenMeteo:
             "wind_speed_unit": "ms",
             "timezone": "UTC",
         }
-        for attempt in retry_attempts(self._attempts, self._backoff_seconds, MAX_BACKOFF_SECONDS):
-            with attempt, open_client(self._timeout_seconds) as client:
-                reply = get(client, address, path, parameters, self._timeout_seconds)
+        timeout = self._retries.timeout_seconds
+        for attempt in retry_attempts(self._retries.attempts, self._retries.backoff_seconds, MAX_BACKOFF_SECONDS):
+            with attempt, open_client(timeout) as client:
+                reply = get(client, address, path, parameters, timeout)
                 if not reply.is_success:
                     raise_for_reply(address, reply)
                 return _read(json_object(reply, address), address, first, last)

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import stamina
 
+from bike_assets.core.service_access import PortalAccess
 from bike_assets.errors import UnreliableAnswerError
 from bike_assets.resources.portal_replies import read_parquet
 from bike_assets.resources.web import (
@@ -31,7 +32,6 @@ from bike_assets.resources.web import (
     retry_attempts,
     server_time,
 )
-from bike_assets.settings import Settings
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,11 +61,11 @@ class PortalRows:
 class Portal:
     """One dataset of one portal; the portal may have several addresses."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._urls, self._unresolved = settings.portal_url.split(), list[str]()
-        self._path = f"/api/explore/v2.1/catalog/datasets/{settings.portal_dataset}"
-        self._hour = settings.portal_fields.counted_at
+    def __init__(self, access: PortalAccess) -> None:
+        self._access = access
+        self._urls, self._unresolved = access.addresses.split(), list[str]()
+        self._path = f"/api/explore/v2.1/catalog/datasets/{access.dataset}"
+        self._hour = access.fields.counted_at
 
     def rows(self, start: datetime, end: datetime) -> PortalRows:
         """Return every row with start <= hour < end (UTC).
@@ -75,7 +75,7 @@ class Portal:
             UnreliableAnswerError: every attempt returned fewer rows than the portal reported, other hours, or no
                 readable export.
         """
-        for attempt in self._attempts(self._settings.portal_attempts):
+        for attempt in self._attempts(self._access.retries.attempts):
             with attempt, self._client() as client:
                 return self._rows(client, start, end)
         raise AssertionError("the last attempt returns or raises")
@@ -90,7 +90,7 @@ class Portal:
             SourceUnavailableError: the portal did not answer, refused, or its quota is used up.
             UnreliableAnswerError: its answer cannot be read.
         """
-        for attempt in self._attempts(1 if quickly else self._settings.portal_attempts):
+        for attempt in self._attempts(1 if quickly else self._access.retries.attempts):
             with attempt, self._client(QUICK_SECONDS if quickly else None) as client:
                 return self._newest_hour(client)
         raise AssertionError("the last attempt returns or raises")
@@ -109,7 +109,7 @@ class Portal:
     def _rows(self, client: httpx.Client, start: datetime, end: datetime) -> PortalRows:
         where = f"{self._hour} >= {_literal(start)} AND {self._hour} < {_literal(end)}"
         total, read_at = self._count(client, where)
-        fields = list(self._settings.portal_fields.by_column.values())
+        fields = list(self._access.fields.by_column.values())
         export = self._get(client, "/exports/parquet", {"where": where, "select": ",".join(fields)})
         table = read_parquet(export, fields)
         if table.num_rows < total:
@@ -139,7 +139,7 @@ class Portal:
 
     def _validate_duplicates(self, client: httpx.Client, table: "pa.Table", total: int) -> None:
         """Refuse an export that reaches the reported number only by duplicates, unless the portal has these too."""
-        ours = self._settings.portal_fields
+        ours = self._access.fields
         identifying = [name for name in (ours.counter_id, ours.counter_name, self._hour, ours.bike_count) if name]
         rows = table.select(identifying).to_pandas()
         codes = np.zeros(len(rows), dtype=np.int64)
@@ -171,7 +171,7 @@ class Portal:
 
     def _get(self, client: httpx.Client, path: str, parameters: dict[str, str]) -> Reply:
         """Return a successful answer with its whole body; if a host name does not resolve, use the next address."""
-        parameters, seconds = {**parameters, "timezone": "UTC"}, self._settings.portal_timeout_seconds
+        parameters, seconds = {**parameters, "timezone": "UTC"}, self._access.retries.timeout_seconds
         while True:
             try:
                 reply = get(client, self._urls[0], self._path + path, parameters, seconds)
@@ -183,23 +183,21 @@ class Portal:
                 self._unresolved.append(self._urls.pop(0))
                 continue
             if reply.status == HTTPStatus.NOT_FOUND:
-                dataset = self._settings.portal_dataset
                 raise RefusedError(
-                    f"{self._urls[0]} has no dataset {dataset}: {error_message(reply)} (BIKE_PORTAL_DATASET)."
+                    f"{self._urls[0]} has no dataset {self._access.dataset}: {error_message(reply)} "
+                    "(BIKE_PORTAL_DATASET)."
                 )
             if not reply.is_success:
                 raise_for_reply(self._urls[0], reply)
             return reply
 
     def _attempts(self, max_attempts: int) -> Iterator[stamina.Attempt]:
-        return retry_attempts(
-            max_attempts, self._settings.portal_backoff_seconds, self._settings.portal_quota_wait_seconds
-        )
+        return retry_attempts(max_attempts, self._access.retries.backoff_seconds, self._access.quota_wait_seconds)
 
     def _client(self, seconds: float | None = None) -> httpx.Client:
-        key = self._settings.portal_api_key
+        key = self._access.api_key
         headers = {"Authorization": f"Apikey {key.get_secret_value()}"} if key else None
-        return open_client(seconds or self._settings.portal_timeout_seconds, headers)
+        return open_client(seconds or self._access.retries.timeout_seconds, headers)
 
 
 def _equals(value: object) -> str:

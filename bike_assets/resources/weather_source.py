@@ -133,7 +133,7 @@ def open_weather(home: Home, settings: Settings) -> WeatherSource | NoWeather:
     if home.source == "simulator" and settings.weather in {"auto", "simulator"}:
         description = "the simulator (synthetic weather, of a kind with its counts; nothing here was measured)"
         address = simulator_of(home, settings).url
-        return ServiceWeather(_service(settings, address, address, CENTRE), home.timezone, description)
+        return ServiceWeather(OpenMeteo(address, address, *CENTRE, settings.retries), home.timezone, description)
     if settings.weather == "auto" and home.source not in PORTALS:
         return NoWeather("the counts are those of a file, and BIKE_WEATHER_FILE is not set")
     if settings.weather_latitude is None or settings.weather_longitude is None:
@@ -141,15 +141,4 @@ def open_weather(home: Home, settings: Settings) -> WeatherSource | NoWeather:
     place = settings.weather_latitude, settings.weather_longitude
     archive, forecast = settings.weather_archive_url, settings.weather_forecast_url
     description = f"Open-Meteo at {place[0]}, {place[1]} ({archive}, {forecast})"
-    return ServiceWeather(_service(settings, archive, forecast, place), home.timezone, description)
-
-
-def _service(settings: Settings, archive: str, forecast: str, place: tuple[float, float]) -> OpenMeteo:
-    return OpenMeteo(
-        archive,
-        forecast,
-        *place,
-        settings.portal_timeout_seconds,
-        settings.portal_attempts,
-        settings.portal_backoff_seconds,
-    )
+    return ServiceWeather(OpenMeteo(archive, forecast, *place, settings.retries), home.timezone, description)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bike_assets.core.portal_fields import PortalFields
-from bike_assets.settings import PARIS, read_city
+from bike_assets.settings import PARIS, read_city_file
 
 Kind = Literal["text", "int", "datetime", "geo_point_2d"]
 KINDS: dict[str, Kind] = {"bike_count": "int", "counted_at": "datetime", "coordinates": "geo_point_2d"}
@@ -75,7 +75,7 @@ def dataset_of(fields: PortalFields, labels: PortalFields | None) -> Dataset:
         fields: the portal's names. For those of Paris, the other fields of its portal are added.
         labels: their titles; without them, the titles of Paris for its fields, or else the names themselves.
     """
-    paris = read_city(PARIS)
+    paris = read_city_file(PARIS)
     is_paris = fields == PortalFields(**paris["portal_fields"])
     if labels is None and is_paris:
         labels = PortalFields(**paris["portal_labels"])

@@ -8,6 +8,7 @@ import pytest
 from bike_assets.build import build_defs
 from bike_assets.core.features import HORIZONS
 from bike_assets.core.local_time import utc_bounds
+from bike_assets.core.service_access import Retries
 from bike_assets.core.weather_cube import WEATHER_FEATURES
 from bike_assets.resources.open_meteo import OpenMeteo
 from bike_assets.resources.weather_source import NoWeather, ServiceWeather
@@ -84,7 +85,7 @@ def test_days_that_are_not_whole_are_a_warning_that_names_them(young):
 
 
 def service(address: str) -> ServiceWeather:
-    client = OpenMeteo(address, address, 48.8566, 2.3522, timeout_seconds=0.3, attempts=2, backoff_seconds=0.001)
+    client = OpenMeteo(address, address, 48.8566, 2.3522, Retries(0.3, attempts=2, backoff_seconds=0.001))
     return ServiceWeather(client, ZONE, "a service")
 
 

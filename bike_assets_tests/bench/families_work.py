@@ -38,7 +38,7 @@ def make_rows(options: argparse.Namespace) -> dict[str, Any]:
     cube = build_cube(counts, settings.timezone)
     days = days_between(cube.first_day, cube.last_day)
     keys = ["counter_id", "counted_at"]
-    parts = [feature_rows(cube, days, horizon, settings.holidays_country, settings.timezone) for horizon in HORIZONS]
+    parts = [feature_rows(cube, days, horizon, settings.place) for horizon in HORIZONS]
     rows = pd.concat(parts, ignore_index=True).merge(counts[[*keys, "bike_count"]], on=keys)
     rows.astype({"counter_id": "category"}).to_parquet(options.rows)
     return {"counts": len(counts), "counters": len(cube.counters), "rows": len(rows)}

@@ -43,7 +43,7 @@ def make_bodies(options: argparse.Namespace) -> dict[str, Any]:
 
     settings = load_settings()
     home = recorded_home(settings)
-    city = home and read_city(LocalWarehouse(home.warehouse, settings.threads), home, settings.holidays_country)
+    city = home and read_city(LocalWarehouse(home.warehouse, settings.threads), settings.place)
     summary = LocalRegistry(settings.home_folder / "registry").read()
     entries = {family: summary.latest(family) for family in FAMILIES}
     if not (home and city and summary.champion and all(entries.values())):

@@ -10,12 +10,14 @@ from hypothesis import settings
 from bike_assets.core.families.gradient_boosting import GradientBoosting, GradientBoostingConfig
 from bike_assets.core.features import HORIZONS, CountCube, build_cube, feature_rows
 from bike_assets.core.local_time import days_between
+from bike_assets.core.place import Place
 from bike_assets.core.simulation import SimulatedCity
 from bike_assets.core.splits import Span
 from bike_assets.core.training import Training, train_and_score
 from bike_assets.core.weather_cube import WEATHER_COLUMNS, WeatherCube, build_weather
 
 PARIS, FRANCE = "Europe/Paris", "FR"
+PLACE = Place(FRANCE, PARIS)
 
 TRAIN_DAYS = Span(date(2025, 3, 24), date(2025, 5, 9))
 
@@ -47,7 +49,7 @@ def city_weather() -> WeatherCube:
 def city_rows(city_cube, city_counts, city_weather) -> pd.DataFrame:
     """Features, base and counts of every horizon, from the first day that has four weeks behind it."""
     days = days_between(date(2025, 3, 24), date(2025, 6, 9))
-    rows = pd.concat([feature_rows(city_cube, days, horizon, FRANCE, PARIS, city_weather) for horizon in HORIZONS])
+    rows = pd.concat([feature_rows(city_cube, days, horizon, PLACE, city_weather) for horizon in HORIZONS])
     counts = city_counts[["counter_id", "counted_at", "bike_count"]]
     return rows.merge(counts, on=["counter_id", "counted_at"]).reset_index(drop=True)
 

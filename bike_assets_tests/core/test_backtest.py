@@ -9,14 +9,14 @@ import pytest
 from bike_assets.core.backtest import NAIVE, Backtest, _parts, run_backtest
 from bike_assets.core.features import HORIZONS, SEASONAL
 from bike_assets.core.splits import Span
-from bike_assets_tests.core.conftest import FRANCE, PARIS
+from bike_assets_tests.core.conftest import PARIS, PLACE
 
 SPAN = Span(date(2025, 5, 20), date(2025, 6, 2))
 FAMILY = "gradient_boosting"
 
 
 def run(counts: pd.DataFrame, span: Span = SPAN, refit: str = "never") -> Backtest:
-    return run_backtest(counts, span, [FAMILY], refit, FRANCE, PARIS, 1, 1)
+    return run_backtest(counts, span, [FAMILY], refit, PLACE, 1, 1)
 
 
 @pytest.fixture(scope="module")

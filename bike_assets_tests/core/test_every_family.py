@@ -141,7 +141,7 @@ def test_a_counter_with_one_day_of_history_and_all_zero_days_are_forecast(served
     """Its features have almost no values; what there is comes from the city's profile at its own level."""
     from bike_assets.core.features import build_cube, feature_rows
     from bike_assets.core.simulation import SimulatedCity
-    from bike_assets_tests.core.conftest import FRANCE, PARIS
+    from bike_assets_tests.core.conftest import FRANCE, PARIS, PLACE
 
     days = days_between(pd.Timestamp("2025-05-01").date(), pd.Timestamp("2025-06-09").date())
     counts = SimulatedCity(7, 4, PARIS, FRANCE).counts(days[0], days[-1])
@@ -149,7 +149,7 @@ def test_a_counter_with_one_day_of_history_and_all_zero_days_are_forecast(served
     counts = counts[(counts["counter_id"] != first) | (counts["counted_at"] >= pd.Timestamp(days[-1], tz=PARIS))].copy()
     counts.loc[counts["counter_id"] == second, "bike_count"] = 0
     tomorrow = (pd.Timestamp(days[-1]) + pd.Timedelta(days=1)).date()
-    rows = pd.concat([feature_rows(build_cube(counts, PARIS), [tomorrow], h, FRANCE, PARIS) for h in HORIZONS])
+    rows = pd.concat([feature_rows(build_cube(counts, PARIS), [tomorrow], h, PLACE) for h in HORIZONS])
     answers = served[name].predict(rows)
     assert np.isfinite(answers).all()
     assert {first, second} <= set(rows["counter_id"])

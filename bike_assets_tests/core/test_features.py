@@ -23,9 +23,11 @@ from bike_assets.core.features import (
     make_features,
 )
 from bike_assets.core.local_time import days_between, hours_of, local_days
+from bike_assets.core.place import Place
 from bike_assets.core.weather_cube import WEATHER_FEATURES
 
 PARIS, FRANCE = "Europe/Paris", "FR"
+PLACE = Place(FRANCE, PARIS)
 START = date(2021, 1, 4)
 SPRING, AUTUMN = date(2021, 3, 28), date(2020, 10, 25)
 
@@ -191,7 +193,7 @@ def test_the_missing_hour_of_spring_is_unknown_and_not_zero():
 def test_the_days_of_the_clock_changes_have_a_row_for_each_of_their_hours(day, hours, horizon):
     first = day - timedelta(days=40)
     cube = cube_of(*(counts_of(name, first, 41, lambda number, hour: 10 + hour) for name in ("a", "b")))
-    rows = feature_rows(cube, [day], horizon, FRANCE, PARIS)
+    rows = feature_rows(cube, [day], horizon, PLACE)
     assert len(rows) == 2 * hours
     for _, of_counter in rows.groupby("counter_id"):
         assert list(of_counter["counted_at"]) == list(hours_of(day, PARIS)["counted_at"])
@@ -208,7 +210,7 @@ def test_the_hour_that_spring_skipped_has_a_base_in_the_weeks_after():
 def test_rows_have_the_local_day_and_are_unique_by_their_key():
     cube = cube_of(*(counts_of(name, START, 40, lambda number, hour: 5) for name in ("b", "a")))
     days = days_between(START + timedelta(days=30), START + timedelta(days=42))
-    rows = feature_rows(cube, days, 2, FRANCE, PARIS)
+    rows = feature_rows(cube, days, 2, PLACE)
     assert not rows.duplicated(["counter_id", "counted_at"]).any()
     pd.testing.assert_series_equal(rows["day"], local_days(rows["counted_at"], PARIS), check_names=False)
     assert len(rows) == 2 * 24 * len(days)
@@ -255,8 +257,8 @@ def test_a_new_counter_has_a_base_of_its_own_after_a_week():
 
 def test_a_day_about_which_nothing_is_known_has_no_rows():
     cube = cube_of(counts_of("a", START, 20, lambda number, hour: 10))
-    assert feature_rows(cube, [START + timedelta(days=6)], 1, FRANCE, PARIS).empty
-    assert len(feature_rows(cube, [START + timedelta(days=7)], 1, FRANCE, PARIS)) == 24
+    assert feature_rows(cube, [START + timedelta(days=6)], 1, PLACE).empty
+    assert len(feature_rows(cube, [START + timedelta(days=7)], 1, PLACE)) == 24
 
 
 def test_the_order_of_the_counts_does_not_matter(city_counts, city_cube):
@@ -341,8 +343,8 @@ def test_the_stated_days_of_history_are_all_that_a_feature_needs(city_counts, ci
     assert (target - start).days == HISTORY_DAYS
     enough = city_counts[local_days(city_counts["counted_at"], PARIS) >= pd.Timestamp(start)]
     pd.testing.assert_frame_equal(
-        feature_rows(build_cube(enough, PARIS), [target], horizon, FRANCE, PARIS),
-        feature_rows(city_cube, [target], horizon, FRANCE, PARIS),
+        feature_rows(build_cube(enough, PARIS), [target], horizon, PLACE),
+        feature_rows(city_cube, [target], horizon, PLACE),
     )
 
 

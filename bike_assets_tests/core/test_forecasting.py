@@ -11,9 +11,11 @@ from bike_assets.core.families.served import ServedModel
 from bike_assets.core.features import SEASONAL, CountCube, build_cube, feature_rows
 from bike_assets.core.forecasting import ACTIVE_DAYS, active_counters, forecast
 from bike_assets.core.local_time import hours_of, local_days
+from bike_assets.core.place import Place
 from bike_assets.core.simulation import SimulatedCity
 
 PARIS, FRANCE = "Europe/Paris", "FR"
+PLACE = Place(FRANCE, PARIS)
 ISSUED = date(2025, 6, 2)
 
 
@@ -24,7 +26,7 @@ def model(training) -> ServedModel:
 
 @pytest.fixture(scope="module")
 def issued(city_cube, model) -> pd.DataFrame:
-    return forecast(city_cube, ISSUED, model, FRANCE, PARIS)
+    return forecast(city_cube, ISSUED, model, PLACE)
 
 
 def after(counts: pd.DataFrame, day: date) -> pd.Series:
@@ -48,7 +50,7 @@ def test_the_horizon_is_the_number_of_days_after_the_issue(issued):
 
 def test_the_naive_forecast_is_the_base_of_the_one_feature_function(issued, city_cube):
     for horizon, part in issued.groupby("horizon_days"):
-        rows = feature_rows(city_cube, [ISSUED + timedelta(days=horizon)], horizon, FRANCE, PARIS)
+        rows = feature_rows(city_cube, [ISSUED + timedelta(days=horizon)], horizon, PLACE)
         assert part["naive_count"].to_numpy() == pytest.approx(rows[SEASONAL].to_numpy())
 
 
@@ -63,16 +65,14 @@ def test_counts_after_the_issue_and_counters_that_open_later_change_nothing(issu
     changed = city_counts.assign(bike_count=city_counts["bike_count"].where(~later, 5000))
     newcomer = city_counts[later & (city_counts["counter_id"] == city_counts["counter_id"].iloc[0])]
     counts = pd.concat([changed, newcomer.assign(counter_id="opens-later")])
-    pd.testing.assert_frame_equal(forecast(build_cube(counts, PARIS), ISSUED, model, FRANCE, PARIS), issued)
-    pd.testing.assert_frame_equal(
-        forecast(build_cube(city_counts[~later], PARIS), ISSUED, model, FRANCE, PARIS), issued
-    )
+    pd.testing.assert_frame_equal(forecast(build_cube(counts, PARIS), ISSUED, model, PLACE), issued)
+    pd.testing.assert_frame_equal(forecast(build_cube(city_counts[~later], PARIS), ISSUED, model, PLACE), issued)
 
 
 def test_counts_of_the_day_of_issue_change_the_forecast(issued, city_counts, model):
     on_day = local_days(city_counts["counted_at"], PARIS) == pd.Timestamp(ISSUED)
     changed = city_counts.assign(bike_count=city_counts["bike_count"].where(~on_day, city_counts["bike_count"] * 3))
-    found = forecast(build_cube(changed, PARIS), ISSUED, model, FRANCE, PARIS)
+    found = forecast(build_cube(changed, PARIS), ISSUED, model, PLACE)
     for horizon in (1, 2, 3):
         original, changed = (rows[rows["horizon_days"] == horizon] for rows in (issued, found))
         assert (changed["naive_count"].to_numpy() >= original["naive_count"].to_numpy()).all()
@@ -82,7 +82,7 @@ def test_counts_of_the_day_of_issue_change_the_forecast(issued, city_counts, mod
 def test_a_counter_that_training_never_saw_is_forecast_and_marked(city_counts, model):
     first = city_counts["counter_id"].iloc[0]
     twin = city_counts[city_counts["counter_id"] == first].assign(counter_id="unknown")
-    rows = forecast(build_cube(pd.concat([city_counts, twin]), PARIS), ISSUED, model, FRANCE, PARIS)
+    rows = forecast(build_cube(pd.concat([city_counts, twin]), PARIS), ISSUED, model, PLACE)
     assert set(rows.loc[~rows["known_counter"], "counter_id"]) == {"unknown"}
     unknown = rows[rows["counter_id"] == "unknown"]
     assert len(unknown) == 72
@@ -93,9 +93,9 @@ def test_a_counter_out_for_four_weeks_gets_no_forecast_until_it_counts_again(cit
     first = city_counts["counter_id"].iloc[0]
     recent = after(city_counts, ISSUED - timedelta(days=ACTIVE_DAYS))
     out = city_counts[~(recent & (city_counts["counter_id"] == first))]
-    assert first not in set(forecast(build_cube(out, PARIS), ISSUED, model, FRANCE, PARIS)["counter_id"])
+    assert first not in set(forecast(build_cube(out, PARIS), ISSUED, model, PLACE)["counter_id"])
     back = city_counts[(city_counts["counter_id"] == first) & recent & ~after(city_counts, ISSUED)].tail(1)
-    again = forecast(build_cube(pd.concat([out, back]), PARIS), ISSUED, model, FRANCE, PARIS)
+    again = forecast(build_cube(pd.concat([out, back]), PARIS), ISSUED, model, PLACE)
     assert (again["counter_id"] == first).sum() == 72
 
 
@@ -109,12 +109,12 @@ def test_activity_is_any_count_in_the_28_days_to_the_issue(silent_days, active):
 
 def test_a_home_of_a_few_days_forecasts_nothing_instead_of_failing(city_counts, model):
     cube = build_cube(city_counts[~after(city_counts, date(2025, 2, 22))], PARIS)
-    assert forecast(cube, date(2025, 2, 22), model, FRANCE, PARIS).empty
+    assert forecast(cube, date(2025, 2, 22), model, PLACE).empty
 
 
 @pytest.mark.parametrize(("day", "hours"), [(date(2021, 3, 28), 23), (date(2020, 10, 25), 25)])
 def test_the_days_of_the_clock_changes_are_forecast_hour_by_hour(model, day, hours):
     counts = SimulatedCity(3, 6, PARIS, FRANCE).counts(day - timedelta(days=35), day - timedelta(days=1))
-    rows = forecast(build_cube(counts, PARIS), day - timedelta(days=1), model, FRANCE, PARIS)
+    rows = forecast(build_cube(counts, PARIS), day - timedelta(days=1), model, PLACE)
     on_day = rows[rows["day"] == pd.Timestamp(day)]
     assert set(on_day.groupby("counter_id").size()) == {hours}

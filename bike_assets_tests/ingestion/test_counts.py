@@ -42,7 +42,7 @@ coordinates = "geo_point_2d"
 def ingest(settings: Settings, url: str, span: Span) -> tuple[pd.DataFrame, LocalWarehouse]:
     """Ingest as a run does, and return the audit rows and the warehouse."""
     home = Home(settings.home, "portal", span.first, None, settings.timezone, portal=url, dataset="d")
-    source = PortalSource(home, settings.model_copy(update={"portal_url": url}))
+    source = PortalSource(home, replace(settings.portal, addresses=url))
     warehouse = LocalWarehouse(Path(settings.home) / "warehouse")
     return Ingestion(source, warehouse, settings.timezone, OutlierRule(), "run").ingest(span), warehouse
 

@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -134,7 +135,7 @@ class Ingesting(RuleBasedStateMachine):
     def try_ingesting(self, span: Span) -> set[date] | None:
         """Ingest as one run does; return the days that were read, or None where the run failed."""
         home = Home(self.folder, "portal", FIRST, None, ZONE, portal=self.portal.url, dataset="d")
-        source = PortalSource(home, self.settings.model_copy(update={"portal_url": self.portal.url}))
+        source = PortalSource(home, replace(self.settings.portal, addresses=self.portal.url))
         warehouse = LocalWarehouse(self.folder / "warehouse", threads=1)
         try:
             audit = Ingestion(source, warehouse, ZONE, OutlierRule(), "run").ingest(span)

@@ -1,6 +1,6 @@
 """What tests of resources share: a tiny model, trained once; an empty warehouse, a folder for a home, an export.
 
-And where things can be stored: tests that ask for a place are run for each kind of it.
+And where things can be stored: tests that ask for a storage are run for each kind of it.
 """
 
 from datetime import date, timedelta
@@ -14,12 +14,13 @@ from bike_assets.core.families.gradient_boosting import GradientBoosting, Gradie
 from bike_assets.core.families.served import ServedModel
 from bike_assets.core.features import HORIZONS, build_cube, feature_rows
 from bike_assets.core.local_time import days_between
+from bike_assets.core.place import Place
 from bike_assets.core.training import train_and_score
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets_tests.emulators.gcs import GcsEmulator
 from bike_assets_tests.export_files import COUNTRY, ZONE, city_counts, write_export
 from bike_assets_tests.resources.engines import Embedded, Engine, MakeEngine, OnBigQuery
-from bike_assets_tests.resources.places import Folder, InBucket, MakePlace, Place
+from bike_assets_tests.resources.storages import Folder, InBucket, MakeStorage, Storage
 
 FIRST, LAST = date(2025, 2, 1), date(2025, 3, 31)
 TESTED_FROM = date(2025, 3, 22)
@@ -62,18 +63,18 @@ def export(tmp_path) -> Path:
 
 
 @pytest.fixture(params=["folder", "bucket"])
-def make_place(request, tmp_path_factory) -> MakePlace:
-    """Make empty places of a kind."""
+def make_storage(request, tmp_path_factory) -> MakeStorage:
+    """Make empty storages of a kind."""
     if request.param == "folder":
-        return lambda: Folder(tmp_path_factory.mktemp("place") / "stored")
+        return lambda: Folder(tmp_path_factory.mktemp("storage") / "stored")
     emulator: GcsEmulator = request.getfixturevalue("gcs")
     return lambda: InBucket(emulator.make_bucket(), emulator.endpoint)
 
 
 @pytest.fixture
-def place(make_place) -> Place:
-    """An empty place."""
-    return make_place()
+def storage(make_storage) -> Storage:
+    """An empty storage."""
+    return make_storage()
 
 
 @pytest.fixture(scope="session")
@@ -81,7 +82,7 @@ def all_rows() -> pd.DataFrame:
     """Features beside counts of the days after the first four weeks, at every horizon."""
     counts = city_counts(FIRST, LAST, counters=10)
     days = days_between(FIRST + timedelta(days=28), LAST)
-    parts = [feature_rows(build_cube(counts, ZONE), days, horizon, COUNTRY, ZONE) for horizon in HORIZONS]
+    parts = [feature_rows(build_cube(counts, ZONE), days, horizon, Place(COUNTRY, ZONE)) for horizon in HORIZONS]
     keys = ["counter_id", "counted_at"]
     return pd.concat(parts, ignore_index=True).merge(counts[[*keys, "bike_count"]], on=keys)
 

@@ -9,21 +9,21 @@ from bike_assets.resources import gcs as client
 from bike_assets.resources.gcs import BucketFolder
 from bike_assets.resources.gcs_registry import GcsRegistry
 from bike_assets.resources.registry import SUMMARY
-from bike_assets_tests.resources.places import InBucket
+from bike_assets_tests.resources.storages import InBucket
 from bike_assets_tests.resources.test_registry import entry, registered, with_versions
 
 DAY = "2025-03-31"
 
 
 @pytest.fixture
-def place(gcs) -> InBucket:
+def storage(gcs) -> InBucket:
     return InBucket(gcs.make_bucket(), gcs.endpoint)
 
 
 @pytest.fixture
-def registry(place) -> GcsRegistry:
+def registry(storage) -> GcsRegistry:
     """A registry with two versions, of which the first is the champion."""
-    registry = place.registry()
+    registry = storage.registry()
     with_versions(registry, 2).promote(1, DAY)
     return registry
 
@@ -76,26 +76,26 @@ def test_a_change_whose_answer_got_lost_is_stored_once(registry, monkeypatch):
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("asked", ASKED)
-def test_a_lasting_failure_is_reported_and_nothing_is_written(gcs, place, registry, asked):
-    before = place.names(), place.read(SUMMARY)
+def test_a_lasting_failure_is_reported_and_nothing_is_written(gcs, storage, registry, asked):
+    before = storage.names(), storage.read(SUMMARY)
     with gcs.fault(503, message="Backend Error"), pytest.raises(StepFailedError) as failure:
         everything(registry)[asked]()
-    assert str(place) in str(failure.value)
+    assert str(storage) in str(failure.value)
     assert "503 Backend Error" in str(failure.value)
-    assert (place.names(), place.read(SUMMARY)) == before
+    assert (storage.names(), storage.read(SUMMARY)) == before
 
 
 @pytest.mark.parametrize("asked", ASKED)
-def test_a_missing_permission_is_reported_at_once_with_the_needed_role(gcs, place, registry, asked):
-    before, began = (place.names(), place.read(SUMMARY)), time.monotonic()
+def test_a_missing_permission_is_reported_at_once_with_the_needed_role(gcs, storage, registry, asked):
+    before, began = (storage.names(), storage.read(SUMMARY)), time.monotonic()
     with gcs.fault(403, message="robot@example.org has no storage.objects.get"), pytest.raises(BikeError) as failure:
         everything(registry)[asked]()
-    assert str(place) in str(failure.value)
+    assert str(storage) in str(failure.value)
     assert "robot@example.org has no storage.objects.get" in str(failure.value)
     assert "roles/storage.objectUser" in str(failure.value)
     assert not isinstance(failure.value, StepFailedError)
     assert time.monotonic() - began < client.FIRST_WAIT_SECONDS
-    assert (place.names(), place.read(SUMMARY)) == before
+    assert (storage.names(), storage.read(SUMMARY)) == before
 
 
 @pytest.mark.parametrize("asked", [each for each in ASKED if each != "state"])
@@ -105,14 +105,14 @@ def test_a_missing_bucket_is_named_with_its_setting(gcs, asked):
         everything(registry)[asked]()
 
 
-def test_a_change_that_other_writers_always_overtake_fails(gcs, place, registry):
-    hasty, before = GcsRegistry(place.objects(), contention_seconds=1), place.read(SUMMARY)
+def test_a_change_that_other_writers_always_overtake_fails(gcs, storage, registry):
+    hasty, before = GcsRegistry(storage.objects(), contention_seconds=1), storage.read(SUMMARY)
     with (
         gcs.fault(412, method="POST"),
         pytest.raises(StepFailedError, match=r"replaced by other writers .* try again later"),
     ):
         hasty.add(entry(3))
-    assert place.read(SUMMARY) == before
+    assert storage.read(SUMMARY) == before
     with gcs.fault(412, times=3, method="POST"):
         registry.add(entry(3))
     assert registry.read().entry(3)
@@ -121,13 +121,13 @@ def test_a_change_that_other_writers_always_overtake_fails(gcs, place, registry)
 @pytest.mark.parametrize(
     ("of", "step"), [(GcsRegistry, "read"), (BucketFolder, "generation")], ids=["after reading", "before reading"]
 )
-def test_a_concurrent_change_is_kept(place, registry, monkeypatch, of, step):
+def test_a_concurrent_change_is_kept(storage, registry, monkeypatch, of, step):
     ours, others = getattr(of, step), [entry(7)]
 
     def slowly(*arguments: object) -> object:
         found = ours(*arguments)
         while others:
-            place.registry().add(others.pop())
+            storage.registry().add(others.pop())
         return found
 
     monkeypatch.setattr(of, step, slowly)
@@ -135,34 +135,34 @@ def test_a_concurrent_change_is_kept(place, registry, monkeypatch, of, step):
     assert [each.version for each in registry.read().models] == [1, 2, 7, 3]
 
 
-def test_a_service_without_generations_is_never_written_to(place, registry, monkeypatch):
+def test_a_service_without_generations_is_never_written_to(storage, registry, monkeypatch):
     from google.cloud.storage import Blob
 
-    before = place.read(SUMMARY)
+    before = storage.read(SUMMARY)
     with monkeypatch.context() as patch:
         patch.setattr(Blob, "generation", None)
         with pytest.raises(BikeError, match="returns no generation"):
             registry.add(entry(3))
-    assert place.read(SUMMARY) == before
+    assert storage.read(SUMMARY) == before
 
 
-def test_a_model_that_another_process_stores_meanwhile_is_no_error(place, registry, trained, monkeypatch):
+def test_a_model_that_another_process_stores_meanwhile_is_no_error(storage, registry, trained, monkeypatch):
     monkeypatch.setattr(BucketFolder, "generation", lambda *_: None)
     for _ in range(2):
         made = registry.write_model("gradient_boosting", trained.onnx, trained.sha256)
-    assert place.read(made) == trained.onnx
+    assert storage.read(made) == trained.onnx
 
 
-def test_a_large_model_is_stored_once_as_well(place, registry):
+def test_a_large_model_is_stored_once_as_well(storage, registry):
     content = bytes(9_000_000)
     made = registry.write_model("random_forest", content, "a" * 64)
-    assert place.read(made) == content
+    assert storage.read(made) == content
     with pytest.raises(client.ObjectChangedError):
-        place.objects().replace(made, b"another", generation=0)
-    assert place.read(made) == content
+        storage.objects().replace(made, b"another", generation=0)
+    assert storage.read(made) == content
 
 
-def test_the_state_is_one_request_and_changes_with_every_summary(place, registry, monkeypatch):
+def test_the_state_is_one_request_and_changes_with_every_summary(storage, registry, monkeypatch):
     states = [registry.state()]
     registry.promote(2, DAY)
     states.append(registry.state())
@@ -171,6 +171,6 @@ def test_the_state_is_one_request_and_changes_with_every_summary(place, registry
     assert all(states)
 
 
-def test_a_model_of_a_bucket_serves(place, registry, trained, rows, served):
-    made = registered(place.registry(), trained, version=3, fingerprint="its own")
-    assert (place.registry().load(made).predict(rows) == served.predict(rows)).all()
+def test_a_model_of_a_bucket_serves(storage, registry, trained, rows, served):
+    made = registered(storage.registry(), trained, version=3, fingerprint="its own")
+    assert (storage.registry().load(made).predict(rows) == served.predict(rows)).all()

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from bike_assets.core.portal_fields import PortalFields
+from bike_assets.core.service_access import Retries
 from bike_assets.core.simulated_weather import SimulatedWeather
 from bike_assets.core.simulation import SimulatedCity
 from bike_assets.errors import BikeError, SourceUnavailableError, UnreliableAnswerError
@@ -52,9 +53,8 @@ def observed(first: date, last: date) -> pd.DataFrame:
     return as_published(TRUTH.hours(first - DAY, last))
 
 
-def client(archive: str, forecast: str | None = None, **changes: float) -> OpenMeteo:
-    options = {"timeout_seconds": 1.0, "attempts": 3, "backoff_seconds": 0.001, **changes}
-    return OpenMeteo(archive, forecast or archive, latitude=48.8566, longitude=2.3522, **options)
+def client(archive: str, forecast: str | None = None, timeout_seconds: float = 1.0, attempts: int = 3) -> OpenMeteo:
+    return OpenMeteo(archive, forecast or archive, 48.8566, 2.3522, Retries(timeout_seconds, attempts, 0.001))
 
 
 def test_observed_weather_has_every_hour_of_the_days_in_our_columns(portal):

@@ -2,6 +2,7 @@
 
 import logging
 import socket
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -52,7 +53,7 @@ def portal(settings):
 
 
 def client(settings, portal: PortalSimulator, **changes) -> Portal:
-    return Portal(settings.model_copy(update={"portal_url": portal.url, **changes}))
+    return Portal(settings.model_copy(update={"portal_url": portal.url, **changes}).portal)
 
 
 def as_published(answer, fields: PortalFields) -> pd.DataFrame:
@@ -201,11 +202,11 @@ def test_an_unreachable_portal_is_named(settings):
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
         with pytest.raises(SourceUnavailableError, match=rf"{url} cannot be reached"):
-            Portal(settings.model_copy(update={"portal_url": url})).rows(START, END)
+            Portal(replace(settings.portal, addresses=url)).rows(START, END)
 
 
 def test_all_addresses_are_named_if_none_can_be_reached(settings, deaf_address):
-    both = settings.model_copy(update={"portal_url": f"http://nowhere.invalid {deaf_address}"})
+    both = replace(settings.portal, addresses=f"http://nowhere.invalid {deaf_address}")
     with pytest.raises(SourceUnavailableError, match=rf"nowhere\.invalid and {deaf_address} cannot be reached"):
         Portal(both).rows(START, END)
 

@@ -11,14 +11,14 @@ from bike_assets.core.families.base import Trained
 from bike_assets.core.summary import ModelEntry, Summary, champion_card
 from bike_assets.errors import BikeError
 from bike_assets.resources.registry import SUMMARY, Registry
-from bike_assets_tests.resources.places import Place
+from bike_assets_tests.resources.storages import Storage
 
 DEADLINE_SECONDS = 300
 
 
 @pytest.fixture
-def registry(place) -> Registry:
-    return place.registry()
+def registry(storage) -> Registry:
+    return storage.registry()
 
 
 def entry(version: int, **changes) -> ModelEntry:
@@ -47,17 +47,17 @@ def with_versions(registry: Registry, count: int) -> Registry:
     return registry
 
 
-def test_a_new_registry_is_empty_and_reading_writes_nothing(place, registry):
+def test_a_new_registry_is_empty_and_reading_writes_nothing(storage, registry):
     summary = registry.read()
     assert (summary.models, summary.champion, summary.first_champion) == ([], None, None)
     assert registry.state() == ()
-    assert place.names() == []
+    assert storage.names() == []
 
 
-def test_an_entry_comes_back_as_it_was_added(place, registry):
+def test_an_entry_comes_back_as_it_was_added(storage, registry):
     registry.add(entry(1))
     registry.add(entry(2, family="blend"))
-    summary = place.registry().read()
+    summary = storage.registry().read()
     assert summary.models == [entry(1), entry(2, family="blend")]
     assert summary.entry(2).family == "blend"
     assert summary.latest("gradient_boosting").version == 1
@@ -71,12 +71,12 @@ def test_the_newest_version_of_a_family_is_its_highest_number(registry):
     assert registry.read().latest("gradient_boosting").version == 10
 
 
-def test_the_same_training_is_added_once(place, registry):
+def test_the_same_training_is_added_once(storage, registry):
     registry.add(entry(1))
     registry.promote(1, "2025-03-31")
-    before = place.read(SUMMARY)
+    before = storage.read(SUMMARY)
     registry.add(entry(2, fingerprint="fingerprint-1"))
-    assert place.read(SUMMARY) == before
+    assert storage.read(SUMMARY) == before
     assert registry.read().by_fingerprint("fingerprint-1").version == 1
 
 
@@ -116,13 +116,13 @@ def test_the_first_champion_stays_first_when_it_returns(registry):
     assert registry.read().first_champion.promoted_on == "2025-03-03"
 
 
-def test_a_version_number_of_another_training_is_refused_and_nothing_changes(place, registry):
+def test_a_version_number_of_another_training_is_refused_and_nothing_changes(storage, registry):
     with_versions(registry, 2).promote(2, "2025-03-31")
-    before = place.read(SUMMARY)
+    before = storage.read(SUMMARY)
     with pytest.raises(BikeError, match=r"another version 2 already") as refusal:
         registry.add(entry(2, fingerprint="of a database that was started over"))
-    assert str(place) in str(refusal.value)
-    assert place.read(SUMMARY) == before
+    assert str(storage) in str(refusal.value)
+    assert storage.read(SUMMARY) == before
 
 
 def test_an_unknown_version_is_refused_and_the_champion_stays(registry):
@@ -134,8 +134,8 @@ def test_an_unknown_version_is_refused_and_the_champion_stays(registry):
 
 @given(versions=st.lists(st.integers(1, 4), min_size=1, max_size=8))
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_sequence_of_promotions_has_one_champion_and_loses_nothing(make_place, versions):
-    registry = with_versions(make_place().registry(), 4)
+def test_any_sequence_of_promotions_has_one_champion_and_loses_nothing(make_storage, versions):
+    registry = with_versions(make_storage().registry(), 4)
     for day, version in enumerate(versions, start=1):
         registry.promote(version, f"2025-03-{day:02}")
         summary = registry.read()
@@ -146,12 +146,12 @@ def test_any_sequence_of_promotions_has_one_champion_and_loses_nothing(make_plac
         assert kept == added
 
 
-def read_until_stopped(place: Place, ready, stop, seen) -> None:
+def read_until_stopped(storage: Storage, ready, stop, seen) -> None:
     """Read summary.json until it is stopped; send how often, or what was wrong."""
     champions: list[int] = []
     try:
         while not stop.is_set():
-            found = json.loads(place.read(SUMMARY))["models"]
+            found = json.loads(storage.read(SUMMARY))["models"]
             champions.append(sum(each["is_champion"] for each in found))
             assert len(found) >= 5, found
             ready.set()
@@ -162,19 +162,19 @@ def read_until_stopped(place: Place, ready, stop, seen) -> None:
     seen.put(champions)
 
 
-def add_and_promote(place: Place, first: int) -> None:
-    registry = place.registry()
+def add_and_promote(storage: Storage, first: int) -> None:
+    registry = storage.registry()
     for version in range(first, first + 50):
         registry.add(entry(version))
         if version % 10 == 0:
             registry.promote(version, "2025-04-01")
 
 
-def test_a_reader_never_sees_a_broken_summary_while_it_is_replaced(place, registry):
+def test_a_reader_never_sees_a_broken_summary_while_it_is_replaced(storage, registry):
     with_versions(registry, 5).promote(1, "2025-03-31")
     spawn = multiprocessing.get_context("spawn")
     ready, stop, seen = spawn.Event(), spawn.Event(), spawn.Queue()
-    reader = spawn.Process(target=read_until_stopped, args=(place, ready, stop, seen))
+    reader = spawn.Process(target=read_until_stopped, args=(storage, ready, stop, seen))
     reader.start()
     try:
         assert ready.wait(DEADLINE_SECONDS)
@@ -188,13 +188,13 @@ def test_a_reader_never_sees_a_broken_summary_while_it_is_replaced(place, regist
             reader.kill()
     assert isinstance(champions, list), f"the reader failed: {champions}"
     assert set(champions) == {1}
-    assert place.names() == [SUMMARY]
+    assert storage.names() == [SUMMARY]
 
 
 @pytest.mark.slow
-def test_four_processes_add_two_hundred_versions_and_lose_none(place, registry):
+def test_four_processes_add_two_hundred_versions_and_lose_none(storage, registry):
     spawn = multiprocessing.get_context("spawn")
-    workers = [spawn.Process(target=add_and_promote, args=(place, first)) for first in (1, 101, 201, 301)]
+    workers = [spawn.Process(target=add_and_promote, args=(storage, first)) for first in (1, 101, 201, 301)]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -214,56 +214,56 @@ def test_four_processes_add_two_hundred_versions_and_lose_none(place, registry):
     [b"", b'{"models": [', b"\xff\xfe", b'{"models": [{"version": 1}]}', b'{"models": [], "champion": 1}'],
     ids=["empty", "cut", "no text", "fields missing", "fields of another program"],
 )
-def test_an_invalid_summary_is_named_and_never_replaced(place, registry, content):
+def test_an_invalid_summary_is_named_and_never_replaced(storage, registry, content):
     with_versions(registry, 1)
-    place.write(SUMMARY, content)
+    storage.write(SUMMARY, content)
     for act in (registry.read, lambda: registry.add(entry(2)), lambda: registry.promote(1, "2025-03-31")):
         with pytest.raises(BikeError, match=r"summary\.json is not a registry summary") as refusal:
             act()
         assert "\n" not in str(refusal.value)
-        assert str(place) in str(refusal.value)
-    assert place.read(SUMMARY) == content
+        assert str(storage) in str(refusal.value)
+    assert storage.read(SUMMARY) == content
 
 
-def test_the_summary_is_readable_json(place, registry):
+def test_the_summary_is_readable_json(storage, registry):
     with_versions(registry, 1).promote(1, "2025-03-31")
-    text = place.read(SUMMARY).decode()
+    text = storage.read(SUMMARY).decode()
     assert text.count("\n") > 10
     assert json.loads(text)["models"][0]["is_champion"] is True
 
 
 def registered(registry: Registry, trained: Trained, version: int = 1, **changes) -> ModelEntry:
-    place = registry.write_model("gradient_boosting", trained.onnx, trained.sha256)
-    made = entry(version, model_file=place, sha256=trained.sha256, counters=trained.counters, **changes)
+    storage = registry.write_model("gradient_boosting", trained.onnx, trained.sha256)
+    made = entry(version, model_file=storage, sha256=trained.sha256, counters=trained.counters, **changes)
     registry.add(made)
     return made
 
 
-def test_the_loaded_model_is_the_registered_one(place, registry, trained, rows, served):
+def test_the_loaded_model_is_the_registered_one(storage, registry, trained, rows, served):
     made = registered(registry, trained)
-    loaded = place.registry().load(registry.read().entry(made.version))
+    loaded = storage.registry().load(registry.read().entry(made.version))
     assert loaded.counters == trained.counters
     assert (loaded.predict(rows) == served.predict(rows)).all()
 
 
-def test_the_same_file_is_stored_once(place, registry, trained):
+def test_the_same_file_is_stored_once(storage, registry, trained):
     first = registry.write_model("gradient_boosting", trained.onnx, trained.sha256)
-    assert place.read(first) == trained.onnx
-    place.write(first, b"changed")
+    assert storage.read(first) == trained.onnx
+    storage.write(first, b"changed")
     assert registry.write_model("gradient_boosting", trained.onnx, trained.sha256) == first
-    assert place.read(first) == b"changed"
+    assert storage.read(first) == b"changed"
 
 
-def test_a_changed_model_file_is_not_served(place, registry, trained):
+def test_a_changed_model_file_is_not_served(storage, registry, trained):
     made = registered(registry, trained)
-    place.write(made.model_file, place.read(made.model_file)[:-1] + b"!")
+    storage.write(made.model_file, storage.read(made.model_file)[:-1] + b"!")
     with pytest.raises(BikeError, match=r"version 1 cannot be served from .*not what was registered"):
         registry.load(made)
 
 
-def test_a_missing_file_is_named(place, registry, trained):
+def test_a_missing_file_is_named(storage, registry, trained):
     made = registered(registry, trained)
-    place.remove(made.model_file)
+    storage.remove(made.model_file)
     with pytest.raises(BikeError, match=r"version 1 cannot be served from .*\.onnx"):
         registry.load(made)
 

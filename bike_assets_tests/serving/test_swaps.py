@@ -101,7 +101,7 @@ def expected_of(city: City, counters: list[str]) -> dict[int, np.ndarray]:
     weather = read_weather_cube(warehouse, Span(LAST_DAY, LAST_DAY + timedelta(days=3)), city.home.timezone)
     found = {}
     for entry in registry.read().models:
-        rows = forecast(cube, LAST_DAY, registry.load(entry), "FR", city.home.timezone, weather)
+        rows = forecast(cube, LAST_DAY, registry.load(entry), city.settings.place, weather)
         noon = rows[(rows["horizon_days"] == 1) & (rows["counted_at"].dt.hour == 10)].set_index("counter_id")
         found[entry.version] = noon.loc[counters, "predicted_count"].to_numpy()
     return found

@@ -139,7 +139,7 @@ def test_without_a_portal_the_simulator_is_named_with_the_reason(tmp_path):
 
 def test_a_portal_that_answers_is_taken_and_kept(portal, tmp_path):
     # The simulator draws its days when it is first asked, which can take longer than `auto` waits for an answer.
-    assert Portal(Settings(portal_url=portal.url)).newest_hour()
+    assert Portal(Settings(portal_url=portal.url).portal).newest_hour()
     done = ingest(tmp_path, portal.url)
     assert done.returncode == 0, done.stderr
     assert f"the portal {portal.url}" in done.stdout

@@ -14,6 +14,7 @@ from bike_assets.core.families.gradient_boosting import GradientBoosting, Gradie
 from bike_assets.core.families.served import ServedModel
 from bike_assets.core.features import FEATURES, HORIZONS, SEASONAL, build_cube, feature_rows, history_start
 from bike_assets.core.local_time import days_between, utc_bounds
+from bike_assets.core.place import Place
 from bike_assets.core.scoring import score
 from bike_assets.core.simulated_weather import SimulatedWeather
 from bike_assets.core.simulation import SimulatedCity
@@ -22,6 +23,7 @@ from bike_assets.core.weather_cube import OBSERVED, WeatherCube, build_weather
 
 pytestmark = pytest.mark.verify
 PARIS, FRANCE = "Europe/Paris", "FR"
+PLACE = Place(FRANCE, PARIS)
 SEED, COUNTERS = 20, 16
 HISTORY = Span(date(2024, 6, 1), date(2025, 6, 30))
 """Thirteen months, as a new home has; a counter opens in the year after them."""
@@ -61,7 +63,7 @@ def counted_rows(
     counts: pd.DataFrame, days: list[date], horizons: tuple[int, ...], weather: WeatherCube
 ) -> pd.DataFrame:
     cube = build_cube(counts, PARIS)
-    rows = pd.concat([feature_rows(cube, days, horizon, FRANCE, PARIS, weather) for horizon in horizons])
+    rows = pd.concat([feature_rows(cube, days, horizon, PLACE, weather) for horizon in horizons])
     return rows.merge(counts[["counter_id", "counted_at", "bike_count"]], on=["counter_id", "counted_at"])
 
 

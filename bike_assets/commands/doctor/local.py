@@ -13,9 +13,10 @@ from bike_assets.commands.doctor.checks import Check
 from bike_assets.commands.run.dashboards import GRAFANA, HOW_TO_INSTALL, NEEDED, monitoring_services, program
 from bike_assets.commands.run.everything import services
 from bike_assets.commands.run.processes import Service, refuse_busy_port
+from bike_assets.core.service_access import PortalAccess
 from bike_assets.errors import BikeError, SourceUnavailableError
-from bike_assets.home.record import PORTALS, Home, describe_source, recorded_home
-from bike_assets.resources.counts_source import file_digest
+from bike_assets.home.record import Home, describe_source, recorded_home
+from bike_assets.resources.counts_source import file_digest, portal_of
 from bike_assets.resources.home_source import outline_home
 from bike_assets.settings import Settings
 
@@ -70,15 +71,7 @@ def _source(settings: Settings) -> str:
         "file": lambda: _file(home),
         None: lambda: _portal_or_simulator(settings),
     }
-    return checks.get(home.source, lambda: _portal(_claimed_settings(home, settings)))()
-
-
-def _claimed_settings(home: Home, settings: Settings) -> Settings:
-    if home.source not in PORTALS:
-        raise ValueError(f"a home with the source {home.source}")
-    return settings.model_copy(
-        update={"portal_url": settings.named_portal or home.portal, "portal_dataset": home.dataset}
-    )
+    return checks.get(home.source, lambda: _portal(portal_of(home, settings)))()
 
 
 def _file(home: Home) -> str:
@@ -87,18 +80,18 @@ def _file(home: Home) -> str:
     return f"{home.file}, as it was when the home was made"
 
 
-def _portal(settings: Settings) -> str:
+def _portal(access: PortalAccess) -> str:
     from bike_assets.resources.portal import Portal
 
-    newest = Portal(settings).newest_hour(quickly=True)
+    newest = Portal(access).newest_hour(quickly=True)
     if newest is None:
-        raise BikeError(f"{settings.portal_url} has no rows in BIKE_PORTAL_DATASET={settings.portal_dataset}.")
-    return f"{settings.portal_url} has counts of {settings.portal_dataset} up to {newest:%Y-%m-%d %H:%M} UTC"
+        raise BikeError(f"{access.addresses} has no rows in BIKE_PORTAL_DATASET={access.dataset}.")
+    return f"{access.addresses} has counts of {access.dataset} up to {newest:%Y-%m-%d %H:%M} UTC"
 
 
 def _portal_or_simulator(settings: Settings) -> str:
     try:
-        return _portal(settings)
+        return _portal(settings.portal)
     except SourceUnavailableError as error:
         return f"{str(error).rstrip('.')}: a home that is made now has the simulator (BIKE_SOURCE=auto)"
 

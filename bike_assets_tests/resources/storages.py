@@ -1,6 +1,6 @@
 """Where a registry or reports can lie, for tests that have to hold for each: a folder, or a bucket of the emulator.
 
-Beside what the platform sees of it, a place shows what is stored, byte by byte; it can be sent to other processes.
+Beside what the platform sees of it, a storage shows what is stored, byte by byte; it can be sent to other processes.
 """
 
 from collections.abc import Callable
@@ -82,5 +82,5 @@ class InBucket:
         self.objects().remove(name)
 
 
-Place = Folder | InBucket
-MakePlace = Callable[[], Place]
+Storage = Folder | InBucket
+MakeStorage = Callable[[], Storage]
