@@ -196,8 +196,15 @@ def _definitions_are(definitions: "dg.Definitions") -> Iterator[None]:
     """Make this process load these definitions for the module that workspace.yaml names."""
     module = ModuleType("bike_assets.definitions")
     module.defs = definitions  # type: ignore[attr-defined]
-    with patch.dict(sys.modules, {module.__name__: module}):
+    before = sys.modules.get(module.__name__)
+    sys.modules[module.__name__] = module
+    # patch.dict would forget every module that is imported meanwhile; pandera, imported twice, refuses its own schemas.
+    try:
         yield
+    finally:
+        del sys.modules[module.__name__]
+        if before is not None:
+            sys.modules[module.__name__] = before
 
 
 def _code_location_here() -> "InProcessCodeLocationOrigin":

@@ -1,5 +1,7 @@
 """A home's schedules and sensors at simulated times: what they launch is kept as if these days had passed."""
 
+import importlib
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -42,6 +44,13 @@ def promote_another(city: City) -> None:
     other = next(entry for entry in city.resource("registry").read().models if not entry.is_champion)
     request = {"version": other.version, "by": "a test", "reason": "to see what follows"}
     assert city.run("promote", run_config={"ops": {"champion": {"config": request}}}).success
+
+
+def test_modules_that_are_imported_while_days_are_replayed_stay_imported(city: City):
+    sys.modules.pop("tabnanny", None)
+    with simulated_daemon(city.home, city.settings):
+        importlib.import_module("tabnanny")
+    assert "tabnanny" in sys.modules
 
 
 def test_the_missing_day_runs_once_and_is_stored_under_its_simulated_time(city: City, daemon: SimulatedDaemon, capfd):
