@@ -199,7 +199,7 @@ def test_the_recorded_portal_is_used_unless_the_settings_name_a_new_address(serv
 
 
 def test_a_home_without_a_source_cannot_be_opened(folder):
-    with pytest.raises(ValueError, match="has no source yet"):
+    with pytest.raises(ValueError, match="has no portal"):
         opened(Settings(home=folder, source="auto"))
 
 
