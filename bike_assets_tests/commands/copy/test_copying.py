@@ -89,7 +89,7 @@ def test_a_copy_sends_everything_and_a_second_copy_sends_nothing(settings, cloud
 
 @pytest.mark.parametrize("merges", [2, 5])
 def test_an_interrupted_copy_continues_and_ends_equal(settings, here, there, monkeypatch, merges):
-    monkeypatch.setattr(tables, "ROWS_AT_ONCE", 60)
+    monkeypatch.setattr(tables, "ROWS_PER_PART", 60)
     as_usual, left = BigQueryWarehouse.merge, [merges]
 
     def merge_or_stop(*arguments):

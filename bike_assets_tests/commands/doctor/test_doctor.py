@@ -161,7 +161,7 @@ def test_each_wrong_table_dataset_and_location_is_reported(cloud):
         client.create_table(google.Table(f"{audit}.splits", [google.SchemaField("name", "STRING")]))
     found = missing(cloud)
     assert found["bike_traffic_raw"] == f"missing: {raw} has no counters: type bike warehouse init."
-    assert "bike warehouse init makes datasets and tables" in found["bike_traffic_predictions"]
+    assert "bike warehouse init creates datasets and tables" in found["bike_traffic_predictions"]
     assert "splits is of an older version" in found["monitoring_audit"]
     assert "counters" in found["Storage Read API"]
     elsewhere = cloud.gcp.model_copy(update={"location": "US", "bucket": "nobodys"})
