@@ -17,12 +17,11 @@ from bike_assets.resources.home_source import claim_home
 from bike_assets.settings import Settings
 from bike_assets_tests.export_files import ZONE, city_counts, write_export
 
-pytestmark = pytest.mark.dated
+pytestmark = [pytest.mark.dated, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[1]
 FIRST, LAST = date(2025, 3, 29), date(2025, 3, 31)
 PARTS = {"source", "raw_counts", "weather", "champion", "predictions", "performance", "drift", "decision"}
-pytestmark = pytest.mark.slow
 COLUMNS = list(Settings().portal_fields.by_column.values())
 
 
