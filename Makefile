@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --no-deps --no-compile
 WORKERS ?= $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) + 2 )))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-gcp setup-dev run materialize test test-bare lint verify bench demo dashboards clean
+.PHONY: help setup setup-gcp setup-dev run materialize test coverage test-bare lint verify bench demo dashboards clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,8 +28,13 @@ run: setup ## Start everything, do the first pass, and stay until Ctrl-C
 materialize: setup ## Do one full pass, then exit
 	@$(BIN)/bike materialize
 
-test: setup-dev ## Run the tests and print the branch coverage
-	@$(BIN)/python -m pytest -m "not verify" -n $(WORKERS) --maxprocesses 6 --dist loadfile --no-loadscope-reorder --cov --cov-report=term --cov-fail-under=80
+TEST := $(BIN)/python -m pytest -m "not verify" -n $(WORKERS) --maxprocesses 6 --dist loadfile --no-loadscope-reorder
+
+test: setup-dev ## Run the tests, and name the ten slowest
+	@$(TEST) --durations 10
+
+coverage: setup-dev ## The tests with their branch coverage, which takes a fifth more time
+	@$(TEST) --cov --cov-report=term --cov-fail-under=80
 
 test-bare: setup-dev ## The fast tests, with none of the optional programs on the path
 	@$(BIN)/python -m bike_assets_tests.programs $(BIN)/python -m pytest -m "not slow and not verify" -n auto --maxprocesses 6 --dist loadfile

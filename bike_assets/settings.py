@@ -25,6 +25,8 @@ from bike_assets.core.gcp_settings import GcpSettings
 from bike_assets.core.place import Place
 from bike_assets.core.plausibility import OutlierRule
 from bike_assets.core.portal_fields import PortalFields
+from bike_assets.core.published_form import PublishedForm
+from bike_assets.core.repeated_rows import RepeatedRows
 from bike_assets.core.service_access import PortalAccess, Retries
 from bike_assets.core.setting_values import (
     Address,
@@ -91,6 +93,16 @@ class Settings(BaseSettings):
         "may be in the file too. The environment takes precedence.",
     )
     timezone: TimeZone = Field(description="Time zone of the local days. It cannot change once a home exists.")
+    times: Literal["local", "utc"] = Field(
+        "local",
+        description="What published times without an offset mean: the clock of BIKE_TIMEZONE, or UTC. It cannot change "
+        "once a home exists.",
+    )
+    repeated_rows: RepeatedRows = Field(
+        "refuse",
+        description="The rule for published rows that share a counter and an hour. last keeps the last row, add adds "
+        "their counts, refuse accepts only rows of the same count.",
+    )
     holidays_country: Country = Field(description="ISO code of the country whose public holidays the features use.")
     history_months: int = Field(
         13, ge=3, le=120, description="Months of history that the first pass requests from a portal or the simulator."
@@ -349,6 +361,14 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _hours_are_in_a_file(self) -> "Settings":
+        if self.portal_fields.hour_of_day and self.source != "file":
+            raise ValueError(
+                f"BIKE_PORTAL_FIELDS__HOUR_OF_DAY is for files, and BIKE_SOURCE is {self.source}: set BIKE_SOURCE=file"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _profile_is_complete(self) -> "Settings":
         if self.profile == "gcp" and (missing := self.gcp.missing()):
             raise ValueError(f"BIKE_PROFILE=gcp needs {' and '.join(missing)}")
@@ -377,6 +397,16 @@ class Settings(BaseSettings):
     def is_paris(self) -> bool:
         """Whether BIKE_CITY_FILE is the file of Paris."""
         return self.city_file.expanduser().resolve() == PARIS.resolve()
+
+    @property
+    def naive_zone(self) -> str:
+        """Zone of published times without an offset."""
+        return self.timezone if self.times == "local" else "UTC"
+
+    @property
+    def published_form(self) -> PublishedForm:
+        """The form in which the city publishes counts."""
+        return PublishedForm(self.portal_fields, self.portal_labels, self.timezone, self.naive_zone, self.repeated_rows)
 
     @property
     def place(self) -> Place:

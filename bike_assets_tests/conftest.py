@@ -112,15 +112,15 @@ def poll(condition: Callable[[], object], seconds: float, what: str, pause: floa
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with whole processes, which take minutes each: no worker should run one of them alone at the end.
 
-    Tests that stand on a whole pass or an emulator are slow. Tests that run Dagster are not traced for the branch
-    coverage, which would take a quarter of all processor time: the coverage is that of the other tests, and of the
-    first pass that they stand on.
+    Tests that run Dagster or stand on a whole pass or an emulator are slow. Those that run Dagster are not traced for
+    the branch coverage, which would take a quarter of all processor time: the coverage is that of the other tests, and
+    of the first pass that they stand on.
     """
     items.sort(key=lambda item: "whole" not in item.path.parts)
     for item in items:
         if RUN_DAGSTER & {*item.path.parts}:
             item.add_marker(pytest.mark.no_cover)
-        if SLOW_FIXTURES & {*item.fixturenames}:
+        if RUN_DAGSTER & {*item.path.parts} or SLOW_FIXTURES & {*item.fixturenames}:
             item.add_marker(pytest.mark.slow)
 
 

@@ -24,7 +24,10 @@ FIELDS = {name: field for name, field in Settings.model_fields.items() if name !
 FIELDS |= {f"gcp__{name}": field for name, field in GcpSettings.model_fields.items()}
 GROUPS = {
     "Home and profile": ("production", "home profile"),
-    "Counts": ("ingestion", "source counts_file city_file timezone holidays_country history_months simulator_*"),
+    "Counts": (
+        "ingestion",
+        "source counts_file city_file timezone times repeated_rows holidays_country history_months simulator_*",
+    ),
     "Portal": ("ingestion", "portal_*"),
     "Checks of the counts": ("ingestion", "max_share_incomplete outlier_*"),
     "Weather": ("weather", "weather*"),

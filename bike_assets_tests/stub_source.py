@@ -7,6 +7,7 @@ import pandas as pd
 
 from bike_assets.core.local_time import utc_bounds
 from bike_assets.core.published import arrange
+from bike_assets.core.repeated_rows import describe_differing
 from bike_assets.errors import UnreliableAnswerError
 from bike_assets.resources.counts_source import CountsBatch
 from bike_assets_tests.export_files import ZONE, city_counts
@@ -49,8 +50,12 @@ class StubSource:
         counts = counts[(counts["counted_at"] >= start) & (counts["counted_at"] < end)].reset_index(drop=True)
         published = self.change(counts).reset_index(drop=True)
         places = published["latitude"].astype(str) + "," + published["longitude"].astype(str)
-        rows = arrange(published.drop(columns=["latitude", "longitude"]).assign(coordinates=places))
+        rows = arrange(published.drop(columns=["latitude", "longitude"]).assign(coordinates=places), "UTC")
         return CountsBatch(rows, len(rows), self.read_at)
+
+    def describe_differing(self, rows: pd.DataFrame) -> str:
+        """Describe rows that differ without asking anyone."""
+        return describe_differing(rows, [])
 
     def newest_day(self) -> date | None:
         """Return the last day that is published."""

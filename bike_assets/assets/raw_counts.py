@@ -20,8 +20,8 @@ from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings
 
 SUMMED = (
-    "rows_reported", "rows_read", "rows_without_counter", "rows_duplicated", "rows_added", "rows_changed",
-    "rows_withdrawn", "outliers",
+    "rows_reported", "rows_read", "rows_without_counter", "rows_duplicated", "rows_summed", "rows_added",
+    "rows_changed", "rows_withdrawn", "outliers",
 )  # fmt: skip
 
 
@@ -36,7 +36,7 @@ def raw_counts(
 ) -> dg.MaterializeResult:
     """Hourly counts of each counter by local day, as last published. Late and corrected rows replace older ones."""
     days = days_of(context)
-    ingestion = Ingestion(counts_source, warehouse, settings.timezone, settings.outlier_rule, context.run.run_id)
+    ingestion = Ingestion(counts_source, warehouse, settings.published_form, settings.outlier_rule, context.run.run_id)
     audit = ingestion.ingest(
         Span(days[0], days[-1]),
         lambda done, last: context.log.info(f"{done} of {len(days)} days ingested, to {last}"),

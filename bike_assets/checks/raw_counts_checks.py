@@ -136,7 +136,7 @@ DAY_CHECKS = (
     DayCheck(
         "rows_are_published_once",
         WARN,
-        "The source has one row for a counter and hour; of several, the last is taken.",
+        "The source has one row for a counter and hour, or rows to add up; no row stands for others.",
         lambda audit, _: audit["rows_duplicated"] > 0,
         lambda row: f"{row['rows_duplicated']:.0f} rows more than once",
     ),

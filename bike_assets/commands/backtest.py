@@ -13,6 +13,7 @@ import pandas as pd
 from rich.table import Table
 
 from bike_assets.core.backtest import NAIVE, Backtest, Refit, run_backtest
+from bike_assets.core.export_outline import outline_export
 from bike_assets.core.families import FAMILIES
 from bike_assets.core.features import HORIZONS
 from bike_assets.core.ingestion import classify_rows
@@ -22,7 +23,6 @@ from bike_assets.core.splits import Span
 from bike_assets.core.weather import read_weather_file
 from bike_assets.core.weather_cube import OBSERVED, WeatherCube, build_weather
 from bike_assets.errors import BikeError
-from bike_assets.resources.counts_source import file_days
 from bike_assets.settings import Settings
 from bike_assets.terminal import console
 
@@ -47,7 +47,8 @@ def backtest(
     unknown = sorted(set(families) - set(FAMILIES))
     if unknown:
         raise BikeError(f"--families {','.join(unknown)}: no such family; there are {', '.join(FAMILIES)}.")
-    first, last = file_days(counts, settings)
+    outline = outline_export(counts, settings.published_form, datetime.now(UTC))
+    first, last = outline.first_day, outline.last_day
     if not first <= span.first <= span.last <= last:
         raise BikeError(f"--from {span.first} --to {span.last} is not a range within {counts}: {first} to {last}.")
     with console.status("reading counts") as status:
@@ -68,8 +69,10 @@ def backtest(
 def usable_counts(settings: Settings, path: Path, span: Span) -> pd.DataFrame:
     """Return the rows of an export that a model may learn from: usable, one per counter and hour, no outliers."""
     nothing = pd.DataFrame({"day": pd.Series(dtype="datetime64[s]"), "counter_id": [], "busiest": []})
-    published = read_export(path, settings.portal_fields, settings.portal_labels)
-    reading = classify_rows(span, published, datetime.now(UTC), nothing, settings.outlier_rule, settings.timezone)
+    published = read_export(path, settings.published_form)
+    reading = classify_rows(
+        span, published, datetime.now(UTC), nothing, settings.outlier_rule, settings.timezone, settings.repeated_rows
+    )
     rows = reading.rows[~reading.rows["is_outlier"]]
     return rows.astype({"counter_id": str})
 

@@ -93,9 +93,7 @@ def _scenarios(settings: Settings, options: SimulatorOptions) -> list[Scenario]:
 
 def _publication(settings: Settings, options: SimulatorOptions, scenarios: Sequence[Scenario]) -> Publication:
     if options.counts:
-        return ReplayedPublication(
-            options.counts.expanduser(), settings.portal_fields, settings.timezone, settings.portal_labels
-        )
+        return ReplayedPublication(options.counts.expanduser(), settings.published_form)
     city = SimulatedCity(settings.seed, settings.simulator_counters, settings.timezone, settings.holidays_country)
     return SimulatedPublication(city, settings.portal_fields, scenarios, months=options.months)
 

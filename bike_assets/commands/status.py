@@ -10,7 +10,7 @@ from bike_assets.core.local_time import as_date
 from bike_assets.core.summary import ModelEntry, champion_card
 from bike_assets.home.record import recorded_home
 from bike_assets.resources.profiles import open_registry, open_warehouse
-from bike_assets.resources.queries.counts import number_of_rejected_rows, stored_counts
+from bike_assets.resources.queries.counts import rejected_rows_by_problem, row_totals, stored_counts
 from bike_assets.resources.queries.decisions import newest_decision, newest_drift
 from bike_assets.resources.queries.evaluations import first_of_version
 from bike_assets.resources.queries.performance import newest_champion_scores
@@ -79,12 +79,22 @@ def naive_scores(settings: Settings) -> dict[str, Any]:
     return {name: row[f"naive_{name}"] for name in ("r2_baseline", "r2_current")} if row else {}
 
 
-def count_rejected_rows(settings: Settings) -> int:
-    """Return the number of published rows that could not be used: all rows of `rejected_counts`."""
-    home = recorded_home(settings)
-    if home is None:
-        return 0
-    return number_of_rejected_rows(open_warehouse(settings))
+def describe_rows(settings: Settings) -> str | None:
+    """Return what became of every published row, in words; None if nothing was read."""
+    if recorded_home(settings) is None:
+        return None
+    warehouse = open_warehouse(settings)
+    totals, rejected = row_totals(warehouse), rejected_rows_by_problem(warehouse)
+    if not totals["rows_read"]:
+        return None
+    parts = [f"{totals['rows_kept']:,} kept"]
+    if totals["rows_summed"]:
+        parts.append(f"{totals['rows_summed']:,} added to another row")
+    if totals["rows_duplicated"]:
+        parts.append(f"{totals['rows_duplicated']:,} doubled")
+    parts += [f"{number:,} rejected ({problem})" for problem, number in rejected.items()]
+    where = "; rejected_counts lists each rejected row" if rejected else ""
+    return f"{totals['rows_read']:,} read: {', '.join(parts)}{where}"
 
 
 def busiest_forecasts(settings: Settings, counters: int = 3) -> dict[str, Any] | None:

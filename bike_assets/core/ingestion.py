@@ -18,6 +18,7 @@ from bike_assets.core.plausibility import (
     counters_in_week_before,
 )
 from bike_assets.core.published import INCOMPLETE, Problem, problems_of
+from bike_assets.core.repeated_rows import RepeatedRows, settle_repeated_rows
 from bike_assets.core.splits import Span
 
 MAX_SHRINKAGE = 0.5
@@ -40,10 +41,11 @@ class Reading:
     """The result of a reading of some days.
 
     Attributes:
-        rows: rows of `comptage_velo` without ingested_at; one a counter and hour, the last published one.
+        rows: rows of `comptage_velo` without ingested_at; one a counter and hour.
         rejected: rows of `rejected_counts` without ingested_at.
         days: by local day rows_reported, rows_read, rows_kept, the columns of `PROBLEMS_BY_COLUMN`, rows_duplicated,
-            outliers, hours, counters and counters_before; including days without rows.
+            rows_summed (added to another row), outliers, hours, counters and counters_before; including days without
+            rows.
         busiest: `busiest_hours` of the rows.
     """
 
@@ -60,6 +62,7 @@ def classify_rows(
     history: pd.DataFrame,
     rule: OutlierRule,
     timezone: str,
+    repeated_rows: RepeatedRows,
     reported: int | None = None,
 ) -> Reading:
     """Sort published rows into rows to keep and rows to reject, and count both by day.
@@ -71,13 +74,18 @@ def classify_rows(
         history: `busiest_hours` of the 56 days before, as far as they exist.
         rule: the bounds of an outlier.
         timezone: zone of the local days.
+        repeated_rows: the rule for rows that share a counter and an hour.
         reported: the number of rows that the source reports; used only for a single day.
+
+    Raises:
+        DifferingRowsError: usable rows of one counter and hour differ, and `repeated_rows` is "refuse".
     """
     published = published.assign(day=local_days(published["counted_at"], timezone))
-    problems = problems_of(published, read_at)
+    problems = problems_of(published, read_at, timezone)
     is_usable = (problems == "").to_numpy()
     usable = published[is_usable]
-    rows = usable.drop_duplicates(["counter_id", "counted_at"], keep="last").reset_index(drop=True)
+    settled = settle_repeated_rows(usable, repeated_rows)
+    rows = settled.rows.reset_index(drop=True)
     rows["bike_count"] = rows["bike_count"].astype("int64")
     busiest = busiest_hours(rows)
     rows["is_outlier"] = are_outliers(rows, busiest, history, rule)
@@ -87,7 +95,8 @@ def classify_rows(
     days["rows_read"] = rows_by_day(span, published)
     days["rows_reported"] = days["rows_read"] if reported is None or span.days > 1 else reported
     days["rows_kept"] = rows_by_day(span, rows)
-    days["rows_duplicated"] = rows_by_day(span, usable) - days["rows_kept"]
+    days["rows_duplicated"] = rows_by_day(span, settled.doubled)
+    days["rows_summed"] = rows_by_day(span, settled.added)
     for name, problems_counted in PROBLEMS_BY_COLUMN.items():
         days[name] = rows_by_day(span, rejected[rejected["problem"].isin(problems_counted)])
     days["outliers"] = rows_by_day(span, rows[rows["is_outlier"]])

@@ -15,6 +15,12 @@ def local_days(counted_at: pd.Series, timezone: str) -> pd.Series:
     return counted_at.dt.tz_convert(timezone).dt.tz_localize(None).dt.normalize().astype("datetime64[s]")
 
 
+def starts_an_hour(times: pd.Series, timezone: str) -> pd.Series:
+    """Whether each time (UTC) is the start of a local hour."""
+    local = times.dt.tz_convert(timezone).dt.tz_localize(None)
+    return local == local.dt.floor("h")
+
+
 def utc_bounds(day: date, timezone: str) -> tuple[pd.Timestamp, pd.Timestamp]:
     """Return the first UTC instant of a local day and that of the next one (23, 24 or 25 hours apart)."""
     midnights = pd.DatetimeIndex([day, day + timedelta(days=1)])

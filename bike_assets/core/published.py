@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from bike_assets.core.local_time import starts_an_hour
+from bike_assets.core.published_times import read_times
+
 if TYPE_CHECKING:
     from pandera.pandas import DataFrameSchema
 
@@ -18,6 +21,8 @@ MAX_PER_HOUR = 1_000_000
 """No street carries more bikes an hour: a higher value is not a count. An outlier below this limit is a real row."""
 TEXTS = ("counter_id", "counter_name", "site_id", "site_name")
 WKB_POINT_BYTES = 21
+KEY_SEPARATOR, NAME_SEPARATOR = ":", ", "
+"""Between the fields of a counter's key in its id, and after its name."""
 
 
 class Problem(StrEnum):
@@ -31,42 +36,60 @@ class Problem(StrEnum):
     NEGATIVE_COUNT = "negative count"
     IMPLAUSIBLE_COUNT = "more bikes than any street carries"
     OFF_THE_HOUR = "not the start of an hour"
+    SKIPPED_TIME = "a local time that the clocks skip"
     IN_THE_FUTURE = "in the future"
 
 
-INCOMPLETE = (Problem.NO_COUNTER, Problem.NO_COUNT, Problem.NO_TIME)
-"""Gaps that publishers are known to leave. Such rows are left out and counted; every other problem is an error."""
+INCOMPLETE = (Problem.NO_COUNTER, Problem.NO_COUNT, Problem.NO_TIME, Problem.SKIPPED_TIME)
+"""Gaps that publishers leave. The last is the hour of spring, in a grid of all local hours.
+
+Such rows are left out and counted; every other problem is an error.
+"""
 
 
-def arrange(raw: pd.DataFrame) -> pd.DataFrame:
+def arrange(raw: pd.DataFrame, naive_zone: str) -> pd.DataFrame:
     """Convert published rows to our types; drop no row.
 
     Args:
         raw: columns by our names, values as published. The optional columns of `PortalFields` may be missing.
+        naive_zone: zone of the times without an offset.
 
     Returns:
         counter_id, counter_name, site_id, site_name (categories), latitude, longitude (degrees), counted_at (UTC),
-        bike_count (float64, bikes an hour; NaN where missing), and is_readable: False where a published time or
-        count cannot be read.
+        bike_count (float64, bikes an hour; NaN where missing), is_readable: False where a published time or count
+        cannot be read, has_offset and is_skipped, as in `UtcTimes`.
     """
-    times, counts = _times(raw["counted_at"]), _counts(raw["bike_count"])
+    counts = _counts(raw["bike_count"])
     texts = {name: _text(raw[name]) for name in TEXTS if name in raw}
+    further = [_text(raw[name]) for name in raw if str(name).startswith("counter_id_")]
+    if further:
+        texts["counter_id"] = _joined([texts["counter_id"], *further], KEY_SEPARATOR)
+        if "counter_name" in texts:
+            texts["counter_name"] = _joined([texts["counter_name"], *further], NAME_SEPARATOR)
     texts.setdefault("counter_name", texts["counter_id"])
     texts.setdefault("site_id", texts["counter_id"])
     texts.setdefault("site_name", texts["counter_name"])
+    times = read_times(_published_times(raw), texts["counter_id"], naive_zone)
     latitude, longitude = _coordinates(raw.get("coordinates", pd.Series(None, raw.index, dtype=object)))
-    unreadable = (times.isna() & raw["counted_at"].notna()) | (counts.isna() & raw["bike_count"].notna())
+    unreadable = (times.at.isna() & raw["counted_at"].notna()) | (counts.isna() & raw["bike_count"].notna())
     return pd.DataFrame({name: texts[name] for name in TEXTS}).assign(
-        latitude=latitude, longitude=longitude, counted_at=times, bike_count=counts, is_readable=~unreadable
+        latitude=latitude,
+        longitude=longitude,
+        counted_at=times.at,
+        bike_count=counts,
+        is_readable=~unreadable,
+        has_offset=times.has_offset,
+        is_skipped=times.is_skipped,
     )
 
 
-def problems_of(rows: pd.DataFrame, read_at: datetime) -> pd.Series:
+def problems_of(rows: pd.DataFrame, read_at: datetime, timezone: str) -> pd.Series:
     """Return for each row why it cannot be used (the text of a `Problem`), or "".
 
     Args:
         rows: as `arrange` returns them.
         read_at: when the source was read, by the source's clock. Rows from this time on are in the future.
+        timezone: zone in which an hour begins; some zones differ from UTC by half an hour.
     """
     import pandera.errors
 
@@ -78,11 +101,14 @@ def problems_of(rows: pd.DataFrame, read_at: datetime) -> pd.Series:
         (rows["counter_id"].isna(), Problem.NO_COUNTER),
         (no_count & ~readable, Problem.UNREADABLE_COUNT),
         (no_time & ~readable, Problem.UNREADABLE_TIME),
+        (rows["is_skipped"], Problem.SKIPPED_TIME),
     ):
         if found.any():
             problems[found] = str(problem)
     complete = rows.loc[problems == "", ["counted_at", "bike_count"]]
-    complete = complete.assign(ahead=complete["counted_at"] >= pd.Timestamp(read_at))
+    complete = complete.assign(
+        ahead=complete["counted_at"] >= pd.Timestamp(read_at), starts=starts_an_hour(complete["counted_at"], timezone)
+    )
     try:
         usable_rows().validate(complete, lazy=True)
     except pandera.errors.SchemaErrors as errors:
@@ -102,9 +128,7 @@ def usable_rows() -> "DataFrameSchema":
 
     return pa.DataFrameSchema(
         {
-            "counted_at": pa.Column(
-                checks=found(Problem.OFF_THE_HOUR, pa.Check(lambda times: times == times.dt.floor("h")))
-            ),
+            "starts": pa.Column(bool, checks=found(Problem.OFF_THE_HOUR, pa.Check.eq(True))),
             "bike_count": pa.Column(
                 checks=[
                     found(Problem.UNREADABLE_COUNT, pa.Check(lambda counts: counts % 1 == 0)),
@@ -117,11 +141,22 @@ def usable_rows() -> "DataFrameSchema":
     )
 
 
-def _times(values: pd.Series) -> pd.Series:
-    if isinstance(values.dtype, pd.DatetimeTZDtype):
-        return values.dt.tz_convert("UTC").astype("datetime64[us, UTC]")
-    form = None if pd.api.types.is_datetime64_any_dtype(values) else "ISO8601"
-    return pd.to_datetime(values, utc=True, errors="coerce", format=form).astype("datetime64[us, UTC]")
+def _published_times(raw: pd.DataFrame) -> pd.Series:
+    """Return the times as published, or the times of a clock from a date and an hour of the day."""
+    if "hour_of_day" not in raw:
+        return raw["counted_at"]
+    days = pd.to_datetime(raw["counted_at"].astype("string").str[:10], errors="coerce", format="%Y-%m-%d")
+    hours = _counts(raw["hour_of_day"].astype("string"))
+    return days + pd.to_timedelta(hours.where(hours.between(0, 23) & (hours % 1 == 0)), unit="h")
+
+
+def _joined(parts: list[pd.Series], separator: str) -> pd.Series:
+    """Join texts row by row; a row without one of them has none."""
+    together = pd.DataFrame(dict(enumerate(parts)))
+    distinct = together.drop_duplicates().dropna()
+    names = distinct.astype(str).agg(separator.join, axis=1)
+    codes = together.merge(distinct.assign(name=names), how="left", on=list(together))["name"]
+    return codes.astype("category").set_axis(together.index)
 
 
 def _counts(values: pd.Series) -> pd.Series:

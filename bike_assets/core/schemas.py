@@ -173,6 +173,7 @@ INGESTIONS = Table(
         rows_in_future="INT64",
         rows_unreadable="INT64",
         rows_duplicated="INT64",
+        rows_summed="INT64",
         rows_added="INT64",
         rows_changed="INT64",
         rows_withdrawn="INT64",

@@ -17,7 +17,7 @@ from bike_assets.settings import Settings
 RECORD = "home.json"
 SourceKind = Literal["paris", "portal", "simulator", "file"]
 PORTALS = ("paris", "portal")
-LAYOUT = 4
+LAYOUT = 5
 """The version of homes. It increases when the code can no longer read older homes."""
 
 
@@ -39,6 +39,8 @@ class Home:
         scenarios: what happens to the simulated city's counts, in the form of BIKE_SIMULATOR_SCENARIOS.
         portal: addresses of the portal, separated by spaces.
         dataset: the portal's dataset.
+        naive_zone: zone of the export's times without an offset; None if every time has one.
+        rows_without_day: rows of the export without a time, or in the future when the home was made.
         reason: why `auto` chose the simulator; None if the settings name it.
     """
 
@@ -55,6 +57,8 @@ class Home:
     scenarios: str | None = None
     portal: str | None = None
     dataset: str | None = None
+    naive_zone: str | None = None
+    rows_without_day: int = 0
     reason: str | None = None
 
     @property
@@ -164,6 +168,11 @@ def _refuse_mismatch(home: Home, settings: Settings) -> None:
         raise BikeError(
             f"The home {home.folder} was made for BIKE_TIMEZONE={home.timezone}, not {settings.timezone}: {advice}."
         )
+    if home.naive_zone not in {None, settings.naive_zone}:
+        raise BikeError(
+            f"The home {home.folder} holds counts whose times without an offset were read as {home.naive_zone}, and "
+            f"BIKE_TIMES={settings.times} means {settings.naive_zone}: {advice}."
+        )
 
 
 def _refuse_another_portal(home: Home, settings: Settings, advice: str) -> None:
@@ -184,10 +193,19 @@ def _refuse_another_portal(home: Home, settings: Settings, advice: str) -> None:
 def describe_source(home: Home) -> str:
     """Return a description of the source for the user, and whether its counts are real."""
     if home.source == "file":
-        return f"the export {home.file} (real counts, as the file has them)"
+        return f"the export {home.file} ({'; '.join(_describe_export(home))})"
     if home.source in PORTALS:
         return f"the portal {(home.portal or '').split()[0]} (counts of the dataset {home.dataset}, as published)"
     if home.source is None:
         return "the portal if it answers, else the simulator: not decided yet"
     because = f", because {home.reason}" if home.reason else ""
     return f"the simulator (synthetic counts of {home.counters} invented counters; nothing here was measured{because})"
+
+
+def _describe_export(home: Home) -> list[str]:
+    notes = ["real counts, as the file has them"]
+    if home.naive_zone:
+        notes.append(f"times without an offset are read as {home.naive_zone}")
+    if home.rows_without_day:
+        notes.append(f"{home.rows_without_day:,} row(s) without a time, or with one in the future, are not read")
+    return notes

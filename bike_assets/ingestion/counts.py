@@ -13,6 +13,8 @@ import pandas as pd
 from bike_assets.core.ingestion import classify_rows, empty_days, rows_by_day, shrinkage_reasons
 from bike_assets.core.local_time import as_date
 from bike_assets.core.plausibility import HISTORY_DAYS, OutlierRule, concat_busiest
+from bike_assets.core.published_form import PublishedForm
+from bike_assets.core.repeated_rows import DifferingRowsError
 from bike_assets.core.schemas import COMPTAGE_VELO, INGESTIONS, REJECTED_COUNTS
 from bike_assets.core.splits import Span
 from bike_assets.errors import SourceUnavailableError, UnreliableAnswerError
@@ -34,15 +36,15 @@ class Ingestion:
     Args:
         source: the source of counts.
         warehouse: the warehouse to write to.
-        timezone: zone of the local days.
+        form: the zone of the local days, and the rule for rows that share a counter and an hour.
         rule: the definition of an outlier.
         run_id: the run that the audit rows name.
     """
 
     def __init__(
-        self, source: CountsSource, warehouse: Warehouse, timezone: str, rule: OutlierRule, run_id: str
+        self, source: CountsSource, warehouse: Warehouse, form: PublishedForm, rule: OutlierRule, run_id: str
     ) -> None:
-        self._source, self._warehouse, self._timezone, self._rule = source, warehouse, timezone, rule
+        self._source, self._warehouse, self._form, self._rule = source, warehouse, form, rule
         self._run_id = run_id
         self._history: pd.DataFrame | None = None
         self._rows_known = pd.Series(dtype="int64")
@@ -61,6 +63,8 @@ class Ingestion:
 
         Raises:
             SourceUnavailableError: the source did not answer or refused; the days before are ingested.
+            DifferingRowsError: rows of one counter and hour differ, and the city's file has no rule for them; the
+                chunks before are ingested.
             UnreliableAnswerError: the first three single days of a chunk could not be read; the chunks before are
                 ingested.
         """
@@ -116,7 +120,13 @@ class Ingestion:
 
     def _store_batch(self, span: Span, batch: CountsBatch) -> pd.DataFrame:
         history = self._history_before(span)
-        reading = classify_rows(span, batch.rows, batch.read_at, history, self._rule, self._timezone, batch.reported)
+        form = self._form
+        try:
+            reading = classify_rows(
+                span, batch.rows, batch.read_at, history, self._rule, form.timezone, form.repeated_rows, batch.reported
+            )
+        except DifferingRowsError as error:
+            raise DifferingRowsError(self._source.describe_differing(error.rows), error.rows) from None
         self._history = concat_busiest(history, reading.busiest)
         days = reading.days.assign(unread=self._unread_reasons(reading.days))
         merged = [as_date(day) for day in days.loc[days["unread"].isna(), "day"]]

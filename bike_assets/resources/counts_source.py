@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import pandas as pd
 
-from bike_assets.core.local_time import as_date, utc_bounds
+from bike_assets.core.local_time import utc_bounds
 from bike_assets.core.portal_fields import PortalFields
+from bike_assets.core.published import KEY_SEPARATOR
+from bike_assets.core.published_form import PublishedForm
+from bike_assets.core.repeated_rows import columns_that_differ, describe_differing
 from bike_assets.core.service_access import PortalAccess
 from bike_assets.errors import BikeError
 from bike_assets.home.record import Home, describe_source
@@ -55,6 +58,14 @@ class CountsSource(Protocol):
         """
         ...
 
+    def describe_differing(self, rows: pd.DataFrame) -> str:
+        """Describe rows of one counter and hour that differ, with the published column that tells them apart, if any.
+
+        Args:
+            rows: some of the rows of a reading.
+        """
+        ...
+
     def newest_day(self) -> date | None:
         """Return the last local day that is completely published, or None if nothing is published.
 
@@ -63,6 +74,10 @@ class CountsSource(Protocol):
             UnreliableAnswerError: its answer is incomplete or wrong.
         """
         ...
+
+
+ASKED_ZONE = "UTC"
+"""The portal is asked for times in UTC, whatever zone it has them in."""
 
 
 class PortalSource:
@@ -81,11 +96,19 @@ class PortalSource:
 
         start, end = utc_bounds(first, self._timezone)[0], utc_bounds(last, self._timezone)[1]
         answer = self._portal.rows(start, end)
-        ours = {name: column for column, name in self._fields.by_column.items()}
-        texts = [name for name, column in ours.items() if column not in {"counted_at", "bike_count"}]
+        names = self._fields.by_column
+        texts = {name for column, name in names.items() if column not in {"counted_at", "bike_count"}}
         words = [name for name in texts if _is_text(answer.table, name)]
-        raw = answer.table.to_pandas(categories=words, integer_object_nulls=True)
-        return CountsBatch(arrange(raw.rename(columns=ours)), answer.total, answer.read_at)
+        rows = answer.table.to_pandas(categories=words, integer_object_nulls=True)
+        raw = pd.DataFrame({column: rows[name] for column, name in names.items()})
+        return CountsBatch(arrange(raw, ASKED_ZONE), answer.total, answer.read_at)
+
+    def describe_differing(self, rows: pd.DataFrame) -> str:
+        """Ask the portal for all its fields of these rows."""
+        fields, first = self._fields, rows.iloc[0]
+        key = str(first["counter_id"]).split(KEY_SEPARATOR) if len(fields.key) > 1 else [str(first["counter_id"])]
+        whole = self._portal.all_fields(dict(zip(fields.key, key, strict=False)), first["counted_at"])
+        return describe_differing(rows, columns_that_differ(whole, list(fields.by_column.values())), fields.key)
 
     def newest_day(self) -> date | None:
         """Ask the portal for its last hour, and return the last day that is complete by then."""
@@ -96,12 +119,12 @@ class PortalSource:
 class FileSource:
     """The export file of a home, read once per process."""
 
-    def __init__(self, home: Home, fields: PortalFields, labels: PortalFields | None) -> None:
+    def __init__(self, home: Home, form: PublishedForm) -> None:
         if home.file is None:
             raise ValueError(f"the record of {home.folder} names no file")
         self.description = describe_source(home)
         self._path, self._digest, self._timezone, self._last_day = home.file, home.digest, home.timezone, home.last_day
-        self._fields, self._labels = fields, labels
+        self._form = form
 
     def read(self, first: date, last: date) -> CountsBatch:
         """Return the file's rows of the days.
@@ -113,6 +136,10 @@ class FileSource:
         rows = self._rows[(self._rows["counted_at"] >= start) & (self._rows["counted_at"] < end)]
         return CountsBatch(rows.reset_index(drop=True), len(rows), datetime.now(UTC))
 
+    def describe_differing(self, rows: pd.DataFrame) -> str:
+        """Describe them without a column: the home was made from this file, which had no such rows then."""
+        return describe_differing(rows, [])
+
     def newest_day(self) -> date | None:
         """Return the file's last day, complete or not: the file will never have more of it."""
         return self._last_day
@@ -123,13 +150,13 @@ class FileSource:
 
         if file_digest(self._path) != self._digest:
             raise BikeError(f"{self._path} is no longer the file that this home was made from: its content differs.")
-        return read_export(self._path, self._fields, self._labels)
+        return read_export(self._path, self._form)
 
 
 def open_source(home: Home, settings: Settings) -> CountsSource:
     """Return the source of a claimed home."""
     if home.source == "file":
-        return FileSource(home, settings.portal_fields, settings.portal_labels)
+        return FileSource(home, settings.published_form)
     if home.source == "simulator":
         url = simulator_of(home, settings).url
         return PortalSource(home, replace(settings.portal, addresses=url, api_key=None))
@@ -186,21 +213,6 @@ def last_whole_day(newest: datetime, timezone: str) -> date:
     """Return the last complete local day: the day of the newest hour if that is its last hour, else the day before."""
     next_hour = pd.Timestamp(newest + timedelta(hours=1)).tz_convert(timezone)
     return next_hour.date() - timedelta(days=1)
-
-
-def file_days(path: Path, settings: Settings) -> tuple[date, date]:
-    """Return the first and the last local day for which an export file has a usable row.
-
-    Raises:
-        BikeError: the file is missing, unreadable or not an export.
-    """
-    from bike_assets.core.portal_export import read_export
-
-    rows = read_export(path, settings.portal_fields, settings.portal_labels)
-    usable = rows[rows["counter_id"].notna() & rows["bike_count"].notna()]
-    days = usable["counted_at"].agg(["min", "max"]).dt.tz_convert(settings.timezone)
-    first, last = (as_date(each.tz_localize(None)) for each in days)
-    return first, last
 
 
 def file_digest(path: Path) -> str:

@@ -6,16 +6,17 @@ Reading counts belongs to `counts_source`, the record itself to `bike_assets.hom
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from threading import Thread
 from zoneinfo import ZoneInfo
 
 import pandas as pd
 
+from bike_assets.core.export_outline import outline_export
 from bike_assets.core.local_time import as_date
 from bike_assets.errors import BikeError, SourceUnavailableError
 from bike_assets.home.record import PORTALS, Home, SourceKind, recorded_home
-from bike_assets.resources.counts_source import file_days, file_digest, last_whole_day
+from bike_assets.resources.counts_source import file_digest, last_whole_day
 from bike_assets.settings import Settings
 
 EARLIEST_LAST_DAY = date(1990, 1, 1)
@@ -132,8 +133,18 @@ def _describe_file_home(settings: Settings) -> Home:
     if settings.counts_file is None:
         raise BikeError("BIKE_SOURCE=file needs BIKE_COUNTS_FILE, the path of a portal export (Parquet or CSV).")
     path = settings.counts_file.expanduser().absolute()
-    first, last = file_days(path, settings)
-    return Home(settings.home_folder, "file", first, last, settings.timezone, file=path, digest=file_digest(path))
+    outline = outline_export(path, settings.published_form, datetime.now(UTC))
+    return Home(
+        settings.home_folder,
+        "file",
+        outline.first_day,
+        outline.last_day,
+        settings.timezone,
+        file=path,
+        digest=file_digest(path),
+        naive_zone=outline.naive_zone,
+        rows_without_day=outline.rows_without_day,
+    )
 
 
 def _with_same_file(home: Home, settings: Settings) -> Home:

@@ -95,6 +95,20 @@ class Portal:
                 return self._newest_hour(client)
         raise AssertionError("the last attempt returns or raises")
 
+    def all_fields(self, values: Mapping[str, str], hour: datetime) -> pd.DataFrame:
+        """Return every field of the first rows with some values and an hour (UTC).
+
+        Raises:
+            SourceUnavailableError: the portal did not answer, refused, or its quota is used up.
+        """
+        conditions = [f"{name} = {_quoted(value)}" for name, value in values.items()]
+        where = " AND ".join([*conditions, f"{self._hour} = {_literal(hour)}"])
+        for attempt in self._attempts(self._access.retries.attempts):
+            with attempt, self._client() as client:
+                envelope, _ = self._json(client, {"where": where, "limit": str(MAX_DUPLICATES_ASKED)})
+                return pd.DataFrame(envelope.get("results") or [])
+        raise AssertionError("the last attempt returns or raises")
+
     def _newest_hour(self, client: httpx.Client) -> datetime | None:
         newest_first = {"select": self._hour, "order_by": f"{self._hour} desc", "limit": "1"}
         recent = f"{self._hour} >= {_literal(pd.Timestamp.now(tz='UTC') - NEWEST_WITHIN)}"
@@ -109,7 +123,7 @@ class Portal:
     def _rows(self, client: httpx.Client, start: datetime, end: datetime) -> PortalRows:
         where = f"{self._hour} >= {_literal(start)} AND {self._hour} < {_literal(end)}"
         total, read_at = self._count(client, where)
-        fields = list(self._access.fields.by_column.values())
+        fields = list(dict.fromkeys(self._access.fields.by_column.values()))
         export = self._get(client, "/exports/parquet", {"where": where, "select": ",".join(fields)})
         table = read_parquet(export, fields)
         if table.num_rows < total:
@@ -140,7 +154,7 @@ class Portal:
     def _validate_duplicates(self, client: httpx.Client, table: "pa.Table", total: int) -> None:
         """Refuse an export that reaches the reported number only by duplicates, unless the portal has these too."""
         ours = self._access.fields
-        identifying = [name for name in (ours.counter_id, ours.counter_name, self._hour, ours.bike_count) if name]
+        identifying = [name for name in (*ours.key, ours.counter_name, self._hour, ours.bike_count) if name]
         rows = table.select(identifying).to_pandas()
         codes = np.zeros(len(rows), dtype=np.int64)
         for name in identifying:
@@ -200,6 +214,10 @@ class Portal:
         return open_client(seconds or self._access.retries.timeout_seconds, headers)
 
 
+def _quoted(text: str) -> str:
+    return f"'{text}'" if '"' in text else f'"{text}"'
+
+
 def _equals(value: object) -> str:
     """Return the ODSQL condition that a field has a value of the export."""
     if pd.isna(value):  # type: ignore[call-overload]
@@ -207,7 +225,7 @@ def _equals(value: object) -> str:
     if isinstance(value, datetime):
         return f"= {_literal(value)}"
     if isinstance(value, str):
-        return f"= '{value}'" if '"' in value else f'= "{value}"'
+        return f"= {_quoted(value)}"
     return f"= {value}"
 
 

@@ -61,7 +61,7 @@ class Dataset:
     def _invented(self, table: pa.Table, name: str) -> pa.ChunkedArray:
         if name == "mois_annee_comptage":
             return pc.strftime(table[self.fields.counted_at], format="%Y-%m").dictionary_encode()
-        source = self.fields.counter_id if name == "counter" else self.fields.site_id
+        source = self.fields.key[0] if name == "counter" else self.fields.site_id
         texts = table[source].cast(pa.string()).dictionary_encode().combine_chunks()
         values = [_invented_text(name, crc32(text.encode()), text) for text in texts.dictionary.to_pylist()]
         made = pa.DictionaryArray.from_arrays(texts.indices, pa.array(values, type=pa.string()))

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from bike_assets.core.local_time import as_date, days_between, utc_bounds
 from bike_assets.core.portal_fields import PortalFields
+from bike_assets.core.published_form import PublishedForm
 from bike_assets.core.simulated_weather import SimulatedWeather
 from bike_assets.simulator.scenarios import SETTLED_AGE, PublishedDay, Scenario, apply_scenarios
 from bike_assets.simulator.tables import as_portal_table, portal_schema, rows_between
@@ -125,21 +126,19 @@ class ReplayedPublication:
 
     Args:
         path: the export; read once, as a whole.
-        fields: the portal's names, in the file and in the answers.
-        timezone: zone of the local days.
-        labels: titles that a CSV file may have instead of the names.
+        form: what the file's columns and times mean; the answers have the same names.
 
     Raises:
         BikeError: the file cannot be used.
     """
 
-    def __init__(self, path: Path, fields: PortalFields, timezone: str, labels: PortalFields | None = None) -> None:
+    def __init__(self, path: Path, form: PublishedForm) -> None:
         from bike_assets.core.portal_export import read_export
 
-        self.fields, self.weather = fields, SimulatedWeather(UNRELATED_SEED, timezone)
-        self._timezone = timezone
-        rows = read_export(path, fields, labels)
-        self._table = _as_table(rows[rows["counted_at"].notna()], fields)
+        self.fields, self.weather = form.fields, SimulatedWeather(UNRELATED_SEED, form.timezone)
+        self._timezone = form.timezone
+        rows = read_export(path, form)
+        self._table = _as_table(rows[rows["counted_at"].notna() & ~rows["is_skipped"]], form.fields)
 
     def published(self, start: datetime, end: datetime, now: datetime) -> pa.Table:
         """Return the file's rows of the range up to yesterday."""

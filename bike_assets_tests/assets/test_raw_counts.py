@@ -21,7 +21,9 @@ COUNTS = "SELECT * FROM bike_traffic_raw.comptage_velo ORDER BY counted_at, coun
 
 def ingest(city: City, source, first: date = DAY, last: date | None = None) -> pd.DataFrame:
     """Ingest days, and return the audit rows, one a day."""
-    ingestion = Ingestion(source, city.resource("warehouse"), ZONE, city.settings.outlier_rule, "the-run")
+    ingestion = Ingestion(
+        source, city.resource("warehouse"), city.settings.published_form, city.settings.outlier_rule, "the-run"
+    )
     return ingestion.ingest(Span(first, last or first))
 
 

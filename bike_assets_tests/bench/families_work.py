@@ -24,17 +24,20 @@ SEED = 20
 
 def make_rows(options: argparse.Namespace) -> dict[str, Any]:
     """Write the feature rows of an export at every horizon beside their counts."""
+    from datetime import UTC, datetime
+
     import pandas as pd
 
     from bike_assets.commands.backtest import usable_counts
+    from bike_assets.core.export_outline import outline_export
     from bike_assets.core.features import HORIZONS, build_cube, feature_rows
     from bike_assets.core.local_time import days_between
     from bike_assets.core.splits import Span
-    from bike_assets.resources.counts_source import file_days
     from bike_assets.settings import load_settings
 
     settings = load_settings()
-    counts = usable_counts(settings, options.export, Span(*file_days(options.export, settings)))
+    outline = outline_export(options.export, settings.published_form, datetime.now(UTC))
+    counts = usable_counts(settings, options.export, Span(outline.first_day, outline.last_day))
     cube = build_cube(counts, settings.timezone)
     days = days_between(cube.first_day, cube.last_day)
     keys = ["counter_id", "counted_at"]

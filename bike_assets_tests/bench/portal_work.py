@@ -60,7 +60,9 @@ def ingest(options: argparse.Namespace) -> dict[str, Any]:
     home = claim_home(settings)
     warehouse = LocalWarehouse(home.warehouse, settings.threads)
     began = time.perf_counter()
-    ingestion = Ingestion(open_source(home, settings), warehouse, home.timezone, settings.outlier_rule, "bench")
+    ingestion = Ingestion(
+        open_source(home, settings), warehouse, settings.published_form, settings.outlier_rule, "bench"
+    )
     audit = ingestion.ingest(Span(FIRST, LAST))
     seconds = time.perf_counter() - began
     return {"run_seconds": seconds, "rows": int(audit["rows_kept"].sum())}

@@ -13,7 +13,6 @@ from bike_assets.core.splits import Span
 from bike_assets.ingestion.counts import Ingestion
 from bike_assets.settings import Settings
 from bike_assets_tests.conftest import FIRST_DAY, City
-from bike_assets_tests.export_files import ZONE
 from bike_assets_tests.stub_source import StubSource, on
 
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
@@ -209,7 +208,9 @@ def ingested(city: City) -> list[date]:
 
 def ingest(city: City, first: date, last: date) -> None:
     """Have the good counts of some days in the warehouse, without a run."""
-    ingestion = Ingestion(StubSource(), city.resource("warehouse"), ZONE, city.settings.outlier_rule, "before")
+    ingestion = Ingestion(
+        StubSource(), city.resource("warehouse"), city.settings.published_form, city.settings.outlier_rule, "before"
+    )
     ingestion.ingest(Span(first, last))
 
 

@@ -6,12 +6,13 @@ from datetime import date
 import pandas as pd
 import pytest
 
-from bike_assets.commands.status import busiest_forecasts, collect_status, count_rejected_rows, naive_scores
+from bike_assets.commands.status import busiest_forecasts, collect_status, describe_rows, naive_scores
 from bike_assets.core.schemas import (
     COMPTAGE_VELO,
     COUNTERS,
     DRIFT,
     EVALUATIONS,
+    INGESTIONS,
     PERFORMANCE,
     PREDICTIONS,
     REJECTED_COUNTS,
@@ -104,7 +105,7 @@ def test_a_folder_without_a_home_has_nothing_and_stays_as_it_is(settings):
     assert collect_status(settings) == dict.fromkeys(PARTS)
     assert naive_scores(settings) == {}
     assert busiest_forecasts(settings) is None
-    assert count_rejected_rows(settings) == 0
+    assert describe_rows(settings) is None
     assert not settings.home_folder.exists()
 
 
@@ -145,10 +146,20 @@ def test_weather_ends_with_the_last_observed_day(settings, merge):
     assert collect_status(settings)["weather"] == {"last_day": "2025-03-31", "source": "a service"}
 
 
-def test_rows_that_could_not_be_used_are_counted(settings, merge):
-    assert count_rejected_rows(settings) == 0
-    merge(REJECTED_COUNTS, *({"day": day, "position": at} for day in (MARCH_30, MARCH_31) for at in range(3)))
-    assert count_rejected_rows(settings) == 6
+def test_every_published_row_is_accounted_for(settings, merge):
+    assert describe_rows(settings) is None
+    noon = pd.Timestamp("2025-04-01T12:00Z")
+    totals = {"ingested_at": noon, "rows_read": 1010, "rows_kept": 1000, "rows_summed": 4, "rows_duplicated": 0}
+    merge(
+        INGESTIONS,
+        *({"day": day, **totals} for day in (MARCH_30, MARCH_31)),
+    )
+    rejected = [{"day": MARCH_30, "position": at, "problem": "no count"} for at in range(12)]
+    merge(REJECTED_COUNTS, *rejected)
+    assert describe_rows(settings) == (
+        "2,020 read: 2,000 kept, 8 added to another row, 12 rejected (no count); "
+        "rejected_counts lists each rejected row"
+    )
 
 
 def test_the_champion_is_the_registrys(settings, promote):

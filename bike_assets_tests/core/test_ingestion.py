@@ -11,6 +11,7 @@ from bike_assets.core.ingestion import PROBLEMS_BY_COLUMN, Reading, classify_row
 from bike_assets.core.local_time import days_between, hours_of
 from bike_assets.core.plausibility import OutlierRule, busiest_hours, concat_busiest
 from bike_assets.core.published import MAX_PER_HOUR, Problem, arrange
+from bike_assets.core.repeated_rows import RepeatedRows
 from bike_assets.core.schemas import COMPTAGE_VELO, INGESTIONS, REJECTED_COUNTS
 from bike_assets.core.simulation import SimulatedCity
 from bike_assets.core.splits import Span
@@ -32,10 +33,16 @@ def hourly(first: date, last: date, counters=("a", "b"), zone: str = PARIS) -> p
 
 
 def digest(
-    raw: pd.DataFrame, first: date = DAY, last: date | None = None, read_at=LATER, history=NO_HISTORY, zone: str = PARIS
+    raw: pd.DataFrame,
+    first: date = DAY,
+    last: date | None = None,
+    read_at=LATER,
+    history=NO_HISTORY,
+    zone: str = PARIS,
+    repeated_rows: RepeatedRows = "last",
 ) -> Reading:
-    rows = arrange(raw.reset_index(drop=True))
-    return classify_rows(Span(first, last or first), rows, read_at, history, RULE, zone)
+    rows = arrange(raw.reset_index(drop=True), zone)
+    return classify_rows(Span(first, last or first), rows, read_at, history, RULE, zone, repeated_rows)
 
 
 def figures(reading: Reading, *names: str) -> list[tuple]:
@@ -303,7 +310,28 @@ def test_rows_of_other_days_than_those_that_were_read_do_not_count(beyond):
     day = date(2025, 5, 5)
     rows = SimulatedCity(7, 4, "Europe/Paris", "FR").counts(day, day)
     rows["counted_at"] += pd.Timedelta(days=beyond)
-    nothing = pd.DataFrame({"day": pd.Series(dtype="datetime64[s]"), "counter_id": [], "busiest": []})
-    later = datetime(2026, 1, 1, tzinfo=UTC)
-    reading = classify_rows(Span(day, day), arrange(rows), later, nothing, OutlierRule(), "Europe/Paris")
-    assert reading.days["rows_read"].tolist() == [0]
+    assert digest(rows, day).days["rows_read"].tolist() == [0]
+
+
+def test_counts_that_are_added_are_in_the_table_to_the_last_bike():
+    raw = pd.concat([hourly(DAY, DAY), hourly(DAY, DAY).assign(bike_count=4)])
+    reading = digest(raw, repeated_rows="add")
+    assert figures(reading, "rows_read", "rows_kept", "rows_summed", "rows_duplicated") == [(96, 48, 48, 0)]
+    assert reading.rows["bike_count"].sum() == raw["bike_count"].sum()
+
+
+@pytest.mark.parametrize("zone", ["Australia/Adelaide", "Asia/Kolkata", "Asia/Kathmandu"])
+def test_an_hour_begins_where_that_of_its_zone_does(zone):
+    reading = digest(hourly(DAY, DAY, zone=zone), zone=zone)
+    assert figures(reading, "rows_kept", "hours", "rows_unreadable") == [(48, 24, 0)]
+    half_past = hourly(DAY, DAY, zone=zone).assign(counted_at=lambda rows: rows["counted_at"] + pd.Timedelta("15min"))
+    assert figures(digest(half_past, zone=zone), "rows_kept", "rows_unreadable") == [(0, 48)]
+
+
+def test_the_hour_that_a_clock_skips_is_a_gap_of_its_day():
+    grid = pd.DataFrame({"counter_id": "a", "bike_count": 1, "counted_at": [f"{SPRING}T{h:02}:00" for h in range(24)]})
+    reading = digest(grid, SPRING)
+    assert figures(reading, "rows_read", "rows_kept", "hours", "rows_without_counter", "rows_unreadable") == [
+        (24, 23, 23, 1, 0)
+    ]
+    assert reading.rejected["problem"].tolist() == ["a local time that the clocks skip"]

@@ -1,6 +1,7 @@
 """The portal's export files: both forms give the same rows, and a refusal says where and why."""
 
 import re
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -19,14 +20,15 @@ RECORDS = [
     ("100-2", "1 rue A S-N", "100", "1 rue A", "0", "2021-03-28T01:00:00+01:00", "48.846,2.375"),
     ("200-1", "2 quai Été", "200", "2 quai É", "12", "2021-03-28T03:00:00+02:00", "48.9,2.25"),
 ]
-FIELDS, TITLES = Settings().portal_fields, Settings().portal_labels
+FORM = Settings().published_form
+FIELDS, TITLES = FORM.fields, FORM.labels
 ORDER = ("counter_id", "counter_name", "site_id", "site_name", "bike_count", "counted_at", "coordinates")
 NAMES = [FIELDS.by_column[column] for column in ORDER]
 LABELS = {TITLES.by_column[column]: FIELDS.by_column[column] for column in ORDER}
 
 
 def read(path: Path) -> pd.DataFrame:
-    return read_export(path, FIELDS, TITLES)
+    return read_export(path, FORM)
 
 
 def changed(record: tuple, **values: str) -> tuple:
@@ -80,6 +82,8 @@ def test_labels_in_csv_are_read_into_the_vocabulary_of_the_warehouse(csv):
         "counted_at": pd.Timestamp("2021-03-28T01:00Z"),
         "bike_count": 12,
         "is_readable": True,
+        "has_offset": True,
+        "is_skipped": False,
     }
     assert list(rows["counted_at"].dt.hour) == [0, 0, 1]
 
@@ -218,7 +222,8 @@ def test_coordinates_are_text_or_a_record_or_unknown(parquet):
 def test_an_export_of_another_portal_is_read_by_its_fields(tmp_path):
     path = tmp_path / "export.csv"
     path.write_text("station,passages,heure\n7,12,2021-03-28T01:00:00+01:00\n8,0,2021-03-28T01:00:00+01:00\n")
-    rows = read_export(path, PortalFields(counter_id="station", bike_count="passages", counted_at="heure"))
+    fields = PortalFields(counter_id="station", bike_count="passages", counted_at="heure")
+    rows = read_export(path, replace(FORM, fields=fields, labels=None))
     assert rows["counter_id"].tolist() == rows["counter_name"].tolist() == rows["site_id"].tolist() == ["7", "8"]
     assert rows["bike_count"].tolist() == [12, 0]
     assert rows["latitude"].isna().all()
@@ -229,9 +234,10 @@ def test_an_error_names_the_columns_of_that_portal(tmp_path):
     path = tmp_path / "export.csv"
     path.write_text("station,passages,heure\n7,many,2021-03-28T01:00:00+01:00\n")
     with pytest.raises(BikeError, match="columns lieu are missing"):
-        read_export(path, fields)
+        read_export(path, replace(FORM, fields=fields, labels=None))
+    named = fields.model_copy(update={"site_name": None})
     with pytest.raises(BikeError, match="line 2: passages is 'many'"):
-        read_export(path, fields.model_copy(update={"site_name": None}))
+        read_export(path, replace(FORM, fields=named, labels=None))
 
 
 @pytest.mark.parametrize("name", ["export.csv", "export.parquet"])

@@ -38,7 +38,12 @@ def from_file(folder) -> Home:
     return Home(folder, "file", date(2020, 9, 1), date(2021, 6, 30), ZONE, file=export, digest="abc")
 
 
-@pytest.mark.parametrize("make", [simulated, from_file, of_a_portal, chosen_by_auto])
+def of_a_clock(folder) -> Home:
+    """The home of an export whose times have no offset."""
+    return dataclasses.replace(from_file(folder), naive_zone=ZONE, rows_without_day=3)
+
+
+@pytest.mark.parametrize("make", [simulated, from_file, of_a_portal, chosen_by_auto, of_a_clock])
 def test_a_claimed_home_is_read_back_as_it_was(folder, make):
     make(folder).claim()
     assert recorded_home(Settings(home=folder)) == make(folder)
@@ -127,6 +132,7 @@ def test_a_simulated_home_ignores_the_portals_address(folder):
         (from_file, {"source": "portal"}, ["export.csv", "BIKE_SOURCE=portal"]),
         (simulated, {"source": "file", "counts_file": "x.csv"}, ["synthetic", "BIKE_SOURCE=file", "x.csv"]),
         (simulated, {"source": "auto", "counts_file": "x.csv"}, ["synthetic", "BIKE_COUNTS_FILE=x.csv"]),
+        (of_a_clock, {"times": "utc"}, [f"read as {ZONE}", "BIKE_TIMES=utc means UTC"]),
         (from_file, {"source": "simulator"}, ["export.csv", "BIKE_SOURCE=simulator"]),
         (simulated, {"timezone": "Europe/London"}, ["BIKE_TIMEZONE=Europe/Paris", "Europe/London"]),
     ],
@@ -213,6 +219,7 @@ def test_the_description_never_presents_invented_counts_as_measured(folder):
     assert "synthetic counts of 64 invented counters" in describe_source(simulated(folder))
     assert "export.csv" in describe_source(from_file(folder))
     assert "synthetic" not in describe_source(from_file(folder))
+    assert "times without an offset are read as Europe/Paris; 3 row(s)" in describe_source(of_a_clock(folder))
     assert "synthetic" not in describe_source(of_a_portal(folder))
 
 

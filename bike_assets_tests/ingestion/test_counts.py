@@ -1,5 +1,6 @@
 """From the portal's HTTP to the table: days of every length, other cities, outages in the middle."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from bike_assets.build import build_defs
 from bike_assets.core.local_time import days_between, hours_in_days
 from bike_assets.core.plausibility import OutlierRule
+from bike_assets.core.repeated_rows import DifferingRowsError
 from bike_assets.core.simulation import SimulatedCity
 from bike_assets.core.splits import Span
 from bike_assets.errors import SourceUnavailableError
@@ -22,6 +24,7 @@ from bike_assets_tests.conftest import FIRST_DAY, City
 from bike_assets_tests.resources.portal_homes import fast, serving
 from bike_assets_tests.stub_source import StubSource, on
 
+FORM = Settings().published_form
 LATER = datetime(2026, 1, 5, 9, tzinfo=UTC)
 PUBLISHED = ["counter_id", "counter_name", "site_id", "site_name", "latitude", "longitude", "counted_at", "bike_count"]
 ELSEWHERE = """
@@ -44,7 +47,7 @@ def ingest(settings: Settings, url: str, span: Span) -> tuple[pd.DataFrame, Loca
     home = Home(settings.home, "portal", span.first, None, settings.timezone, portal=url, dataset="d")
     source = PortalSource(home, replace(settings.portal, addresses=url))
     warehouse = LocalWarehouse(Path(settings.home) / "warehouse")
-    return Ingestion(source, warehouse, settings.timezone, OutlierRule(), "run").ingest(span), warehouse
+    return Ingestion(source, warehouse, settings.published_form, OutlierRule(), "run").ingest(span), warehouse
 
 
 def table(warehouse: LocalWarehouse) -> pd.DataFrame:
@@ -107,6 +110,53 @@ def test_another_city_needs_only_a_file_of_settings(tmp_path):
     pd.testing.assert_frame_equal(table(warehouse), expected, check_dtype=False)
 
 
+DIRECTIONS = ELSEWHERE.replace('counter_id = "device"', 'counter_id = ["device", "direction"]')
+
+
+@pytest.fixture
+def two_directions(tmp_path) -> Iterator[tuple[str, pd.DataFrame]]:
+    """A portal that publishes two rows for each site and hour; its address and the rows."""
+    file = tmp_path / "published.toml"
+    file.write_text(DIRECTIONS)
+    settings = fast(tmp_path, city_file=file)
+    one_way = SimulatedCity(3, 2, settings.timezone, "CA").counts(date(2025, 3, 8), date(2025, 3, 10))
+    one_way["counter_id"] = one_way["counter_id"].str.replace("-", "")
+    ways = [one_way.assign(counter_id=one_way["counter_id"] + f":{way}") for way in ("IN", "OUT")]
+    ways[1]["bike_count"] += 5
+    rows = pd.concat(ways, ignore_index=True)
+    with serving(rows, settings, LATER) as (portal, _):
+        yield portal.url, rows
+
+
+def city(folder: Path, text: str) -> Settings:
+    file = folder / "city.toml"
+    file.write_text(text)
+    return fast(folder, city_file=file)
+
+
+def test_directions_are_counters_of_their_own_over_http(tmp_path, two_directions):
+    url, rows = two_directions
+    _, warehouse = ingest(city(tmp_path, DIRECTIONS), url, Span(date(2025, 3, 8), date(2025, 3, 10)))
+    stored = table(warehouse)
+    assert set(stored["counter_id"]) == set(rows["counter_id"])
+    assert stored["bike_count"].sum() == rows["bike_count"].sum()
+    assert all(name.endswith((", IN", ", OUT")) for name in stored["counter_name"])
+
+
+def test_directions_are_added_over_http(tmp_path, two_directions):
+    url, rows = two_directions
+    span = Span(date(2025, 3, 8), date(2025, 3, 10))
+    audit, warehouse = ingest(city(tmp_path, f'repeated_rows = "add"\n{ELSEWHERE}'), url, span)
+    assert audit["rows_summed"].sum() == len(rows) / 2
+    assert table(warehouse)["bike_count"].sum() == rows["bike_count"].sum()
+
+
+def test_directions_without_a_rule_are_refused_with_the_portals_field(tmp_path, two_directions):
+    url, _ = two_directions
+    with pytest.raises(DifferingRowsError, match=r'The column direction tells them apart.*\["device", "direction"\]'):
+        ingest(city(tmp_path, ELSEWHERE), url, Span(date(2025, 3, 8), date(2025, 3, 10)))
+
+
 def test_the_same_days_again_change_nothing_and_write_no_file(tmp_path):
     settings, span = fast(tmp_path), Span(date(2025, 5, 1), date(2025, 5, 6))
     rows = SimulatedCity(3, 4, settings.timezone, "FR").counts(span.first, span.last)
@@ -139,7 +189,7 @@ DAY = FIRST_DAY + timedelta(days=3)
 
 def take(city: City, source: StubSource, last: date, rule: OutlierRule | None = None) -> pd.DataFrame:
     warehouse = city.resource("warehouse")
-    return Ingestion(source, warehouse, "Europe/Paris", rule or OutlierRule(), "run").ingest(Span(DAY, last))
+    return Ingestion(source, warehouse, FORM, rule or OutlierRule(), "run").ingest(Span(DAY, last))
 
 
 def test_the_audit_has_the_number_of_rows_that_the_source_reports(tmp_path, open_city):
@@ -182,9 +232,7 @@ def test_days_ingested_before_an_outage_have_their_audit_rows(tmp_path, open_cit
 
 def test_features_of_withdrawn_counts_are_withdrawn(tmp_path, open_city):
     city, day = open_city(tmp_path), FIRST_DAY + timedelta(days=30)
-    Ingestion(StubSource(), city.resource("warehouse"), "Europe/Paris", OutlierRule(), "run").ingest(
-        Span(FIRST_DAY, day)
-    )
+    Ingestion(StubSource(), city.resource("warehouse"), FORM, OutlierRule(), "run").ingest(Span(FIRST_DAY, day))
     left = "SELECT COUNT(DISTINCT counter_id) AS n FROM bike_traffic_raw.hourly_features WHERE day = @day"
     counters = []
     for change in (lambda rows: rows, lambda rows: rows[rows["counter_id"] != rows["counter_id"].min()]):

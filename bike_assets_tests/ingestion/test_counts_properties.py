@@ -138,7 +138,7 @@ class Ingesting(RuleBasedStateMachine):
         source = PortalSource(home, replace(self.settings.portal, addresses=self.portal.url))
         warehouse = LocalWarehouse(self.folder / "warehouse", threads=1)
         try:
-            audit = Ingestion(source, warehouse, ZONE, OutlierRule(), "run").ingest(span)
+            audit = Ingestion(source, warehouse, self.settings.published_form, OutlierRule(), "run").ingest(span)
         except (SourceUnavailableError, UnreliableAnswerError):
             return None
         return {each.date() for each in audit.loc[audit["unread"].isna(), "day"]}

@@ -7,11 +7,12 @@ from datetime import UTC, date, datetime, timedelta
 import pandas as pd
 import pytest
 
+from bike_assets.core.export_outline import outline_export
 from bike_assets.core.local_time import days_between, hours_of, local_days
 from bike_assets.core.portal_fields import PortalFields
 from bike_assets.errors import BikeError, SourceUnavailableError
 from bike_assets.home.record import Home
-from bike_assets.resources.counts_source import file_days, open_source
+from bike_assets.resources.counts_source import open_source
 from bike_assets.resources.home_source import claim_home, outline_home
 from bike_assets.settings import Settings
 from bike_assets.simulator.publication import PublishedTable
@@ -241,7 +242,8 @@ def test_the_first_and_last_day_of_a_file_have_usable_rows(folder, tmp_path):
     counts.loc[days == pd.Timestamp(FIRST), "counter_id"] = None
     counts.loc[days == pd.Timestamp(LAST), "bike_count"] = pd.NA
     export = write_export(tmp_path / "holes.csv", counts)
-    assert file_days(export, Settings()) == (FIRST + timedelta(days=1), LAST - timedelta(days=1))
+    outline = outline_export(export, Settings().published_form, NOW)
+    assert (outline.first_day, outline.last_day) == (FIRST + timedelta(days=1), LAST - timedelta(days=1))
 
 
 def test_a_files_newest_day_is_its_last_complete_or_not(folder, tmp_path):

@@ -17,7 +17,8 @@ ZONE = "Europe/Paris"
 DATASET = "counts"
 FIRST, LAST = date(2026, 6, 1), date(2026, 6, 3)
 NOW = datetime(2026, 6, 10, 8, tzinfo=UTC)
-FIELDS = Settings().portal_fields
+FORM = Settings().published_form
+FIELDS = FORM.fields
 DATASETS = "/api/explore/v2.1/catalog/datasets/"
 
 

@@ -10,7 +10,7 @@ from bike_assets.core.simulation import SimulatedCity
 from bike_assets.simulator.publication import CACHED_DAYS, PublishedTable, ReplayedPublication, SimulatedPublication
 from bike_assets.simulator.scenarios import parse_scenarios
 from bike_assets_tests.export_files import write_export
-from bike_assets_tests.simulator.conftest import FIELDS, FIRST, NOW, ZONE
+from bike_assets_tests.simulator.conftest import FIELDS, FIRST, FORM, NOW, ZONE
 
 HOUR = timedelta(hours=1)
 START, END = datetime(2026, 5, 31, 22, tzinfo=UTC), datetime(2026, 6, 3, 22, tzinfo=UTC)
@@ -18,7 +18,7 @@ START, END = datetime(2026, 5, 31, 22, tzinfo=UTC), datetime(2026, 6, 3, 22, tzi
 
 @pytest.fixture
 def replayed(tmp_path, counts):
-    return ReplayedPublication(write_export(tmp_path / "export.csv", counts), FIELDS, ZONE)
+    return ReplayedPublication(write_export(tmp_path / "export.csv", counts), FORM)
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_a_days_rows_grow_and_change_until_it_is_settled(town, counts):
 
 def test_a_replay_keeps_rows_without_a_counter(tmp_path, counts):
     rows = counts.assign(counter_id=counts["counter_id"].mask(counts.index < 7, ""))
-    publication = ReplayedPublication(write_export(tmp_path / "export.csv", rows), FIELDS, ZONE)
+    publication = ReplayedPublication(write_export(tmp_path / "export.csv", rows), FORM)
     table = publication.published(START, END, NOW)
     assert (table.num_rows, table["id_compteur"].null_count) == (len(counts), 7)
 

@@ -11,7 +11,7 @@ from bike_assets.errors import BikeError
 from bike_assets.simulator.faults import BY_NAME
 from bike_assets.simulator.publication import PublishedTable, ReplayedPublication, SimulatedPublication
 from bike_assets_tests.export_files import write_export
-from bike_assets_tests.simulator.conftest import FIELDS, NOW, ZONE
+from bike_assets_tests.simulator.conftest import FIELDS, FORM, NOW, ZONE
 
 TODAY = NOW.date()
 DAY = timedelta(days=1)
@@ -157,7 +157,7 @@ def test_an_invalid_request_is_refused_with_the_reason(portal, endpoint, changes
 def test_counts_that_are_not_synthetic_have_weather_beside_them(serve, counts, tmp_path, publication):
     replayed = publication == "replayed"
     path = write_export(tmp_path / "export.csv", counts) if replayed else None
-    portal = serve(ReplayedPublication(path, FIELDS, ZONE) if path else PublishedTable(FIELDS, ZONE)).portal
+    portal = serve(ReplayedPublication(path, FORM) if path else PublishedTable(FIELDS, ZONE)).portal
     rows = rows_of(ask(portal, "archive", TODAY - 5 * DAY, TODAY - 4 * DAY))
     truth = as_published(SimulatedWeather(0, ZONE).hours(TODAY - 6 * DAY, TODAY - 4 * DAY))
     pd.testing.assert_frame_equal(rows, truth)

@@ -35,7 +35,7 @@ def run_full_pass(settings: Settings, until: date | None, alone: bool = False) -
     from bike_assets.commands.status import (
         busiest_forecasts,
         collect_status,
-        count_rejected_rows,
+        describe_rows,
         naive_scores,
         print_summary,
     )
@@ -49,11 +49,9 @@ def run_full_pass(settings: Settings, until: date | None, alone: bool = False) -
         with dagster_instance(home, settings) as instance:
             note, bad_days = _run_steps(settings, home, instance, until, alone)
     print_summary(collect_status(settings), naive_scores(settings), busiest_forecasts(settings))
-    rejected = count_rejected_rows(settings)
-    if rejected:
-        console.print(
-            f"[yellow]{rejected:,} published rows cannot be used; rejected_counts lists each with its reason[/]"
-        )
+    rows = describe_rows(settings)
+    if rows:
+        console.print(f"\n[bold]Rows[/]       {escape(rows)}")
     if note:
         console.print(f"\n[yellow]{note}[/]")
     if bad_days:

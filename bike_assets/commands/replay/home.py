@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -107,9 +107,9 @@ def _newest_day(settings: Settings, options: ReplayOptions) -> date:
     """Return the last day that can be played. A day ends on the morning after, which must not be in the future."""
     if options.counts is None:
         return (datetime.now(ZoneInfo(settings.timezone)) - timedelta(days=1) - AFTER_ALL_SCHEDULES).date()
-    from bike_assets.resources.counts_source import file_days
+    from bike_assets.core.export_outline import outline_export
 
-    return file_days(options.counts.expanduser(), settings)[1]
+    return outline_export(options.counts.expanduser(), settings.published_form, datetime.now(UTC)).last_day
 
 
 def _dated(scenarios: str, first: date) -> str:
@@ -151,8 +151,6 @@ def _serve(counts: Path, settings: Settings, resources: ExitStack) -> str:
     from bike_assets.simulator.publication import ReplayedPublication
     from bike_assets.simulator.server import PortalSimulator
 
-    publication = ReplayedPublication(
-        counts.expanduser(), settings.portal_fields, settings.timezone, settings.portal_labels
-    )
+    publication = ReplayedPublication(counts.expanduser(), settings.published_form)
     portal = PortalSimulator(publication, settings.portal_dataset, labels=settings.portal_labels)
     return resources.enter_context(portal).url

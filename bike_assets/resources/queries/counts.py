@@ -118,9 +118,19 @@ def stored_counts(warehouse: Warehouse, first: date) -> dict | None:
     return row if row and row["rows"] else None
 
 
-def number_of_rejected_rows(warehouse: Warehouse) -> int:
-    """Return how many published rows could not be used."""
-    return int(warehouse.query("SELECT COUNT(*) AS n FROM bike_traffic_raw.rejected_counts")["n"].iloc[0])
+def row_totals(warehouse: Warehouse) -> dict[str, int]:
+    """Return rows_read, rows_kept, rows_summed and rows_duplicated of the newest successful reading of every day."""
+    days = warehouse.query(NEWEST_SUCCESSFUL_READINGS)
+    return {name: int(days[name].sum()) for name in ("rows_read", "rows_kept", "rows_summed", "rows_duplicated")}
+
+
+def rejected_rows_by_problem(warehouse: Warehouse) -> dict[str, int]:
+    """Return how many published rows cannot be used, by problem, the most frequent first."""
+    rows = warehouse.query(
+        "SELECT problem, COUNT(*) AS number FROM bike_traffic_raw.rejected_counts "
+        "GROUP BY problem ORDER BY number DESC, problem"
+    )
+    return dict(zip(rows["problem"], rows["number"].astype(int), strict=True))
 
 
 def whole_days(warehouse: Warehouse, timezone: str) -> Span | None:

@@ -182,12 +182,14 @@ def test_a_bad_day_of_a_young_home_is_reported_at_the_end_and_read_again(tmp_pat
     assert days_of(young, "bike_traffic_raw.comptage_velo") == days_between(FIRST_DAY, until)
 
 
-def test_a_pass_prints_how_many_rows_could_not_be_used(tmp_path, open_city, monkeypatch, capsys):
+def test_a_pass_prints_what_became_of_every_row(tmp_path, open_city, monkeypatch, capsys):
     def change(rows):
         return pd.concat([rows, rows.head(7).assign(counter_id=None)])
 
     pass_with(open_city(tmp_path), StubSource(change), FIRST_DAY, monkeypatch)
-    assert "7 published rows cannot be used" in capsys.readouterr().out
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "7 rejected (no counter)" in printed
+    assert "rejected_counts lists each rejected row" in printed
 
 
 def test_a_source_that_has_published_nothing_leaves_nothing_to_do(tmp_path, open_city, monkeypatch):
