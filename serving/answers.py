@@ -181,7 +181,7 @@ def _hour(city: CityData, record: Record) -> int:
     at = record.at if record.at is not UNSET else record.date_et_heure_de_comptage
     if at is UNSET:
         raise ValueError("it has no time: give `at`, ISO 8601 with an offset")
-    hour = int(at.timestamp()) // HOUR - city.first_hour
+    hour = (int(at.timestamp()) - city.begins) // HOUR
     if not 0 <= hour < len(city.days):
         first, end = city.range
         raise ValueError(

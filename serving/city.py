@@ -62,7 +62,7 @@ class CityData:
     Attributes:
         timezone: zone of the local days.
         newest: the newest local day with all its hours.
-        first_hour: the first hour, in whole hours since 1970 (UTC); the others follow without a gap.
+        begins: when the first hour begins, in seconds since 1970 (UTC); the others follow without a gap.
         days: local day of each hour, in days since 1970 [hours].
         horizons: days from the end of the counts to each hour's day [hours].
         counters: all counters that ever had counts.
@@ -74,7 +74,7 @@ class CityData:
 
     timezone: str
     newest: date
-    first_hour: int
+    begins: int
     days: np.ndarray
     horizons: np.ndarray
     counters: tuple[Counter, ...]
@@ -118,7 +118,7 @@ class CityData:
 
     def local_hour(self, index: int) -> datetime:
         """Return when an hour begins, in local time with its offset."""
-        return datetime.fromtimestamp((self.first_hour + index) * HOUR, UTC).astimezone(ZoneInfo(self.timezone))
+        return datetime.fromtimestamp(self.begins + index * HOUR, UTC).astimezone(ZoneInfo(self.timezone))
 
 
 def state_of(warehouse: Warehouse) -> tuple:
@@ -145,20 +145,20 @@ def read_city(warehouse: Warehouse, place: Place) -> CityData | None:
     weather = read_weather_cube(warehouse, Span(first, ahead[-1]), place.timezone)
     days_at = [(days_between(first, newest) + ahead[:1], 1), *[([day], h) for h, day in enumerate(ahead, 1) if h > 1]]
     hours, values = _features(cube, days_at, place, weather)
-    first_hour = int(hours["counted_at"].iloc[0].timestamp()) // HOUR
+    begins = int(hours["counted_at"].iloc[0].timestamp())
     flat = values.reshape(-1, values.shape[-1])
     inputs = model_inputs(np.zeros(len(flat)), flat[:, :-1].T).reshape(*values.shape[:2], len(INPUTS))
     return CityData(
         timezone=place.timezone,
         newest=newest,
-        first_hour=first_hour,
+        begins=begins,
         days=hours["day"].to_numpy(dtype="datetime64[D]").astype(np.int64),
         horizons=hours["horizon"].to_numpy(),
         counters=_counters(warehouse, counts),
         columns={counter: column for column, counter in enumerate(cube.counters)},
         inputs=inputs,
         base=_base_where_active(values[..., -1], hours, cube),
-        counts=_counts_array(counts, cube, first_hour, len(hours)),
+        counts=_counts_array(counts, cube, begins, len(hours)),
     )
 
 
@@ -184,9 +184,9 @@ def _base_where_active(base: np.ndarray, hours: pd.DataFrame, cube: CountCube) -
     return np.where(active, base, np.float32(np.nan))
 
 
-def _counts_array(counts: pd.DataFrame, cube: CountCube, first_hour: int, hours: int) -> np.ndarray:
+def _counts_array(counts: pd.DataFrame, cube: CountCube, begins: int, hours: int) -> np.ndarray:
     out = np.full((hours, len(cube.counters)), np.nan, dtype=np.float32)
-    index = counts["counted_at"].to_numpy(dtype="datetime64[h]").astype(np.int64) - first_hour
+    index = (counts["counted_at"].to_numpy(dtype="datetime64[s]").astype(np.int64) - begins) // HOUR
     recent = index >= 0
     out[index[recent], counter_codes(counts["counter_id"][recent], cube.counters)] = counts["bike_count"][recent]
     return out

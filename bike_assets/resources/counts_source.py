@@ -106,9 +106,10 @@ class PortalSource:
     def describe_differing(self, rows: pd.DataFrame) -> str:
         """Ask the portal for all its fields of these rows."""
         fields, first = self._fields, rows.iloc[0]
-        key = str(first["counter_id"]).split(KEY_SEPARATOR) if len(fields.key) > 1 else [str(first["counter_id"])]
-        whole = self._portal.all_fields(dict(zip(fields.key, key, strict=False)), first["counted_at"])
-        return describe_differing(rows, columns_that_differ(whole, list(fields.by_column.values())), fields.key)
+        whole = self._portal.all_fields(first["counted_at"])
+        ids = whole[list(fields.key)].astype(str).agg(KEY_SEPARATOR.join, axis=1)
+        columns = columns_that_differ(whole[ids == str(first["counter_id"])], list(fields.by_column.values()))
+        return describe_differing(rows, columns, fields.key)
 
     def newest_day(self) -> date | None:
         """Ask the portal for its last hour, and return the last day that is complete by then."""

@@ -95,18 +95,17 @@ class Portal:
                 return self._newest_hour(client)
         raise AssertionError("the last attempt returns or raises")
 
-    def all_fields(self, values: Mapping[str, str], hour: datetime) -> pd.DataFrame:
-        """Return every field of the first rows with some values and an hour (UTC).
+    def all_fields(self, hour: datetime) -> pd.DataFrame:
+        """Return every field of the rows of one hour (UTC).
 
         Raises:
             SourceUnavailableError: the portal did not answer, refused, or its quota is used up.
+            UnreliableAnswerError: its export cannot be read.
         """
-        conditions = [f"{name} = {_quoted(value)}" for name, value in values.items()]
-        where = " AND ".join([*conditions, f"{self._hour} = {_literal(hour)}"])
         for attempt in self._attempts(self._access.retries.attempts):
             with attempt, self._client() as client:
-                envelope, _ = self._json(client, {"where": where, "limit": str(MAX_DUPLICATES_ASKED)})
-                return pd.DataFrame(envelope.get("results") or [])
+                export = self._get(client, "/exports/parquet", {"where": f"{self._hour} = {_literal(hour)}"})
+                return read_parquet(export, list(self._access.fields.key), all_fields=True).to_pandas()
         raise AssertionError("the last attempt returns or raises")
 
     def _newest_hour(self, client: httpx.Client) -> datetime | None:
@@ -214,10 +213,6 @@ class Portal:
         return open_client(seconds or self._access.retries.timeout_seconds, headers)
 
 
-def _quoted(text: str) -> str:
-    return f"'{text}'" if '"' in text else f'"{text}"'
-
-
 def _equals(value: object) -> str:
     """Return the ODSQL condition that a field has a value of the export."""
     if pd.isna(value):  # type: ignore[call-overload]
@@ -225,7 +220,7 @@ def _equals(value: object) -> str:
     if isinstance(value, datetime):
         return f"= {_literal(value)}"
     if isinstance(value, str):
-        return f"= {_quoted(value)}"
+        return f"= '{value}'" if '"' in value else f'= "{value}"'
     return f"= {value}"
 
 

@@ -11,8 +11,13 @@ if TYPE_CHECKING:
 INTERRUPTED = b"Streaming interrupted"
 
 
-def read_parquet(reply: Reply, fields: list[str]) -> "pa.Table":
+def read_parquet(reply: Reply, fields: list[str], all_fields: bool = False) -> "pa.Table":
     """Return the fields of a Parquet export.
+
+    Args:
+        reply: the portal's answer.
+        fields: the fields that it has to have.
+        all_fields: return the others too.
 
     Raises:
         UnreliableAnswerError: the export is not Parquet, is incomplete, or lacks a field.
@@ -31,7 +36,7 @@ def read_parquet(reply: Reply, fields: list[str]) -> "pa.Table":
         if missing:
             found = ", ".join(file.schema_arrow.names)
             raise UnreliableAnswerError(f"The portal's export lacks {', '.join(missing)} (found: {found}).")
-        return file.read(columns=fields)
+        return file.read(columns=None if all_fields else fields)
     except (pa.ArrowException, OSError) as error:
         raise UnreliableAnswerError(
             f"The portal's export of {len(body):,} bytes is not readable Parquet ({str(error).splitlines()[0]})."
