@@ -40,5 +40,5 @@ def serving(
 
 def fast(folder: Path, **changes: object) -> Settings:
     """Settings for a portal that does not keep one waiting."""
-    values = {"portal_backoff_seconds": 0.001, "portal_timeout_seconds": 1.0, "portal_attempts": 3, "source": "portal"}
+    values = {"portal_backoff_seconds": 0.001, "portal_timeout_seconds": 30.0, "portal_attempts": 3, "source": "portal"}
     return Settings(home=folder, **{**values, **changes})

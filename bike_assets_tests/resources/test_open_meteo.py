@@ -53,7 +53,7 @@ def observed(first: date, last: date) -> pd.DataFrame:
     return as_published(TRUTH.hours(first - DAY, last))
 
 
-def client(archive: str, forecast: str | None = None, timeout_seconds: float = 1.0, attempts: int = 3) -> OpenMeteo:
+def client(archive: str, forecast: str | None = None, timeout_seconds: float = 30.0, attempts: int = 3) -> OpenMeteo:
     return OpenMeteo(archive, forecast or archive, 48.8566, 2.3522, Retries(timeout_seconds, attempts, 0.001))
 
 

@@ -41,7 +41,7 @@ def settings(tmp_path, portal) -> Settings:
         home=tmp_path,
         weather_archive_url=portal.url,
         weather_forecast_url=portal.url,
-        portal_timeout_seconds=0.5,
+        portal_timeout_seconds=30.0,
         portal_attempts=2,
         portal_backoff_seconds=0.001,
     )

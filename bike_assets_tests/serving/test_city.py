@@ -31,7 +31,7 @@ def rows() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def adelaide(rows, tmp_path_factory) -> CityData:
     folder = tmp_path_factory.mktemp("adelaide")
-    settings = fast(folder, timezone=ADELAIDE, holidays_country="AU", portal_timeout_seconds=30)
+    settings = fast(folder, timezone=ADELAIDE, holidays_country="AU")
     warehouse = LocalWarehouse(folder / "warehouse")
     with serving(rows, settings, now=datetime(2026, 4, 12, 8, tzinfo=UTC)) as (portal, _):
         home = Home(folder, "portal", FIRST, None, ADELAIDE, portal=portal.url, dataset="counts")
