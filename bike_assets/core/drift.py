@@ -6,6 +6,7 @@ distance of the week from the reference reaches 1.75 times the mean distance of 
 another, so that ordinary changes of weather are no drift either.
 """
 
+import warnings
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -110,8 +111,11 @@ def measure_drift(current: pd.DataFrame, reference: pd.DataFrame, seed: int, htm
                           for rows in (current, reference))  # fmt: skip
     if min(len(current), len(reference)) < MIN_CURRENT_ROWS:
         return Drift(None, (), len(current), len(reference))
-    from evidently import DataDefinition, Dataset, Report
-    from evidently.presets import DataDriftPreset
+    with warnings.catch_warnings():
+        # Python 3.12 and later warn of escapes in its files when it compiles them.
+        warnings.simplefilter("ignore", SyntaxWarning)
+        from evidently import DataDefinition, Dataset, Report
+        from evidently.presets import DataDriftPreset
 
     preset = DataDriftPreset(
         columns=list(COLUMNS), num_method="wasserstein", per_column_threshold=_thresholds(reference)
