@@ -22,6 +22,7 @@ from pydantic_settings import (
 from bike_assets.core.api_keys import read_api_keys
 from bike_assets.core.decisions import CooldownRule, EvaluationRule, RetrainRule
 from bike_assets.core.gcp_settings import GcpSettings
+from bike_assets.core.parts_of_hours import IntervalMinutes
 from bike_assets.core.place import Place
 from bike_assets.core.plausibility import OutlierRule
 from bike_assets.core.portal_fields import PortalFields
@@ -102,6 +103,11 @@ class Settings(BaseSettings):
         "refuse",
         description="The rule for published rows that share a counter and an hour. last keeps the last row, add adds "
         "their counts, refuse accepts only rows of the same count.",
+    )
+    interval_minutes: IntervalMinutes = Field(
+        60,
+        description="The minutes that a published count covers. Parts of an hour are added up. An hour without all its "
+        "parts is rejected.",
     )
     holidays_country: Country = Field(description="ISO code of the country whose public holidays the features use.")
     history_months: int = Field(
@@ -361,10 +367,15 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _hours_are_in_a_file(self) -> "Settings":
+    def _source_has_the_form(self) -> "Settings":
         if self.portal_fields.hour_of_day and self.source != "file":
             raise ValueError(
                 f"BIKE_PORTAL_FIELDS__HOUR_OF_DAY is for files, and BIKE_SOURCE is {self.source}: set BIKE_SOURCE=file"
+            )
+        if self.interval_minutes != 60 and self.source in {"auto", "simulator"}:
+            raise ValueError(
+                f"BIKE_INTERVAL_MINUTES={self.interval_minutes} is for a portal or a file, and BIKE_SOURCE is "
+                f"{self.source}: set BIKE_SOURCE=portal or BIKE_SOURCE=file"
             )
         return self
 
@@ -406,7 +417,14 @@ class Settings(BaseSettings):
     @property
     def published_form(self) -> PublishedForm:
         """The form in which the city publishes counts."""
-        return PublishedForm(self.portal_fields, self.portal_labels, self.timezone, self.naive_zone, self.repeated_rows)
+        return PublishedForm(
+            self.portal_fields,
+            self.portal_labels,
+            self.timezone,
+            self.naive_zone,
+            self.repeated_rows,
+            self.interval_minutes,
+        )
 
     @property
     def place(self) -> Place:
@@ -424,7 +442,7 @@ class Settings(BaseSettings):
         return PortalAccess(
             self.portal_url,
             self.portal_dataset,
-            self.portal_fields,
+            self.published_form,
             self.portal_api_key,
             self.retries,
             self.portal_quota_wait_seconds,

@@ -26,7 +26,8 @@ GROUPS = {
     "Home and profile": ("production", "home profile"),
     "Counts": (
         "ingestion",
-        "source counts_file city_file timezone times repeated_rows holidays_country history_months simulator_*",
+        "source counts_file city_file timezone times interval_minutes repeated_rows holidays_country history_months "
+        "simulator_*",
     ),
     "Portal": ("ingestion", "portal_*"),
     "Checks of the counts": ("ingestion", "max_share_incomplete outlier_*"),

@@ -70,9 +70,8 @@ def usable_counts(settings: Settings, path: Path, span: Span) -> pd.DataFrame:
     """Return the rows of an export that a model may learn from: usable, one per counter and hour, no outliers."""
     nothing = pd.DataFrame({"day": pd.Series(dtype="datetime64[s]"), "counter_id": [], "busiest": []})
     published = read_export(path, settings.published_form)
-    reading = classify_rows(
-        span, published, datetime.now(UTC), nothing, settings.outlier_rule, settings.timezone, settings.repeated_rows
-    )
+    form = settings.published_form
+    reading = classify_rows(span, published, datetime.now(UTC), nothing, settings.outlier_rule, form)
     rows = reading.rows[~reading.rows["is_outlier"]]
     return rows.astype({"counter_id": str})
 

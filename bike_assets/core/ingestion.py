@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bike_assets.core.local_time import day_numbers, days_between, local_days
+from bike_assets.core.parts_of_hours import add_up_hours
 from bike_assets.core.plausibility import (
     OutlierRule,
     are_outliers,
@@ -18,7 +19,8 @@ from bike_assets.core.plausibility import (
     counters_in_week_before,
 )
 from bike_assets.core.published import INCOMPLETE, Problem, problems_of
-from bike_assets.core.repeated_rows import RepeatedRows, settle_repeated_rows
+from bike_assets.core.published_form import PublishedForm
+from bike_assets.core.repeated_rows import settle_repeated_rows
 from bike_assets.core.splits import Span
 
 MAX_SHRINKAGE = 0.5
@@ -61,8 +63,7 @@ def classify_rows(
     read_at: datetime,
     history: pd.DataFrame,
     rule: OutlierRule,
-    timezone: str,
-    repeated_rows: RepeatedRows,
+    form: PublishedForm,
     reported: int | None = None,
 ) -> Reading:
     """Sort published rows into rows to keep and rows to reject, and count both by day.
@@ -73,30 +74,29 @@ def classify_rows(
         read_at: when they were read, by the source's clock.
         history: `busiest_hours` of the 56 days before, as far as they exist.
         rule: the bounds of an outlier.
-        timezone: zone of the local days.
-        repeated_rows: the rule for rows that share a counter and an hour.
+        form: the zone of the local days, the interval, and the rule for rows that share a counter and a time.
         reported: the number of rows that the source reports; used only for a single day.
 
     Raises:
-        DifferingRowsError: usable rows of one counter and hour differ, and `repeated_rows` is "refuse".
+        DifferingRowsError: usable rows of one counter and time differ, and the form's rule is "refuse".
     """
-    published = published.assign(day=local_days(published["counted_at"], timezone))
-    problems = problems_of(published, read_at, timezone)
-    is_usable = (problems == "").to_numpy()
-    usable = published[is_usable]
-    settled = settle_repeated_rows(usable, repeated_rows)
-    rows = settled.rows.reset_index(drop=True)
+    published = published.assign(day=local_days(published["counted_at"], form.timezone))
+    problems = problems_of(published, read_at, form.timezone, form.interval_minutes)
+    settled = settle_repeated_rows(published[problems == ""], form.repeated_rows)
+    hourly = add_up_hours(settled.rows, form.timezone, form.interval_minutes)
+    problems[hourly.incomplete.index] = str(Problem.PART_OF_AN_HOUR)
+    rows = hourly.rows.reset_index(drop=True)
     rows["bike_count"] = rows["bike_count"].astype("int64")
     busiest = busiest_hours(rows)
     rows["is_outlier"] = are_outliers(rows, busiest, history, rule)
-    rejected = published[~is_usable].assign(problem=problems[~is_usable])
+    rejected = published[problems != ""].assign(problem=problems[problems != ""])
     rejected = rejected.assign(position=rejected.groupby("day").cumcount()).reset_index(drop=True)
     days = empty_days(span)
     days["rows_read"] = rows_by_day(span, published)
     days["rows_reported"] = days["rows_read"] if reported is None or span.days > 1 else reported
     days["rows_kept"] = rows_by_day(span, rows)
     days["rows_duplicated"] = rows_by_day(span, settled.doubled)
-    days["rows_summed"] = rows_by_day(span, settled.added)
+    days["rows_summed"] = rows_by_day(span, settled.added) + rows_by_day(span, hourly.added)
     for name, problems_counted in PROBLEMS_BY_COLUMN.items():
         days[name] = rows_by_day(span, rejected[rejected["problem"].isin(problems_counted)])
     days["outliers"] = rows_by_day(span, rows[rows["is_outlier"]])

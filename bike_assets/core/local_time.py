@@ -15,10 +15,16 @@ def local_days(counted_at: pd.Series, timezone: str) -> pd.Series:
     return counted_at.dt.tz_convert(timezone).dt.tz_localize(None).dt.normalize().astype("datetime64[s]")
 
 
-def starts_an_hour(times: pd.Series, timezone: str) -> pd.Series:
-    """Whether each time (UTC) is the start of a local hour."""
+def starts_an_interval(times: pd.Series, timezone: str, minutes: int) -> pd.Series:
+    """Whether each time (UTC) is the start of an interval of a local hour, such as one of 15 minutes."""
+    into_the_hour = times - hour_starts(times, timezone)
+    return into_the_hour % pd.Timedelta(minutes=minutes) == pd.Timedelta(0)
+
+
+def hour_starts(times: pd.Series, timezone: str) -> pd.Series:
+    """Return the start (UTC) of the local hour in which each time lies."""
     local = times.dt.tz_convert(timezone).dt.tz_localize(None)
-    return local == local.dt.floor("h")
+    return times - (local - local.dt.floor("h"))
 
 
 def utc_bounds(day: date, timezone: str) -> tuple[pd.Timestamp, pd.Timestamp]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bike_assets.core.local_time import starts_an_hour
+from bike_assets.core.local_time import starts_an_interval
 from bike_assets.core.published import MAX_PER_HOUR, arrange
 from bike_assets.core.published_form import PublishedForm
 from bike_assets.errors import BikeError
@@ -82,12 +82,22 @@ def read_export(path: Path, form: PublishedForm) -> pd.DataFrame:
     place = _Place(export, "row" if export.is_parquet else "line", 1 if export.is_parquet else 2)
     times, counts = rows["counted_at"], rows["bike_count"]
     place.raise_if_any(times.isna() & raw["counted_at"].notna(), raw["counted_at"], EXPECTED_TIME)
-    place.raise_if_any(times.notna() & ~starts_an_hour(times, form.timezone), raw["counted_at"], "the start of an hour")
+    off_the_hour = times.notna() & ~starts_an_interval(times, form.timezone, form.interval_minutes)
+    place.raise_if_any(off_the_hour, raw["counted_at"], _expected_start(times, form))
     wrong = (counts.isna() & raw["bike_count"].notna()) | ~counts.fillna(0).between(0, MAX_PER_HOUR) | (counts % 1 > 0)
     place.raise_if_any(wrong, raw["bike_count"], EXPECTED_COUNT)
     if not rows[["counter_id", "counted_at", "bike_count"]].notna().all(axis=1).any():
         raise BikeError(f"{path} has no row with a counter, a date and a count.")
     return rows
+
+
+def _expected_start(times: pd.Series, form: PublishedForm) -> str:
+    if form.interval_minutes != 60:
+        return f"the start of an interval of {form.interval_minutes} minutes"
+    for minutes in (30, 15, 10, 5):
+        if starts_an_interval(times.dropna(), form.timezone, minutes).all():
+            return f"the start of an hour; if counts cover {minutes} minutes, interval_minutes = {minutes} adds them up"
+    return "the start of an hour"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from bike_assets.core.local_time import starts_an_hour
+from bike_assets.core.local_time import starts_an_interval
 from bike_assets.core.published_times import read_times
 
 if TYPE_CHECKING:
@@ -36,11 +36,12 @@ class Problem(StrEnum):
     NEGATIVE_COUNT = "negative count"
     IMPLAUSIBLE_COUNT = "more bikes than any street carries"
     OFF_THE_HOUR = "not the start of an hour"
+    PART_OF_AN_HOUR = "part of an hour of which other parts are missing"
     SKIPPED_TIME = "a local time that the clocks skip"
     IN_THE_FUTURE = "in the future"
 
 
-INCOMPLETE = (Problem.NO_COUNTER, Problem.NO_COUNT, Problem.NO_TIME, Problem.SKIPPED_TIME)
+INCOMPLETE = (Problem.NO_COUNTER, Problem.NO_COUNT, Problem.NO_TIME, Problem.PART_OF_AN_HOUR, Problem.SKIPPED_TIME)
 """Gaps that publishers leave. The last is the hour of spring, in a grid of all local hours.
 
 Such rows are left out and counted; every other problem is an error.
@@ -83,13 +84,14 @@ def arrange(raw: pd.DataFrame, naive_zone: str) -> pd.DataFrame:
     )
 
 
-def problems_of(rows: pd.DataFrame, read_at: datetime, timezone: str) -> pd.Series:
+def problems_of(rows: pd.DataFrame, read_at: datetime, timezone: str, interval_minutes: int = 60) -> pd.Series:
     """Return for each row why it cannot be used (the text of a `Problem`), or "".
 
     Args:
         rows: as `arrange` returns them.
         read_at: when the source was read, by the source's clock. Rows from this time on are in the future.
         timezone: zone in which an hour begins; some zones differ from UTC by half an hour.
+        interval_minutes: the minutes that a count covers.
     """
     import pandera.errors
 
@@ -107,7 +109,8 @@ def problems_of(rows: pd.DataFrame, read_at: datetime, timezone: str) -> pd.Seri
             problems[found] = str(problem)
     complete = rows.loc[problems == "", ["counted_at", "bike_count"]]
     complete = complete.assign(
-        ahead=complete["counted_at"] >= pd.Timestamp(read_at), starts=starts_an_hour(complete["counted_at"], timezone)
+        ahead=complete["counted_at"] >= pd.Timestamp(read_at),
+        starts=starts_an_interval(complete["counted_at"], timezone, interval_minutes),
     )
     try:
         usable_rows().validate(complete, lazy=True)

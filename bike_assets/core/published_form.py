@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from bike_assets.core.parts_of_hours import IntervalMinutes
 from bike_assets.core.portal_fields import PortalFields
 from bike_assets.core.repeated_rows import RepeatedRows
 
@@ -15,7 +16,8 @@ class PublishedForm:
         labels: titles that a CSV file may have instead of these names.
         timezone: zone of the local days, in which an hour begins.
         naive_zone: zone of the times without an offset.
-        repeated_rows: the rule for rows that share a counter and an hour.
+        repeated_rows: the rule for rows that share a counter and a time.
+        interval_minutes: the minutes that a published count covers.
     """
 
     fields: PortalFields
@@ -23,3 +25,4 @@ class PublishedForm:
     timezone: str
     naive_zone: str
     repeated_rows: RepeatedRows
+    interval_minutes: IntervalMinutes

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
-from bike_assets.core.portal_fields import PortalFields
+from bike_assets.core.published_form import PublishedForm
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class PortalAccess:
     Attributes:
         addresses: scheme, host and port; several addresses of one portal are separated by spaces.
         dataset: identifier of the dataset on the portal.
-        fields: the portal's field for each column of the platform.
+        form: what its rows mean, with the field for each column of the platform.
         api_key: key for the portal's larger quota; None if there is none.
         retries: how long and how often to ask.
         quota_wait_seconds: maximum wait for the portal to reset a spent quota.
@@ -37,7 +37,7 @@ class PortalAccess:
 
     addresses: str
     dataset: str
-    fields: PortalFields
+    form: PublishedForm
     api_key: SecretStr | None
     retries: Retries
     quota_wait_seconds: float

@@ -120,11 +120,8 @@ class Ingestion:
 
     def _store_batch(self, span: Span, batch: CountsBatch) -> pd.DataFrame:
         history = self._history_before(span)
-        form = self._form
         try:
-            reading = classify_rows(
-                span, batch.rows, batch.read_at, history, self._rule, form.timezone, form.repeated_rows, batch.reported
-            )
+            reading = classify_rows(span, batch.rows, batch.read_at, history, self._rule, self._form, batch.reported)
         except DifferingRowsError as error:
             raise DifferingRowsError(self._source.describe_differing(error.rows), error.rows) from None
         self._history = concat_busiest(history, reading.busiest)

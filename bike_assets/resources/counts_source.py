@@ -87,7 +87,7 @@ class PortalSource:
         from bike_assets.resources.portal import Portal
 
         self.description = describe_source(home)
-        self._fields, self._timezone = access.fields, home.timezone
+        self._form, self._fields, self._timezone = access.form, access.form.fields, home.timezone
         self._portal = Portal(access)
 
     def read(self, first: date, last: date) -> CountsBatch:
@@ -114,7 +114,7 @@ class PortalSource:
     def newest_day(self) -> date | None:
         """Ask the portal for its last hour, and return the last day that is complete by then."""
         newest = self._portal.newest_hour()
-        return last_whole_day(newest, self._timezone) if newest else None
+        return last_whole_day(newest, self._form) if newest else None
 
 
 class FileSource:
@@ -210,10 +210,10 @@ def simulated_portal(
     return server
 
 
-def last_whole_day(newest: datetime, timezone: str) -> date:
-    """Return the last complete local day: the day of the newest hour if that is its last hour, else the day before."""
-    next_hour = pd.Timestamp(newest + timedelta(hours=1)).tz_convert(timezone)
-    return next_hour.date() - timedelta(days=1)
+def last_whole_day(newest: datetime, form: PublishedForm) -> date:
+    """Return the last complete local day: the day of the newest count if that is its last one, else the day before."""
+    end = pd.Timestamp(newest + timedelta(minutes=form.interval_minutes))
+    return end.tz_convert(form.timezone).date() - timedelta(days=1)
 
 
 def file_digest(path: Path) -> str:

@@ -80,7 +80,7 @@ def _newest_day(settings: Settings, quickly: bool = False) -> date:
     newest = Portal(settings.portal).newest_hour(quickly)
     if newest is None:
         raise SourceUnavailableError(f"The portal {settings.portal_url} has no rows in {settings.portal_dataset}.")
-    return last_whole_day(newest, settings.timezone)
+    return last_whole_day(newest, settings.published_form)
 
 
 def _newest_day_in_seconds(settings: Settings) -> date | str:

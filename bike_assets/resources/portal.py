@@ -65,7 +65,7 @@ class Portal:
         self._access = access
         self._urls, self._unresolved = access.addresses.split(), list[str]()
         self._path = f"/api/explore/v2.1/catalog/datasets/{access.dataset}"
-        self._hour = access.fields.counted_at
+        self._hour = access.form.fields.counted_at
 
     def rows(self, start: datetime, end: datetime) -> PortalRows:
         """Return every row with start <= hour < end (UTC).
@@ -105,7 +105,7 @@ class Portal:
         for attempt in self._attempts(self._access.retries.attempts):
             with attempt, self._client() as client:
                 export = self._get(client, "/exports/parquet", {"where": f"{self._hour} = {_literal(hour)}"})
-                return read_parquet(export, list(self._access.fields.key), all_fields=True).to_pandas()
+                return read_parquet(export, list(self._access.form.fields.key), all_fields=True).to_pandas()
         raise AssertionError("the last attempt returns or raises")
 
     def _newest_hour(self, client: httpx.Client) -> datetime | None:
@@ -122,7 +122,7 @@ class Portal:
     def _rows(self, client: httpx.Client, start: datetime, end: datetime) -> PortalRows:
         where = f"{self._hour} >= {_literal(start)} AND {self._hour} < {_literal(end)}"
         total, read_at = self._count(client, where)
-        fields = list(dict.fromkeys(self._access.fields.by_column.values()))
+        fields = list(dict.fromkeys(self._access.form.fields.by_column.values()))
         export = self._get(client, "/exports/parquet", {"where": where, "select": ",".join(fields)})
         table = read_parquet(export, fields)
         if table.num_rows < total:
@@ -152,7 +152,7 @@ class Portal:
 
     def _validate_duplicates(self, client: httpx.Client, table: "pa.Table", total: int) -> None:
         """Refuse an export that reaches the reported number only by duplicates, unless the portal has these too."""
-        ours = self._access.fields
+        ours = self._access.form.fields
         identifying = [name for name in (*ours.key, ours.counter_name, self._hour, ours.bike_count) if name]
         rows = table.select(identifying).to_pandas()
         codes = np.zeros(len(rows), dtype=np.int64)

@@ -13,7 +13,7 @@ from bike_assets.core.repeated_rows import DifferingRowsError
 from bike_assets.errors import BikeError
 
 FIELDS = PortalFields(counter_id="counter", bike_count="bikes", counted_at="hour")
-FORM = PublishedForm(FIELDS, None, "Europe/Paris", "Europe/Paris", "refuse")
+FORM = PublishedForm(FIELDS, None, "Europe/Paris", "Europe/Paris", "refuse", 60)
 NOW = datetime(2026, 6, 10, 8, tzinfo=UTC)
 
 
@@ -88,7 +88,7 @@ def test_a_date_and_an_hour_in_two_columns_are_a_time_of_the_citys_clock(tmp_pat
     rows = "".join(f"a,2026-06-{day:02},{hour},3\n" for day in (1, 2) for hour in range(24))
     path.write_text(f"counter,date,hour,bikes\n{rows}")
     fields = PortalFields(counter_id="counter", bike_count="bikes", counted_at="date", hour_of_day="hour")
-    form = PublishedForm(fields, None, "Australia/Melbourne", "Australia/Melbourne", "refuse")
+    form = PublishedForm(fields, None, "Australia/Melbourne", "Australia/Melbourne", "refuse", 60)
     outline = outline_export(path, form, NOW)
     assert (outline.first_day, outline.last_day) == (date(2026, 6, 1), date(2026, 6, 2))
     hours = read_export(path, form)["counted_at"].dt.tz_convert("Australia/Melbourne").dt.hour
@@ -96,6 +96,13 @@ def test_a_date_and_an_hour_in_two_columns_are_a_time_of_the_citys_clock(tmp_pat
     path.write_text("counter,date,hour,bikes\na,2026-06-01,24,3\n")
     with pytest.raises(BikeError, match="line 2: date is '2026-06-01'"):
         outline_export(path, form, NOW)
+
+
+def test_counts_of_15_minutes_without_a_word_are_refused_with_the_line_that_settles_it(export):
+    quarters = [time.replace(":00:00+", f":{minute}:00+") for time in june(48) for minute in ("00", "15", "30", "45")]
+    with pytest.raises(BikeError, match=r"if counts cover 15 minutes, interval_minutes = 15 adds them up"):
+        outline_export(export(*quarters), FORM, NOW)
+    assert outline_export(export(*quarters), replace(FORM, interval_minutes=15), NOW).last_day == date(2026, 6, 2)
 
 
 def test_exact_doubles_are_no_error(export):

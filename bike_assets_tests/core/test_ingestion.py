@@ -9,8 +9,11 @@ from hypothesis import strategies as st
 
 from bike_assets.core.ingestion import PROBLEMS_BY_COLUMN, Reading, classify_rows, shrinkage_reasons
 from bike_assets.core.local_time import days_between, hours_of
+from bike_assets.core.parts_of_hours import IntervalMinutes
 from bike_assets.core.plausibility import OutlierRule, busiest_hours, concat_busiest
+from bike_assets.core.portal_fields import PortalFields
 from bike_assets.core.published import MAX_PER_HOUR, Problem, arrange
+from bike_assets.core.published_form import PublishedForm
 from bike_assets.core.repeated_rows import RepeatedRows
 from bike_assets.core.schemas import COMPTAGE_VELO, INGESTIONS, REJECTED_COUNTS
 from bike_assets.core.simulation import SimulatedCity
@@ -21,6 +24,7 @@ DAY = date(2025, 6, 3)
 SPRING, AUTUMN = date(2025, 3, 30), date(2025, 10, 26)
 LATER = datetime(2026, 1, 1, tzinfo=UTC)
 RULE = OutlierRule()
+FIELDS = PortalFields(counter_id="counter_id", bike_count="bike_count", counted_at="counted_at")
 NO_HISTORY = pd.DataFrame({"day": pd.Series(dtype="datetime64[s]"), "counter_id": [], "busiest": []})
 COLUMNS_OF_THE_READER = {"ingested_at", "source", "run_id", "unread", "rows_added", "rows_changed", "rows_withdrawn"}
 
@@ -40,9 +44,11 @@ def digest(
     history=NO_HISTORY,
     zone: str = PARIS,
     repeated_rows: RepeatedRows = "last",
+    interval_minutes: IntervalMinutes = 60,
 ) -> Reading:
     rows = arrange(raw.reset_index(drop=True), zone)
-    return classify_rows(Span(first, last or first), rows, read_at, history, RULE, zone, repeated_rows)
+    form = PublishedForm(FIELDS, None, zone, zone, repeated_rows, interval_minutes)
+    return classify_rows(Span(first, last or first), rows, read_at, history, RULE, form)
 
 
 def figures(reading: Reading, *names: str) -> list[tuple]:
@@ -318,6 +324,31 @@ def test_counts_that_are_added_are_in_the_table_to_the_last_bike():
     reading = digest(raw, repeated_rows="add")
     assert figures(reading, "rows_read", "rows_kept", "rows_summed", "rows_duplicated") == [(96, 48, 48, 0)]
     assert reading.rows["bike_count"].sum() == raw["bike_count"].sum()
+
+
+def quarters(hours: pd.DataFrame) -> pd.DataFrame:
+    """Counts of 15 minutes, which differ."""
+    return pd.concat(
+        hours.assign(counted_at=hours["counted_at"] + pd.Timedelta(minutes=minute), bike_count=minute)
+        for minute in (0, 15, 30, 45)
+    )
+
+
+@pytest.mark.parametrize("zone", [PARIS, "Australia/Adelaide"])
+@pytest.mark.parametrize("day", [DAY, SPRING, AUTUMN])
+def test_counts_of_15_minutes_are_added_up_to_the_last_bike(zone, day):
+    hours = hourly(day, day, zone=zone)
+    raw = quarters(hours)
+    reading = digest(raw, day, zone=zone, interval_minutes=15)
+    assert figures(reading, "rows_read", "rows_kept", "rows_summed") == [(len(raw), len(hours), 3 * len(hours))]
+    assert reading.rows["bike_count"].sum() == raw["bike_count"].sum()
+    assert reading.rows["counted_at"].tolist() == hours["counted_at"].tolist()
+
+
+def test_an_hour_without_all_its_parts_is_rejected_part_by_part():
+    reading = digest(quarters(hourly(DAY, DAY)).iloc[1:], interval_minutes=15)
+    assert figures(reading, "rows_read", "rows_kept", "rows_without_counter") == [(191, 47, 3)]
+    assert set(reading.rejected["problem"]) == {"part of an hour of which other parts are missing"}
 
 
 @pytest.mark.parametrize("zone", ["Australia/Adelaide", "Asia/Kolkata", "Asia/Kathmandu"])
