@@ -52,7 +52,7 @@ def outline_export(path: Path, form: PublishedForm, now: datetime) -> ExportOutl
     """
     rows = read_export(path, form)
     is_past = rows["counted_at"] < pd.Timestamp(now)
-    usable = rows[is_past & rows["counter_id"].notna() & rows["bike_count"].notna()]
+    usable = rows[is_past & rows["counter_id"].notna() & (rows["bike_count"] >= 0)]
     if usable.empty:
         raise BikeError(f"{path} has no row with a counter, a count and a date that is over.")
     rows_a_day = local_days(usable["counted_at"], form.timezone).value_counts().sort_index()

@@ -69,8 +69,8 @@ def read_export(path: Path, form: PublishedForm) -> pd.DataFrame:
 
     Raises:
         BikeError: the file is missing, unreadable or not an export, or a row has an unreadable time, a time that is not
-            the start of an hour, or a count that is not a whole number from 0 to 1,000,000. The message names file
-            and line.
+            the start of an hour, or a count that is not a whole number or is above 1,000,000. The message names file
+            and line. A negative count is no such error: as with a portal, its row is rejected later.
     """
     if not path.is_file():
         raise BikeError(f"{path} does not exist or is not a file: BIKE_COUNTS_FILE has to name a portal export.")
@@ -84,7 +84,7 @@ def read_export(path: Path, form: PublishedForm) -> pd.DataFrame:
     place.raise_if_any(times.isna() & raw["counted_at"].notna(), raw["counted_at"], EXPECTED_TIME)
     off_the_hour = times.notna() & ~starts_an_interval(times, form.timezone, form.interval_minutes)
     place.raise_if_any(off_the_hour, raw["counted_at"], _expected_start(times, form))
-    wrong = (counts.isna() & raw["bike_count"].notna()) | ~counts.fillna(0).between(0, MAX_PER_HOUR) | (counts % 1 > 0)
+    wrong = (counts.isna() & raw["bike_count"].notna()) | (counts.fillna(0) > MAX_PER_HOUR) | (counts % 1 > 0)
     place.raise_if_any(wrong, raw["bike_count"], EXPECTED_COUNT)
     if not rows[["counter_id", "counted_at", "bike_count"]].notna().all(axis=1).any():
         raise BikeError(f"{path} has no row with a counter, a date and a count.")

@@ -151,6 +151,20 @@ def test_directions_are_added_over_http(tmp_path, two_directions):
     assert table(warehouse)["bike_count"].sum() == rows["bike_count"].sum()
 
 
+def test_counts_of_15_minutes_are_added_up_over_http(tmp_path):
+    settings = city(tmp_path, f"interval_minutes = 15\n{ELSEWHERE}")
+    span = Span(date(2025, 3, 8), date(2025, 3, 10))
+    hours = SimulatedCity(3, 2, settings.timezone, "CA").counts(span.first, span.last)
+    hours["counter_id"] = hours["counter_id"].str.replace("-", "")
+    parts = [hours.assign(counted_at=hours["counted_at"] + pd.Timedelta(minutes=minute)) for minute in (0, 15, 30, 45)]
+    with serving(pd.concat(parts, ignore_index=True), settings, LATER) as (portal, _):
+        audit, warehouse = ingest(settings, portal.url, span)
+        home = Home(tmp_path, "portal", span.first, None, settings.timezone, portal=portal.url, dataset="d")
+        assert PortalSource(home, replace(settings.portal, addresses=portal.url)).newest_day() == span.last
+    assert audit["hours"].tolist() == [24, 23, 24]
+    assert table(warehouse)["bike_count"].sum() == 4 * hours["bike_count"].sum()
+
+
 def test_directions_without_a_rule_are_refused_with_the_portals_field(tmp_path, two_directions):
     url, _ = two_directions
     with pytest.raises(DifferingRowsError, match=r'The column direction tells them apart.*\["device", "direction"\]'):
