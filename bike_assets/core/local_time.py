@@ -17,8 +17,8 @@ def local_days(counted_at: pd.Series, timezone: str) -> pd.Series:
 
 def starts_an_interval(times: pd.Series, timezone: str, minutes: int) -> pd.Series:
     """Whether each time (UTC) is the start of an interval of a local hour, such as one of 15 minutes."""
-    into_the_hour = times - hour_starts(times, timezone)
-    return into_the_hour % pd.Timedelta(minutes=minutes) == pd.Timedelta(0)
+    into_the_hour = (times - hour_starts(times, timezone)).dt.total_seconds()
+    return into_the_hour % (60 * minutes) == 0
 
 
 def hour_starts(times: pd.Series, timezone: str) -> pd.Series:
