@@ -198,7 +198,6 @@ def test_a_file_of_another_format_is_refused(refused, tmp_path):
     [
         ("date", "29/03/2025 10h"),
         ("date", "[/draft]"),
-        ("sum_counts", "-4"),
         ("sum_counts", "2.5"),
         ("sum_counts", "many"),
         ("sum_counts", "inf"),
@@ -214,6 +213,22 @@ def test_an_impossible_row_is_named_by_file_and_line(refused, export, column, ba
     export.write_text("\n".join(lines) + "\n")
     sentence = refused("materialize", BIKE_SOURCE="file", BIKE_COUNTS_FILE=export)
     assert f"{export}, line 37: {column} is {bad!r}" in sentence
+
+
+def test_a_direction_for_which_there_is_no_rule_is_refused_with_the_lines_that_settle_it(refused, tmp_path):
+    city, export = tmp_path / "city.toml", tmp_path / "counts.csv"
+    city.write_text(
+        'timezone = "Europe/Paris"\nholidays_country = "FR"\nportal_url = "https://data.example.org"\n'
+        'portal_dataset = "d"\n[portal_fields]\ncounter_id = "site"\nbike_count = "bikes"\ncounted_at = "hour"\n'
+    )
+    rows = [
+        f"a,2025-03-29T{hour:02}:00:00,{count},{way}" for hour in range(24) for way, count in (("IN", 3), ("OUT", 5))
+    ]
+    export.write_text("site,hour,bikes,direction\n" + "\n".join(rows) + "\n")
+    sentence = refused("materialize", BIKE_SOURCE="file", BIKE_COUNTS_FILE=export, BIKE_CITY_FILE=city)
+    assert "The column direction tells them apart" in sentence
+    assert 'repeated_rows = "add"' in sentence
+    assert 'counter_id = ["site", "direction"]' in sentence
 
 
 def test_a_simulated_home_refuses_a_file(refused, simulated_home, export):
