@@ -226,7 +226,7 @@ def test_a_direction_for_which_there_is_no_rule_is_refused_with_the_lines_that_s
     ]
     export.write_text("site,hour,bikes,direction\n" + "\n".join(rows) + "\n")
     sentence = refused("materialize", BIKE_SOURCE="file", BIKE_COUNTS_FILE=export, BIKE_CITY_FILE=city)
-    assert "The column direction tells them apart" in sentence
+    assert "The column direction distinguishes them" in sentence
     assert 'repeated_rows = "add"' in sentence
     assert 'counter_id = ["site", "direction"]' in sentence
 

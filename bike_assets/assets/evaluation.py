@@ -13,11 +13,11 @@ from bike_assets.core.features import SEASONAL
 from bike_assets.core.gain import Gain, gain_of
 from bike_assets.core.schemas import EVALUATIONS
 from bike_assets.core.scoring import Scores, score
-from bike_assets.core.splits import Span
+from bike_assets.core.splits import TEST_BASELINE, TEST_CURRENT, Span
 from bike_assets.core.summary import ModelEntry, Summary
 from bike_assets.resources.audit import append
 from bike_assets.resources.queries.features import read_features
-from bike_assets.resources.queries.splits import TEST_BASELINE, TEST_CURRENT, recorded_split
+from bike_assets.resources.queries.splits import recorded_split
 from bike_assets.resources.registry import Registry
 from bike_assets.resources.tracking import CHALLENGER, Tracking
 from bike_assets.resources.warehouse import Warehouse

@@ -14,10 +14,10 @@ from bike_assets.core.families.blend import MEMBERS, Blend
 from bike_assets.core.model_report import ModelReport, report_of, score_table
 from bike_assets.core.plots import as_markdown
 from bike_assets.core.schemas import TRAINING_RUNS
+from bike_assets.core.splits import TEST_BASELINE, TEST_CURRENT, TRAIN_BASELINE, TRAIN_CURRENT
 from bike_assets.core.summary import ModelEntry
 from bike_assets.core.training import Training, train_and_score
 from bike_assets.resources.audit import append
-from bike_assets.resources.queries.splits import TEST_BASELINE, TEST_CURRENT, TRAIN_BASELINE, TRAIN_CURRENT
 from bike_assets.resources.registry import Registry
 from bike_assets.resources.tracking import Tracking, TrainingIdentity
 from bike_assets.resources.training_data import TrainingData, read_training_data

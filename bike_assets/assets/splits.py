@@ -7,16 +7,19 @@ import dagster as dg
 from pydantic import Field
 
 from bike_assets.core.schemas import SPLITS
-from bike_assets.core.splits import Span, SplitRule, content_hash, cut_baseline, cut_current
-from bike_assets.resources.queries.counts import read_counts, whole_days
-from bike_assets.resources.queries.splits import (
+from bike_assets.core.splits import (
     TEST_BASELINE,
     TEST_CURRENT,
     TRAIN_BASELINE,
     TRAIN_CURRENT,
-    recorded_baseline,
-    recorded_split,
+    Span,
+    SplitRule,
+    content_hash,
+    cut_baseline,
+    cut_current,
 )
+from bike_assets.resources.queries.counts import read_counts, whole_days
+from bike_assets.resources.queries.splits import recorded_baseline, recorded_split
 from bike_assets.resources.table_rows import frame
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings

@@ -14,7 +14,7 @@ from bike_assets.assets import (
 from bike_assets.assets import champion as champion_module
 from bike_assets.assets.splits import Recut
 from bike_assets.automation.hooks import end_mlflow_on_run_finished
-from bike_assets.resources.queries.splits import TEST_BASELINE, TRAIN_BASELINE
+from bike_assets.core.splits import TEST_BASELINE, TRAIN_BASELINE
 from bike_assets.run_tags import TRIGGER_TAG, Trigger
 
 INGESTED_ASSETS = dg.AssetSelection.groups(*INGESTED_GROUPS)

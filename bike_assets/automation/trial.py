@@ -9,9 +9,9 @@ from bike_assets.automation.jobs import ONE_TRAINING_AT_A_TIME
 from bike_assets.core.families import FAMILIES
 from bike_assets.core.model_report import score_table
 from bike_assets.core.schemas import TRAINING_RUNS
+from bike_assets.core.splits import TEST_BASELINE, TEST_CURRENT
 from bike_assets.core.training import Training, train_and_score
 from bike_assets.resources.audit import append
-from bike_assets.resources.queries.splits import TEST_BASELINE, TEST_CURRENT
 from bike_assets.resources.training_data import read_training_data
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.run_tags import trigger_of

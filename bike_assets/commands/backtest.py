@@ -13,7 +13,7 @@ import pandas as pd
 from rich.table import Table
 
 from bike_assets.core.backtest import NAIVE, Backtest, Refit, run_backtest
-from bike_assets.core.export_outline import outline_export
+from bike_assets.core.export_outline import outline_rows
 from bike_assets.core.families import FAMILIES
 from bike_assets.core.features import HORIZONS
 from bike_assets.core.ingestion import classify_rows
@@ -47,14 +47,15 @@ def backtest(
     unknown = sorted(set(families) - set(FAMILIES))
     if unknown:
         raise BikeError(f"--families {','.join(unknown)}: no such family; there are {', '.join(FAMILIES)}.")
-    outline = outline_export(counts, settings.published_form, datetime.now(UTC))
+    published = read_export(counts, settings.published_form)
+    outline = outline_rows(counts, published, settings.published_form, datetime.now(UTC))
     first, last = outline.first_day, outline.last_day
     if not first <= span.first <= span.last <= last:
         raise BikeError(f"--from {span.first} --to {span.last} is not a range within {counts}: {first} to {last}.")
     with console.status("reading counts") as status:
         try:
             done = run_backtest(
-                usable_counts(settings, counts, Span(first, last)), span, families or list(FAMILIES), refit,
+                usable_counts(settings, published, Span(first, last)), span, families or list(FAMILIES), refit,
                 settings.place, settings.seed, settings.threads,
                 observed_weather(settings, weather) if weather else None, status.update,
             )  # fmt: skip
@@ -66,12 +67,17 @@ def backtest(
         console.print(f"\nWritten to {output}")
 
 
-def usable_counts(settings: Settings, path: Path, span: Span) -> pd.DataFrame:
-    """Return the rows of an export that a model may learn from: usable, one per counter and hour, no outliers."""
+def usable_counts(settings: Settings, published: pd.DataFrame, span: Span) -> pd.DataFrame:
+    """Return the rows that a model may learn from: usable, one per counter and hour, no outliers.
+
+    Args:
+        settings: the form of the rows and the bounds of an outlier.
+        published: the rows of an export, as `read_export` returns them.
+        span: the local days to return.
+    """
     nothing = pd.DataFrame({"day": pd.Series(dtype="datetime64[s]"), "counter_id": [], "busiest": []})
-    published = read_export(path, settings.published_form)
-    form = settings.published_form
-    reading = classify_rows(span, published, datetime.now(UTC), nothing, settings.outlier_rule, form)
+    now, rule = datetime.now(UTC), settings.outlier_rule
+    reading = classify_rows(span, published, now, nothing, rule, settings.published_form)
     rows = reading.rows[~reading.rows["is_outlier"]]
     return rows.astype({"counter_id": str})
 

@@ -12,7 +12,12 @@ import pandas as pd
 from bike_assets.core.local_time import as_date, local_days
 from bike_assets.core.portal_export import read_export, read_rows
 from bike_assets.core.published_form import PublishedForm
-from bike_assets.core.repeated_rows import DifferingRowsError, columns_that_differ, describe_differing, first_differing
+from bike_assets.core.repeated_rows import (
+    DifferingRowsError,
+    describe_differing,
+    differing_rows,
+    distinguishing_columns,
+)
 from bike_assets.errors import BikeError
 
 STRAY_GAP = timedelta(days=365)
@@ -38,19 +43,28 @@ class ExportOutline:
 
 
 def outline_export(path: Path, form: PublishedForm, now: datetime) -> ExportOutline:
-    """Return the outline of an export file.
+    """Read an export file, and return its outline.
+
+    Raises:
+        BikeError: as `read_export` and `outline_rows`.
+    """
+    return outline_rows(path, read_export(path, form), form, now)
+
+
+def outline_rows(path: Path, rows: pd.DataFrame, form: PublishedForm, now: datetime) -> ExportOutline:
+    """Return the outline of an export file that was read.
 
     Args:
-        path: the file.
+        path: the file, for messages.
+        rows: its rows, as `read_export` returns them.
         form: what its columns and times mean.
         now: rows after this time bound nothing.
 
     Raises:
-        BikeError: the file is missing, unreadable or not an export, has no usable row up to now, has a few rows on
-            days that are more than a year from all others, or has dates without an hour.
+        BikeError: the file has no usable row up to now, a few rows on days that are more than a year from all others,
+            or dates without an hour.
         DifferingRowsError: rows of one counter and hour differ, and the form has no rule for them.
     """
-    rows = read_export(path, form)
     is_past = rows["counted_at"] < pd.Timestamp(now)
     usable = rows[is_past & rows["counter_id"].notna() & (rows["bike_count"] >= 0)]
     if usable.empty:
@@ -98,8 +112,9 @@ def _refuse_daily_counts(path: Path, form: PublishedForm, usable: pd.DataFrame) 
 
 
 def _refuse_differing_rows(path: Path, form: PublishedForm, usable: pd.DataFrame) -> None:
-    differing = first_differing(usable)
-    if differing is None:
+    differing = differing_rows(usable)
+    if differing.empty:
         return
-    columns = columns_that_differ(read_rows(path, differing.index.tolist()), list(form.fields.by_column.values()))
+    published = read_rows(path, differing.index.tolist())
+    columns = distinguishing_columns(published, differing, form.fields.by_column.values())
     raise DifferingRowsError(f"{path}: {describe_differing(differing, columns, form.fields.key)}", differing)

@@ -84,7 +84,7 @@ def arrange(raw: pd.DataFrame, naive_zone: str) -> pd.DataFrame:
     )
 
 
-def problems_of(rows: pd.DataFrame, read_at: datetime, timezone: str, interval_minutes: int = 60) -> pd.Series:
+def problems_of(rows: pd.DataFrame, read_at: datetime, timezone: str, interval_minutes: int) -> pd.Series:
     """Return for each row why it cannot be used (the text of a `Problem`), or "".
 
     Args:

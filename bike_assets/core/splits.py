@@ -7,6 +7,9 @@ from datetime import date, timedelta
 
 import pandas as pd
 
+TRAIN_BASELINE, TEST_BASELINE = "train_baseline", "test_baseline"
+TRAIN_CURRENT, TEST_CURRENT = "train_current", "test_current"
+"""The names of the four sets."""
 TEST_CURRENT_SHARE = 0.2
 MIN_TEST_CURRENT_DAYS = 28
 MAX_TEST_CURRENT_DAYS = 56

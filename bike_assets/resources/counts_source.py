@@ -15,9 +15,8 @@ import pandas as pd
 
 from bike_assets.core.local_time import utc_bounds
 from bike_assets.core.portal_fields import PortalFields
-from bike_assets.core.published import KEY_SEPARATOR
 from bike_assets.core.published_form import PublishedForm
-from bike_assets.core.repeated_rows import columns_that_differ, describe_differing
+from bike_assets.core.repeated_rows import describe_differing, distinguishing_columns
 from bike_assets.core.service_access import PortalAccess
 from bike_assets.errors import BikeError
 from bike_assets.home.record import Home, describe_source
@@ -59,7 +58,7 @@ class CountsSource(Protocol):
         ...
 
     def describe_differing(self, rows: pd.DataFrame) -> str:
-        """Describe rows of one counter and hour that differ, with the published column that tells them apart, if any.
+        """Describe rows of one counter and hour that differ, with the published column that distinguishes them, if any.
 
         Args:
             rows: some of the rows of a reading.
@@ -92,24 +91,24 @@ class PortalSource:
 
     def read(self, first: date, last: date) -> CountsBatch:
         """Fetch all rows of the days, or raise."""
-        from bike_assets.core.published import arrange
-
         start, end = utc_bounds(first, self._timezone)[0], utc_bounds(last, self._timezone)[1]
         answer = self._portal.rows(start, end)
-        names = self._fields.by_column
-        texts = {name for column, name in names.items() if column not in {"counted_at", "bike_count"}}
-        words = [name for name in texts if _is_text(answer.table, name)]
-        rows = answer.table.to_pandas(categories=words, integer_object_nulls=True)
-        raw = pd.DataFrame({column: rows[name] for column, name in names.items()})
-        return CountsBatch(arrange(raw, ASKED_ZONE), answer.total, answer.read_at)
+        return CountsBatch(self._arrange(answer.table), answer.total, answer.read_at)
 
     def describe_differing(self, rows: pd.DataFrame) -> str:
-        """Ask the portal for all its fields of these rows."""
-        fields, first = self._fields, rows.iloc[0]
-        whole = self._portal.all_fields(first["counted_at"])
-        ids = whole[list(fields.key)].astype(str).agg(KEY_SEPARATOR.join, axis=1)
-        columns = columns_that_differ(whole[ids == str(first["counter_id"])], list(fields.by_column.values()))
-        return describe_differing(rows, columns, fields.key)
+        """Ask the portal for all its fields of the hour of the first rows."""
+        whole = self._portal.all_fields(rows.iloc[0]["counted_at"])
+        columns = distinguishing_columns(whole.to_pandas(), self._arrange(whole), self._fields.by_column.values())
+        return describe_differing(rows, columns, self._fields.key)
+
+    def _arrange(self, table: "pa.Table") -> pd.DataFrame:
+        from bike_assets.core.published import arrange
+
+        names = self._fields.by_column
+        texts = {name for column, name in names.items() if column not in {"counted_at", "bike_count"}}
+        words = [name for name in texts if _is_text(table, name)]
+        rows = table.to_pandas(categories=words, integer_object_nulls=True)
+        return arrange(pd.DataFrame({column: rows[name] for column, name in names.items()}), ASKED_ZONE)
 
     def newest_day(self) -> date | None:
         """Ask the portal for its last hour, and return the last day that is complete by then."""

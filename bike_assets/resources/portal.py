@@ -95,7 +95,7 @@ class Portal:
                 return self._newest_hour(client)
         raise AssertionError("the last attempt returns or raises")
 
-    def all_fields(self, hour: datetime) -> pd.DataFrame:
+    def all_fields(self, hour: datetime) -> "pa.Table":
         """Return every field of the rows of one hour (UTC).
 
         Raises:
@@ -105,7 +105,7 @@ class Portal:
         for attempt in self._attempts(self._access.retries.attempts):
             with attempt, self._client() as client:
                 export = self._get(client, "/exports/parquet", {"where": f"{self._hour} = {_literal(hour)}"})
-                return read_parquet(export, list(self._access.form.fields.key), all_fields=True).to_pandas()
+                return read_parquet(export, list(self._access.form.fields.by_column.values()), all_fields=True)
         raise AssertionError("the last attempt returns or raises")
 
     def _newest_hour(self, client: httpx.Client) -> datetime | None:

@@ -11,17 +11,11 @@ import pandas as pd
 
 from bike_assets.core.features import HORIZONS
 from bike_assets.core.local_time import days_between
-from bike_assets.core.splits import Span, newest_months
+from bike_assets.core.splits import TEST_BASELINE, TEST_CURRENT, TRAIN_BASELINE, TRAIN_CURRENT, Span, newest_months
 from bike_assets.core.weather_cube import WeatherCube
 from bike_assets.errors import BikeError
 from bike_assets.resources.queries.features import count_features, read_features
-from bike_assets.resources.queries.splits import (
-    TEST_BASELINE,
-    TEST_CURRENT,
-    TRAIN_BASELINE,
-    TRAIN_CURRENT,
-    recorded_split,
-)
+from bike_assets.resources.queries.splits import recorded_split
 from bike_assets.resources.queries.weather import read_weather_cube
 from bike_assets.resources.warehouse import Warehouse
 from bike_assets.settings import Settings

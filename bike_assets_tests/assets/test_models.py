@@ -8,8 +8,8 @@ import pytest
 
 from bike_assets.core.families import FAMILIES
 from bike_assets.core.families.gradient_boosting import GradientBoosting
-from bike_assets.core.splits import Span
-from bike_assets.resources.queries.splits import TEST_CURRENT, TRAIN_BASELINE, TRAIN_CURRENT, recorded_split
+from bike_assets.core.splits import TEST_CURRENT, TRAIN_BASELINE, TRAIN_CURRENT, Span
+from bike_assets.resources.queries.splits import recorded_split
 from bike_assets.resources.training_data import read_training_data
 from bike_assets_tests.conftest import City
 

@@ -6,7 +6,8 @@ import dagster as dg
 import pandas as pd
 
 from bike_assets.core.schemas import SPLITS
-from bike_assets.resources.queries.splits import TEST_BASELINE, TRAIN_BASELINE, recorded_baseline, recorded_split
+from bike_assets.core.splits import TEST_BASELINE, TRAIN_BASELINE
+from bike_assets.resources.queries.splits import recorded_baseline, recorded_split
 from bike_assets.resources.table_rows import frame
 from bike_assets_tests.conftest import FIRST_DAY, LAST_DAY, City
 

@@ -29,15 +29,17 @@ def make_rows(options: argparse.Namespace) -> dict[str, Any]:
     import pandas as pd
 
     from bike_assets.commands.backtest import usable_counts
-    from bike_assets.core.export_outline import outline_export
+    from bike_assets.core.export_outline import outline_rows
     from bike_assets.core.features import HORIZONS, build_cube, feature_rows
     from bike_assets.core.local_time import days_between
+    from bike_assets.core.portal_export import read_export
     from bike_assets.core.splits import Span
     from bike_assets.settings import load_settings
 
     settings = load_settings()
-    outline = outline_export(options.export, settings.published_form, datetime.now(UTC))
-    counts = usable_counts(settings, options.export, Span(outline.first_day, outline.last_day))
+    published = read_export(options.export, settings.published_form)
+    outline = outline_rows(options.export, published, settings.published_form, datetime.now(UTC))
+    counts = usable_counts(settings, published, Span(outline.first_day, outline.last_day))
     cube = build_cube(counts, settings.timezone)
     days = days_between(cube.first_day, cube.last_day)
     keys = ["counter_id", "counted_at"]

@@ -65,11 +65,14 @@ def test_a_file_of_the_future_is_refused(export):
         outline_export(export("2099-01-01T00:00:00+01:00"), FORM, NOW)
 
 
-def test_rows_that_differ_are_refused_with_the_column_that_tells_them_apart(tmp_path):
+def test_rows_that_differ_are_refused_with_the_column_that_distinguishes_them(tmp_path):
     path = tmp_path / "counts.csv"
-    rows = "".join(f"a,{time},{count},{way}\n" for time in june(48) for count, way in ((3, "IN"), (5, "OUT")))
-    path.write_text(f"counter,hour,bikes,direction\n{rows}")
-    with pytest.raises(DifferingRowsError, match=r'The column direction tells them apart.*\["counter", "direction"\]'):
+    ways = [(time, count, way) for time in june(48) for count, way in ((3, "IN"), (5, "OUT"))]
+    rows = "".join(f"{number},a,{time},{count},{way}\n" for number, (time, count, way) in enumerate(ways))
+    path.write_text(f"row,counter,hour,bikes,direction\n{rows}")
+    with pytest.raises(
+        DifferingRowsError, match=r'The column direction distinguishes them.*\["counter", "direction"\]'
+    ):
         outline_export(path, FORM, NOW)
     for form in (
         replace(FORM, repeated_rows="add"),

@@ -40,7 +40,7 @@ FORMS = {"values": lambda raw: raw, "text": as_text, "columns": as_columns}
 
 
 def verdicts(raw: pd.DataFrame, read_at: datetime = READ_AT) -> list[str]:
-    return problems_of(arrange(raw, PARIS), read_at, PARIS).tolist()
+    return problems_of(arrange(raw, PARIS), read_at, PARIS, 60).tolist()
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
@@ -89,7 +89,7 @@ def test_a_column_of_gaps_alone_is_rows_with_gaps(form, column):
 def test_counts_that_a_street_can_carry_are_counts(count):
     rows = arrange(published(bike_count=[count]), PARIS)
     assert rows.loc[0, "bike_count"] == count
-    assert problems_of(rows, READ_AT, PARIS).tolist() == [""]
+    assert problems_of(rows, READ_AT, PARIS, 60).tolist() == [""]
 
 
 @pytest.mark.parametrize("count", ["many", "", "1,5", float("inf"), float("-inf"), "inf"])
@@ -97,7 +97,7 @@ def test_a_count_that_cannot_be_read_is_no_gap(count):
     rows = arrange(published(bike_count=[3, count, None]), PARIS)
     assert rows["is_readable"].tolist() == [True, False, True]
     assert rows["bike_count"].isna().tolist() == [False, True, True]
-    assert problems_of(rows, READ_AT, PARIS).tolist() == ["", Problem.UNREADABLE_COUNT, Problem.NO_COUNT]
+    assert problems_of(rows, READ_AT, PARIS, 60).tolist() == ["", Problem.UNREADABLE_COUNT, Problem.NO_COUNT]
 
 
 @pytest.mark.parametrize("time", ["yesterday", "30/03/2025 10:00", "2025-13-01T10:00:00Z", "", 1_743_328_800])
@@ -105,7 +105,7 @@ def test_a_time_that_cannot_be_read_is_no_gap(time):
     rows = arrange(published(counted_at=["2025-03-30T10:00:00Z", time, None]), PARIS)
     assert rows["is_readable"].tolist() == [True, False, True]
     assert rows["counted_at"].isna().tolist() == [False, True, True]
-    assert problems_of(rows, READ_AT, PARIS).tolist() == ["", Problem.UNREADABLE_TIME, Problem.NO_TIME]
+    assert problems_of(rows, READ_AT, PARIS, 60).tolist() == ["", Problem.UNREADABLE_TIME, Problem.NO_TIME]
 
 
 def test_a_row_that_cannot_be_read_is_an_error_also_where_it_names_no_counter():
@@ -208,13 +208,13 @@ def test_what_is_no_point_is_unknown_and_its_count_is_kept(nonsense):
     rows = arrange(published(coordinates=[nonsense, "48.846,2.375"]), PARIS)
     assert rows.loc[0, ["latitude", "longitude"]].isna().all()
     assert rows.loc[1, "latitude"] == 48.846
-    assert problems_of(rows, READ_AT, PARIS).tolist() == ["", ""]
+    assert problems_of(rows, READ_AT, PARIS, 60).tolist() == ["", ""]
 
 
 def test_no_published_rows_give_no_rows():
     rows = arrange(published(counter_id=["a"]).iloc[:0], PARIS)
     assert rows.empty
-    assert problems_of(rows, READ_AT, PARIS).empty
+    assert problems_of(rows, READ_AT, PARIS, 60).empty
 
 
 COUNTS = [None, 0, 3, MAX_PER_HOUR, -2, 2.5, MAX_PER_HOUR + 1, "many"]
@@ -246,7 +246,7 @@ def problems_that_hold(counter, count, time) -> set[str]:
 def test_no_row_is_dropped_and_each_has_one_verdict_that_is_true(published_rows):
     raw = pd.DataFrame(published_rows, columns=["counter_id", "bike_count", "counted_at"])
     rows = arrange(raw, PARIS)
-    found_verdicts = problems_of(rows, READ_AT, PARIS)
+    found_verdicts = problems_of(rows, READ_AT, PARIS, 60)
     assert len(rows) == len(found_verdicts) == len(raw)
     for row, verdict in zip(published_rows, found_verdicts, strict=True):
         true = problems_that_hold(*row)
@@ -278,7 +278,7 @@ def test_an_impossible_place_is_unknown_and_loses_no_row(point):
 def test_an_empty_id_is_none_and_a_fractional_one_is_text():
     good = {"bike_count": [1, 1, 1, 1], "counted_at": ["2025-01-01T00:00Z"] * 4}
     empty = arrange(pd.DataFrame({"counter_id": ["", "  ", None, "a"], **good}), PARIS)
-    assert problems_of(empty, datetime(2026, 1, 1, tzinfo=UTC), PARIS).tolist() == ["no counter"] * 3 + [""]
+    assert problems_of(empty, datetime(2026, 1, 1, tzinfo=UTC), PARIS, 60).tolist() == ["no counter"] * 3 + [""]
     numbers = arrange(pd.DataFrame({"counter_id": [1.5, 2.0, None, 3.0], **good}), PARIS)
     assert numbers["counter_id"].astype(object).where(numbers["counter_id"].notna(), None).tolist() == [
         "1.5",

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from bike_assets.core.repeated_rows import (
     KEY,
     DifferingRowsError,
-    columns_that_differ,
     describe_differing,
-    first_differing,
+    differing_rows,
+    distinguishing_columns,
     settle_repeated_rows,
 )
 
@@ -43,7 +43,7 @@ def test_every_row_is_kept_added_or_doubled(rows):
 def test_rows_are_refused_exactly_if_two_of_one_counter_and_hour_differ(rows):
     rows = table(rows)
     differ = (rows.groupby(KEY, observed=True)["bike_count"].nunique() > 1).any()
-    assert (first_differing(rows) is not None) == differ
+    assert (not differing_rows(rows).empty) == differ
     if differ:
         with pytest.raises(DifferingRowsError, match="has several rows for"):
             settle_repeated_rows(rows, "refuse")
@@ -60,13 +60,27 @@ def test_the_last_of_several_rows_stands():
 
 
 def test_the_error_names_the_column_and_both_lines():
-    rows = table([("a", 0, 7), ("a", 0, 3)]).assign(direction=["IN", "OUT"], lane=["1", "1"])
-    columns = columns_that_differ(rows, ["counter_id", "counted_at", "bike_count"])
-    assert columns == ["direction"]
-    message = describe_differing(rows, columns, ["counter"])
+    rows = table([("a", 0, 7), ("a", 0, 3)])
+    message = describe_differing(rows, ["direction"], ["counter"])
     assert "Counter a has several rows for 2025-03-30 10:00 UTC: 7 and 3 bikes." in message
     assert 'repeated_rows = "add"' in message
     assert 'counter_id = ["counter", "direction"]' in message
+
+
+def test_a_direction_distinguishes_rows_better_than_a_number_of_the_row():
+    rows = table([(counter, hour, count) for hour in (0, 1) for counter in "ab" for count in (7, 3)])
+    published = pd.DataFrame(
+        {"row": range(8), "counter": list("aabbaabb"), "way": ["IN", "OUT"] * 4, "lane": ["1"] * 8}
+    )
+    assert distinguishing_columns(published, rows, {"counter"}) == ["way", "row"]
+    assert distinguishing_columns(published[["counter", "lane"]], rows, {"counter"}) == []
+
+
+def test_rows_without_a_counter_distinguish_nothing():
+    rows = table([("a", 0, 7), ("a", 0, 3), ("b", 0, 1), ("b", 0, 2)])
+    rows["counter_id"] = rows["counter_id"].where(rows["counter_id"] == "a")
+    published = pd.DataFrame({"way": ["IN", "OUT", "IN", "IN"]})
+    assert distinguishing_columns(published, rows, set()) == ["way"]
 
 
 def test_the_error_says_so_if_no_column_tells_them_apart():

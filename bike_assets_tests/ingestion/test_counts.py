@@ -167,7 +167,7 @@ def test_counts_of_15_minutes_are_added_up_over_http(tmp_path):
 
 def test_directions_without_a_rule_are_refused_with_the_portals_field(tmp_path, two_directions):
     url, _ = two_directions
-    with pytest.raises(DifferingRowsError, match=r'The column direction tells them apart.*\["device", "direction"\]'):
+    with pytest.raises(DifferingRowsError, match=r'The column direction distinguishes them.*\["device", "direction"\]'):
         ingest(city(tmp_path, ELSEWHERE), url, Span(date(2025, 3, 8), date(2025, 3, 10)))
 
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from bike_assets.core.families import FAMILIES
-from bike_assets.resources.queries.splits import TEST_BASELINE, TEST_CURRENT, TRAIN_BASELINE, TRAIN_CURRENT
+from bike_assets.core.splits import TEST_BASELINE, TEST_CURRENT, TRAIN_BASELINE, TRAIN_CURRENT
 from bike_assets.run_tags import CAUSE_TAG, PARTITION_TAG
 from bike_assets.settings import Settings
 from serving.keeper import Keeper

@@ -3,12 +3,9 @@
 from datetime import date
 
 from bike_assets.core.local_time import as_date
-from bike_assets.core.splits import Baseline, Span
+from bike_assets.core.splits import TEST_BASELINE, TRAIN_BASELINE, Baseline, Span
 from bike_assets.resources.table_rows import one_row
 from bike_assets.resources.warehouse import Warehouse
-
-TRAIN_BASELINE, TEST_BASELINE = "train_baseline", "test_baseline"
-TRAIN_CURRENT, TEST_CURRENT = "train_current", "test_current"
 
 
 def recorded_split(warehouse: Warehouse, name: str) -> dict | None:
